@@ -1,0 +1,35 @@
+"""functrans: functional transforms of NumPy programs."""
+
+from functrans import numpy as numpy
+from functrans.core import tree as tree
+from functrans.transforms.autodiff import (
+    grad as grad,
+)
+from functrans.transforms.autodiff import (
+    hessian as hessian,
+)
+from functrans.transforms.autodiff import (
+    hvp as hvp,
+)
+from functrans.transforms.autodiff import (
+    jacfwd as jacfwd,
+)
+from functrans.transforms.autodiff import (
+    jacrev as jacrev,
+)
+from functrans.transforms.autodiff import (
+    jvp as jvp,
+)
+from functrans.transforms.autodiff import (
+    linear_transpose as linear_transpose,
+)
+from functrans.transforms.autodiff import (
+    linearize as linearize,
+)
+from functrans.transforms.autodiff import (
+    value_and_grad as value_and_grad,
+)
+from functrans.transforms.autodiff import (
+    vjp as vjp,
+)
+from functrans.transforms.vmap import vmap as vmap

@@ -1,0 +1,35 @@
+"""The errors a user meets: each is a sentence that names the line, what was wrong, the way out."""
+
+from __future__ import annotations
+
+
+class FunctransError(Exception):
+    """Base of every error that functrans itself raises."""
+
+
+class ShapeError(FunctransError, ValueError):
+    """Shapes that do not fit together, or an axis that does not exist."""
+
+
+class DTypeError(FunctransError, TypeError):
+    """A value or dtype that the operation does not take."""
+
+
+class ConcretizationError(FunctransError, TypeError):
+    """Python asked for the value of something that is only known when the program runs."""
+
+
+class LeakedTracerError(FunctransError, RuntimeError):
+    """A tracer was used after, or outside, the trace that made it."""
+
+
+class ProgramError(FunctransError, ValueError):
+    """A Program that is not well formed; raised by `Program.check`."""
+
+
+class TransformError(FunctransError, TypeError):
+    """A transform was given a function, argument or argument number that it cannot use."""
+
+
+class TreeError(FunctransError, ValueError):
+    """Pytrees whose structures differ; the message names the path of the leaf."""

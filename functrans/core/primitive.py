@@ -1,0 +1,96 @@
+"""A primitive: the name of an operation and every rule the library has for it, in one block.
+
+The rules, all optional but `infer` and `evaluate`:
+
+``infer(*avals, **params)``
+    The aval (or tuple of avals, if `multiple_results`) of the result; raises ShapeError, DTypeError.
+``evaluate(*values, **params)``
+    The result in NumPy; never writes to its operands.
+``jvp(tangents, primals, outs, **params)``
+    Tangent(s) of the outputs. A tangent is None where it is zero; `outs` are the outputs, already
+    computed. With `multiple_results` returns a list (None for zero).
+``forward(tangents, primals, **params)``
+    (outs, out tangents) for primitives that hold Programs and compute both at once; it takes the
+    place of `jvp`.
+``linearize(tangents, primals, **params)``
+    The same when the tangents are tracers of a linear trace: what depends on primals only must be
+    split from what is linear. Where absent, `jvp` or `forward` is used.
+``transpose(cts, *operands, **params)``
+    For primitives that are linear in some operands: given the cotangent(s) of the outputs (a list
+    with None for zero if `multiple_results`), and operands of which the linear ones are
+    `Linear(aval)`, a list with the cotangent of each operand (None where not linear or zero).
+``batch(args, batched, **params)``
+    Result and batchedness when operands with `batched[i]` true have an extra leading axis. With
+    `multiple_results` both are lists. The batch axis is axis 0 everywhere.
+``cost(inputs, outputs, **params)``
+    Flops, given the avals; bytes moved follow from the avals.
+``lower``
+    The compiled form; see functrans/compiler/kernel.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from functrans.core.types import Aval
+
+registry: dict[str, Primitive] = {}
+"""Every primitive by name; the tests walk it."""
+
+
+class Linear:
+    """Stands for an operand in which a transpose rule's primitive is linear."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: Aval) -> None:
+        self.aval = aval
+
+
+class Primitive:
+    """One operation that a Program can contain, with its rules. See the top of this file."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        infer: Callable[..., Any],
+        evaluate: Callable[..., Any],
+        jvp: Callable[..., Any] | None = None,
+        forward: Callable[..., Any] | None = None,
+        linearize: Callable[..., Any] | None = None,
+        transpose: Callable[..., Any] | None = None,
+        batch: Callable[..., Any] | None = None,
+        cost: Callable[..., float] | None = None,
+        lower: Any = None,
+        multiple_results: bool = False,
+        effects: bool = False,
+    ) -> None:
+        if name in registry:
+            raise ValueError(f"primitive {name!r} is defined twice")
+        self.name = name
+        self.infer = infer
+        self.evaluate = evaluate
+        self.jvp = jvp
+        self.forward = forward
+        self.linearize = linearize
+        self.transpose = transpose
+        self.batch = batch
+        self.cost = cost
+        self.lower = lower
+        self.multiple_results = multiple_results
+        self.effects = effects
+        registry[name] = self
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Apply to values: record in the trace the tracers belong to, or evaluate with NumPy."""
+        from functrans.core.trace import apply_primitive
+
+        return apply_primitive(self, args, params)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> Any:
+        return (registry.__getitem__, (self.name,))

@@ -1,0 +1,31 @@
+"""Removing what a Program computes and does not use."""
+
+from __future__ import annotations
+
+from functrans.core.program import Equation, Program, Var
+
+
+def drop_dead(program: Program, keep_inputs_from: int | None = None) -> tuple[Program, list[bool]]:
+    """The Program without equations whose results are not used.
+
+    Args:
+        program: any Program.
+        keep_inputs_from: inputs before this position are dropped too if unused; by default all
+            inputs stay.
+
+    Returns:
+        The Program, and for each input of the old one whether it is still there.
+    """
+    live: set[Var] = {a for a in program.outputs if isinstance(a, Var)}
+    kept: list[Equation] = []
+    for equation in reversed(program.equations):
+        if equation.primitive.effects or not live.isdisjoint(equation.outputs):
+            kept.append(equation)
+            live.update(a for a in equation.inputs if isinstance(a, Var))
+    kept.reverse()
+    removable = 0 if keep_inputs_from is None else keep_inputs_from
+    used = [i >= removable or v in live for i, v in enumerate(program.inputs)]
+    if len(kept) == len(program.equations) and all(used):
+        return program, used
+    inputs = [v for v, u in zip(program.inputs, used, strict=True) if u]
+    return Program(inputs, kept, program.outputs, program.name), used

@@ -1,0 +1,85 @@
+"""Where in the user's code an equation came from."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType
+from typing import NamedTuple
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_is_internal: dict[str, bool] = {}
+_local = threading.local()
+
+
+class Source(NamedTuple):
+    """A line of the user's: the code object and the line number in it."""
+
+    code: CodeType
+    line: int
+
+    @property
+    def file(self) -> str:
+        return os.path.basename(self.code.co_filename)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} ({self.code.co_name})"
+
+    def explain(self) -> str:
+        """The line as an error shows it: file, line, function and the text of the line."""
+        import linecache
+
+        text = linecache.getline(self.code.co_filename, self.line).strip()
+        tail = f":  {text}" if text else ""
+        return f"at {self.file}:{self.line} in {self.code.co_name}{tail}"
+
+
+def current_source() -> Source | None:
+    """The innermost line outside functrans and NumPy, or the one set by `source_scope`."""
+    scoped = getattr(_local, "source", None)
+    if scoped is not None:
+        return scoped
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not _internal(code.co_filename):
+            return Source(code, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]  # ends as None
+    return None
+
+
+@contextmanager
+def source_scope(source: Source | None) -> Iterator[None]:
+    """Equations made in this scope carry this source: what a rule adds belongs to the user's line."""
+    before = getattr(_local, "source", None)
+    _local.source = source if source is not None else before
+    try:
+        yield
+    finally:
+        _local.source = before
+
+
+def set_source(source: Source | None) -> Source | None:
+    """Set the scope's source and return the one before: `source_scope` for inner loops."""
+    before = getattr(_local, "source", None)
+    _local.source = source
+    return before
+
+
+def user_line(prefix: str = "\n  ") -> str:
+    """The current user line as a suffix for an error message, or nothing."""
+    source = current_source()
+    return f"{prefix}{source.explain()}" if source is not None else ""
+
+
+def _internal(filename: str) -> bool:
+    known = _is_internal.get(filename)
+    if known is None:
+        known = filename.startswith((_PACKAGE, "<frozen")) or (
+            os.sep + os.path.join("site-packages", "numpy") + os.sep in filename
+        )
+        _is_internal[filename] = known
+    return known

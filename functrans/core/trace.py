@@ -1,0 +1,405 @@
+"""Tracing: the one place where Python runs, and the Tracer that stands for a value meanwhile.
+
+A `Trace` collects equations. Which trace an operation goes to is decided by its operands:
+
+- a *staging* trace on top of the stack (under `jit`, `vmap`, in loop bodies) records every
+  operation on tracers, its own or an outer trace's;
+- otherwise the operation goes to the innermost trace among its operands. So while a linear trace
+  is open, operations on primal values alone are evaluated (or recorded further out), and only what
+  depends on tangents is recorded: that is all that linearisation needs;
+- an operation without tracers is plain NumPy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from functrans.core.errors import (
+    ConcretizationError,
+    DTypeError,
+    FunctransError,
+    LeakedTracerError,
+    ShapeError,
+)
+from functrans.core.primitive import Primitive
+from functrans.core.program import Atom, Equation, Literal, Program, Var, infer_outputs
+from functrans.core.source import current_source, user_line
+from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
+
+
+class _Unknown:
+    """The value of a tracer that has none."""
+
+    def __repr__(self) -> str:
+        return "unknown"
+
+
+UNKNOWN = _Unknown()
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+
+_stack = _Stack()
+
+
+class Trace:
+    """An open Program: collects equations until `finish`.
+
+    Args:
+        staging: record every operation on tracers, and carry no concrete values.
+        name: of the traced function, for errors and the Program.
+    """
+
+    __slots__ = (
+        "captured",
+        "equations",
+        "inputs",
+        "level",
+        "name",
+        "source",
+        "staging",
+        "values",
+    )
+
+    def __init__(self, staging: bool, name: str = "") -> None:
+        self.staging = staging
+        self.name = name
+        self.level = -1
+        self.inputs: list[Var] = []
+        self.equations: list[Equation] = []
+        self.captured: dict[int, tuple[Tracer, Tracer]] = {}
+        self.values: dict[Var, Any] = {}
+        self.source = current_source()
+
+    def __enter__(self) -> Trace:
+        self.level = len(_stack.traces)
+        _stack.traces.append(self)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        del _stack.traces[self.level :]
+        self.level = -1
+
+    def new_input(self, aval: Aval, value: Any = UNKNOWN) -> Tracer:
+        var = Var(aval)
+        self.inputs.append(var)
+        if value is not UNKNOWN:
+            self.values[var] = value
+        return Tracer(self, var, value)
+
+    def atom(self, x: Any) -> Atom:
+        """The operand of an equation of this trace that stands for the value x."""
+        if type(x) is not Tracer:
+            return Literal(x)
+        if x.trace is self:
+            return x.var
+        return self.capture(x).var
+
+    def capture(self, outer: Tracer) -> Tracer:
+        """The tracer that stands in this trace for one of an outer trace."""
+        known = self.captured.get(id(outer))
+        if known is None:
+            value = UNKNOWN if self.staging else outer.value
+            known = (outer, Tracer(self, Var(outer.aval), value))
+            self.captured[id(outer)] = known
+        return known[1]
+
+    def record(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Append the equation and return the tracer(s) of its result."""
+        inputs = tuple([self.atom(x) for x in args])
+        try:
+            avals = infer_outputs(primitive, [a.aval for a in inputs], params)
+        except (ShapeError, DTypeError) as error:
+            raise _with_line(error) from None
+        outputs = tuple([Var(a) for a in avals])
+        self.equations.append(Equation(primitive, inputs, params, outputs, current_source()))
+        results = self._results(primitive, args, params, outputs)
+        return results if primitive.multiple_results else results[0]
+
+    def _results(self, primitive: Primitive, args: Any, params: Any, outputs: Any) -> list[Tracer]:
+        if self.staging:
+            return [Tracer(self, v, UNKNOWN) for v in outputs]
+        values = [x.value if type(x) is Tracer else x for x in args]
+        if any(v is UNKNOWN for v in values):
+            return [Tracer(self, v, UNKNOWN) for v in outputs]
+        out = primitive.evaluate(*values, **params)
+        outs = out if primitive.multiple_results else (out,)
+        self.values.update(zip(outputs, outs, strict=True))
+        return [Tracer(self, v, y) for v, y in zip(outputs, outs, strict=True)]
+
+    def finish(self, outputs: Sequence[Any]) -> tuple[Program, list[Tracer]]:
+        """The Program, whose first inputs are the captured tracers, and those tracers."""
+        atoms = [self.atom(y) for y in outputs]
+        captured = list(self.captured.values())
+        inputs = [inner.var for _, inner in captured] + self.inputs
+        return Program(inputs, self.equations, atoms, self.name), [outer for outer, _ in captured]
+
+
+class Tracer:
+    """What a function sees in place of an array while it is traced.
+
+    It has the shape, dtype, operators and methods of an array (functrans/numpy/methods.py adds
+    them), and outside `jit` also the value.
+    """
+
+    __slots__ = ("aval", "trace", "value", "var")
+    __array_priority__ = 1000.0
+
+    def __init__(self, trace: Trace, var: Var, value: Any) -> None:
+        self.trace = trace
+        self.var = var
+        self.aval = var.aval
+        self.value = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.aval.shape)
+
+    @property
+    def size(self) -> int:
+        return self.aval.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.aval.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        return self.aval.dtype.itemsize
+
+    @property
+    def weak_type(self) -> bool:
+        return self.aval.weak_type
+
+    def __len__(self) -> int:
+        if not self.aval.shape:
+            raise TypeError("len() of an array without dimensions")
+        return self.aval.shape[0]
+
+    def __repr__(self) -> str:
+        if self.value is UNKNOWN:
+            return f"Tracer<{self.aval}>"
+        return f"Tracer<{self.aval}> of {self.value!r}"
+
+    def __hash__(self) -> int:
+        raise TypeError("a traced array is unhashable, as numpy.ndarray is")
+
+    def concrete(self, wanted: str, instead: str) -> Any:
+        """The value; ConcretizationError, which says what to write instead, if there is none."""
+        _check_open(self.trace)
+        if self.value is not UNKNOWN:
+            return self.value
+        trace = self.trace
+        where = f"while tracing {trace.name or 'a function'} for jit, vmap or a loop body"
+        raise ConcretizationError(
+            f"{wanted} needs the value of an array of type {self.aval}, but {where} there is no "
+            f"value yet.{user_line()}\n  {instead}"
+        )
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.concrete(
+                "if, while, and, or, not",
+                "Use fnp.where(condition, a, b) or lax.cond(condition, f, g, *operands) for a "
+                "choice, lax.while_loop for a loop, & | ~ for logic; or mark the argument static "
+                "with static_argnums / static_argnames if Python should decide once.",
+            )
+        )
+
+    def __int__(self) -> int:
+        return int(self.concrete("int()", _STATIC))
+
+    def __index__(self) -> int:
+        value = self.concrete(
+            "a Python index, range() or a shape",
+            "To index a plain NumPy array with it use fnp.take(array, index) or "
+            "fnp.asarray(array)[index]; for a loop use lax.fori_loop; for a shape mark the "
+            "argument static with static_argnums.",
+        )
+        return value.__index__()
+
+    def __float__(self) -> float:
+        return float(self.concrete("float()", _STATIC))
+
+    def __complex__(self) -> complex:
+        return complex(self.concrete("complex()", _STATIC))
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        _check_open(self.trace)
+        raise ConcretizationError(
+            f"NumPy asked for the data of a traced array of type {self.aval}.{user_line()}\n"
+            "  Use the function of the same name in functrans.numpy, functrans.pure_callback for "
+            "code that must run in Python, or functrans.stop_gradient(x) if the value outside jit "
+            "is wanted as a constant. To index a plain NumPy array with a traced index use "
+            "fnp.take(array, index) or fnp.asarray(array)[index]."
+        )
+
+
+_STATIC = (
+    "Keep it an array (x.astype(...) instead of int(x) or float(x)), or mark the argument static "
+    "with static_argnums / static_argnames."
+)
+
+
+def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Record the operation in the trace its operands belong to, or evaluate it."""
+    trace = find_trace(args)
+    if trace is not None:
+        return trace.record(primitive, args, params)
+    try:
+        return primitive.evaluate(*args, **params)
+    except FunctransError:
+        raise
+    except (ValueError, TypeError, IndexError):
+        infer_with_line(primitive, args, params)
+        raise
+
+
+def infer_with_line(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> None:
+    """Raise functrans's own error, with the user's line, if the shape rule refuses the operands."""
+    try:
+        infer_outputs(primitive, [aval_of(x) for x in args], params)
+    except (ShapeError, DTypeError) as error:
+        raise _with_line(error) from None
+
+
+def find_trace(args: Sequence[Any]) -> Trace | None:
+    """The trace that records an operation on these operands; None if none is a tracer."""
+    best: Trace | None = None
+    for x in args:
+        if type(x) is Tracer:
+            trace = x.trace
+            if trace is not best:
+                _check_open(trace)
+                if best is None or trace.level > best.level:
+                    best = trace
+    if best is None:
+        return None
+    top = _stack.traces[-1]
+    return top if top.staging else best
+
+
+def staging_trace() -> Trace | None:
+    """The innermost open trace that records without values, if there is one."""
+    for open_trace in reversed(_stack.traces):
+        if open_trace.staging:
+            return open_trace
+    return None
+
+
+def bind_staged(primitive: Primitive, *args: Any, **params: Any) -> Any:
+    """As `primitive.bind`, but recorded under a staging trace even without tracers.
+
+    For what creates arrays out of little (iota, full, random bits): under jit the array is then
+    made by the program and not stored in it.
+    """
+    trace = staging_trace()
+    if trace is not None:
+        return trace.record(primitive, args, params)
+    return apply_primitive(primitive, args, params)
+
+
+def trace_depth() -> int:
+    """How many traces are open in this thread."""
+    return len(_stack.traces)
+
+
+def trace(
+    fun: Callable[[Sequence[Any]], Sequence[Any]],
+    avals: Sequence[Aval],
+    values: Sequence[Any] | None = None,
+    name: str = "",
+) -> tuple[Program, list[Tracer], dict[Var, Any]]:
+    """Run `fun` on tracers and return its Program, what it captured and the values it computed.
+
+    Args:
+        fun: takes and returns a flat sequence of arrays.
+        avals: of its arguments.
+        values: concrete (or outer tracers') values of the arguments; None traces without values.
+        name: of the function, for people.
+
+    Returns:
+        The Program, whose first inputs are the captured outer tracers; those tracers; and the
+        concrete values of its variables, as far as they were known.
+    """
+    with Trace(staging=values is None, name=name) as open_trace:
+        if values is None:
+            args = [open_trace.new_input(a) for a in avals]
+        else:
+            args = [
+                open_trace.new_input(a, v.value if type(v) is Tracer else v)
+                for a, v in zip(avals, values, strict=True)
+            ]
+        outputs = fun(args)
+        program, captured = open_trace.finish(outputs)
+        return program, captured, open_trace.values
+
+
+def make_program_flat(
+    fun: Callable[[Sequence[Any]], Sequence[Any]], avals: Sequence[Aval], name: str = ""
+) -> Program:
+    """The closed Program of a flat function of arrays that captures no outer tracer."""
+    program, captured, _ = trace(fun, avals, name=name)
+    if captured:
+        raise LeakedTracerError(
+            f"{name or 'the function'} closes over a traced value of type {captured[0].aval}; "
+            "pass it as an argument (see functrans.closure_convert)"
+        )
+    return program
+
+
+def as_value(x: Any, what: str = "argument") -> Any:
+    """An array argument as a Program takes it: Tracer, Python scalar, NumPy scalar or ndarray.
+
+    Raises:
+        DTypeError: x is not numeric.
+    """
+    kind = type(x)
+    if kind is Tracer or kind in PYTHON_SCALARS:
+        return x
+    if kind is np.ndarray and x.dtype.isnative and x.dtype.kind in "biufc":
+        return x
+    aval = aval_of(x)
+    if aval.weak_type:
+        return aval.dtype.type(x).item()
+    if hasattr(x, "aval") or not isinstance(x, np.ndarray | np.generic):
+        raise DTypeError(f"{what} must be an array or a number, got {kind.__name__}")
+    return x if isinstance(x, np.generic) else np.asarray(x, dtype=aval.dtype)
+
+
+def _check_open(trace: Trace) -> None:
+    level = trace.level
+    traces = _stack.traces
+    if 0 <= level < len(traces) and traces[level] is trace:
+        return
+    made = f" It was made {trace.source.explain()}." if trace.source else ""
+    raise LeakedTracerError(
+        f"a traced array was used outside the call of {trace.name or 'the function'} that was "
+        f"being traced.{made}{user_line()}\n  Return it from the function instead of storing it in "
+        "a global, an attribute or a closure; side effects of a traced function do not last."
+    )
+
+
+def _with_line(error: Exception) -> Exception:
+    """The error with the user's line added, once."""
+    text = str(error)
+    line = user_line()
+    if not line or line.strip() in text:
+        return error
+    first, *rest = text.split("\n")
+    return type(error)("\n".join([first + line, *rest]))

@@ -1,0 +1,79 @@
+"""From what users pass (arrays, scalars, lists) to operands that primitives take.
+
+NumPy itself is asked which dtype an operation computes in (`ufunc.resolve_dtypes`), so promotion is
+NumPy 2's by construction.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from functrans.core.errors import DTypeError
+from functrans.core.source import user_line
+from functrans.core.trace import Tracer, as_value
+from functrans.core.types import PYTHON_SCALARS, aval_of, promotion_key, result_dtype
+from functrans.primitives.arithmetic import convert
+
+
+def as_array(x: Any) -> Any:
+    """An operand from an array, scalar or nested sequence (which may contain tracers)."""
+    kind = type(x)
+    if kind is Tracer or kind is np.ndarray or kind in PYTHON_SCALARS:
+        return as_value(x) if kind is np.ndarray else x
+    if isinstance(x, list | tuple):
+        from functrans.numpy.creation import asarray
+
+        return asarray(x)
+    return as_value(x)
+
+
+def any_traced(args: Any) -> bool:
+    """Whether one of the arguments is a tracer."""
+    return any(type(x) is Tracer for x in args)
+
+
+def to_dtype(x: Any, dtype: np.dtype) -> Any:
+    """x as a strong value of the dtype."""
+    if type(x) is Tracer:
+        return x if x.aval.dtype == dtype and not x.aval.weak_type else convert(x, dtype)
+    if type(x) in PYTHON_SCALARS:
+        try:
+            return dtype.type(x)
+        except OverflowError:
+            raise OverflowError(
+                f"Python integer {x} out of bounds for {dtype}{user_line()}"
+            ) from None
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def promote(*args: Any) -> list[Any]:
+    """Operands converted to the dtype that NumPy gives to their combination."""
+    xs = [as_array(x) for x in args]
+    dtype = result_dtype(*[promotion_key(aval_of(x)) for x in xs])
+    return [to_dtype(x, dtype) for x in xs]
+
+
+@lru_cache(maxsize=4096)
+def loop_dtypes(ufunc: np.ufunc, keys: tuple) -> tuple[np.dtype, ...]:
+    """The operand dtypes of the loop that a ufunc runs for operands of these types."""
+    arguments = (*keys, *(None,) * ufunc.nout)
+    return ufunc.resolve_dtypes(arguments)[: ufunc.nin]
+
+
+def promote_for(ufunc: np.ufunc, args: Any) -> list[Any]:
+    """Operands converted to the dtypes in which NumPy's ufunc would compute.
+
+    Raises:
+        DTypeError: the ufunc has no loop for them.
+    """
+    xs = [as_array(x) for x in args]
+    keys = tuple([promotion_key(aval_of(x)) for x in xs])
+    try:
+        dtypes = loop_dtypes(ufunc, keys)
+    except TypeError:
+        shown = " and ".join(str(aval_of(x)) for x in xs)
+        raise DTypeError(f"{ufunc.__name__} does not take {shown}.{user_line()}") from None
+    return [to_dtype(x, d) for x, d in zip(xs, dtypes, strict=True)]

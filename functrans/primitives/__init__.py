@@ -1,0 +1,1 @@
+"""What a program can say: every primitive, a file per family."""

@@ -1,0 +1,1 @@
+"""Program → Program: forward mode, linearisation, transposition, batching; and grad on top."""

@@ -1,0 +1,127 @@
+"""Transposition: a Program linear in some inputs, run backwards on cotangents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from functrans.core.errors import TransformError
+from functrans.core.primitive import Linear, registry
+from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.core.source import set_source
+from functrans.core.trace import make_program_flat
+from functrans.transforms.forward import Nonzero
+
+
+def transpose(program: Program, operands: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    """Cotangents of the linear operands of a Program.
+
+    Args:
+        program: linear in the operands given as `Linear(aval)`, the others being fixed.
+        operands: a value or `Linear` per input.
+        cotangents: of the outputs; None where zero.
+
+    Returns:
+        For every operand its cotangent; None where zero or not linear.
+
+    Raises:
+        TransformError: an equation is not linear in what depends on the linear operands.
+    """
+    values: dict[Var, Any] = {}
+    linear: set[Var] = set()
+    for var, x in zip(program.inputs, operands, strict=True):
+        if type(x) is Linear:
+            linear.add(var)
+        else:
+            values[var] = x
+    before = set_source(None)
+    try:
+        backward = _run_known(program, values, linear)
+        ct_of: dict[Var, Any] = {}
+        for atom, ct in zip(program.outputs, cotangents, strict=True):
+            _accumulate(ct_of, linear, atom, ct)
+        for equation in reversed(backward):
+            _transpose_equation(equation, values, linear, ct_of)
+    finally:
+        set_source(before)
+    return [ct_of.get(v) for v in program.inputs]
+
+
+def transpose_program(
+    program: Program, linear: Nonzero, ct_nonzero: Nonzero
+) -> tuple[Program, Nonzero]:
+    """The Program (fixed inputs, nonzero output cotangents) → nonzero cotangents of linear inputs.
+
+    Returns:
+        The Program, and for each linear input whether it has a cotangent.
+    """
+    key = ("transpose", linear, ct_nonzero)
+    if key not in program.cache:
+        program.cache[key] = _build(program, linear, ct_nonzero)
+    return program.cache[key]
+
+
+def _build(program: Program, linear: Nonzero, ct_nonzero: Nonzero) -> tuple[Program, Nonzero]:
+    fixed = [a for a, n in zip(program.in_avals, linear, strict=True) if not n]
+    nonzero: Nonzero = ()
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        nonlocal nonzero
+        values, rest = iter(args[: len(fixed)]), iter(args[len(fixed) :])
+        operands = [
+            Linear(a) if n else next(values)
+            for a, n in zip(program.in_avals, linear, strict=True)
+        ]
+        cts = transpose(program, operands, [next(rest) if n else None for n in ct_nonzero])
+        mine = [ct for ct, n in zip(cts, linear, strict=True) if n]
+        nonzero = tuple(ct is not None for ct in mine)
+        return [ct for ct in mine if ct is not None]
+
+    cts = [a.strong() for a, n in zip(program.out_avals, ct_nonzero, strict=True) if n]
+    return make_program_flat(run, fixed + cts, f"transpose({program.name})"), nonzero
+
+
+def _run_known(program: Program, values: dict[Var, Any], linear: set[Var]) -> list[Equation]:
+    """Evaluate what does not depend on the linear operands; return the equations that do."""
+    backward = []
+    for equation in program.equations:
+        if any(a in linear for a in equation.inputs if type(a) is Var):
+            linear.update(equation.outputs)
+            backward.append(equation)
+            continue
+        set_source(equation.source)
+        inputs = [a.value if type(a) is Literal else values[a] for a in equation.inputs]
+        out = equation.primitive.bind(*inputs, **equation.params)
+        outs = out if equation.primitive.multiple_results else (out,)
+        values.update(zip(equation.outputs, outs, strict=True))
+    return backward
+
+
+def _transpose_equation(
+    equation: Equation, values: dict[Var, Any], linear: set[Var], ct_of: dict[Var, Any]
+) -> None:
+    cts = [ct_of.pop(v, None) for v in equation.outputs]
+    if all(ct is None for ct in cts):
+        return
+    primitive = equation.primitive
+    if primitive.transpose is None:
+        where = f" {equation.source.explain()}" if equation.source else ""
+        raise TransformError(
+            f"{primitive.name} is not linear in its operands, or cannot be run backwards.{where}"
+        )
+    set_source(equation.source)
+    operands = [
+        a.value if type(a) is Literal else Linear(a.aval) if a in linear else values[a]
+        for a in equation.inputs
+    ]
+    ct_in = cts if primitive.multiple_results else cts[0]
+    results = primitive.transpose(ct_in, *operands, **equation.params)
+    for atom, ct in zip(equation.inputs, results, strict=True):
+        _accumulate(ct_of, linear, atom, ct)
+
+
+def _accumulate(ct_of: dict[Var, Any], linear: set[Var], atom: Atom, ct: Any) -> None:
+    if ct is None or type(atom) is Literal or atom not in linear:
+        return
+    before = ct_of.get(atom)  # type: ignore[arg-type]
+    ct_of[atom] = ct if before is None else registry["add"].bind(before, ct)  # type: ignore[index]
