@@ -15,6 +15,10 @@ class DTypeError(FunctransError, TypeError):
     """A value or dtype that the operation does not take."""
 
 
+class IndexingError(FunctransError, IndexError):
+    """An index that the array does not have, or that is no index."""
+
+
 class ConcretizationError(FunctransError, TypeError):
     """Python asked for the value of something that is only known when the program runs."""
 

@@ -24,8 +24,14 @@ The rules, all optional but `infer` and `evaluate`:
     `multiple_results` both are lists. The batch axis is axis 0 everywhere.
 ``cost(inputs, outputs, **params)``
     Flops, given the avals; bytes moved follow from the avals.
+``creates``
+    Whether it makes a large array out of little (iota, broadcast): under a staging trace it is then
+    recorded even without tracers, so that the program makes the array instead of storing it.
+``inline(**params)``
+    For primitives that hold a Program and, once no derivative is to be taken of them, only call it:
+    that Program. The compiler puts its equations in place of the call.
 ``lower``
-    The compiled form; see functrans/compiler/kernel.py.
+    The compiled form; see functrans/core/lowering.py.
 """
 
 from __future__ import annotations
@@ -63,9 +69,11 @@ class Primitive:
         transpose: Callable[..., Any] | None = None,
         batch: Callable[..., Any] | None = None,
         cost: Callable[..., float] | None = None,
+        inline: Callable[..., Any] | None = None,
         lower: Any = None,
         multiple_results: bool = False,
         effects: bool = False,
+        creates: bool = False,
     ) -> None:
         if name in registry:
             raise ValueError(f"primitive {name!r} is defined twice")
@@ -78,9 +86,11 @@ class Primitive:
         self.transpose = transpose
         self.batch = batch
         self.cost = cost
+        self.inline = inline
         self.lower = lower
         self.multiple_results = multiple_results
         self.effects = effects
+        self.creates = creates
         registry[name] = self
 
     def bind(self, *args: Any, **params: Any) -> Any:

@@ -259,6 +259,8 @@ _STATIC = (
 def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     """Record the operation in the trace its operands belong to, or evaluate it."""
     trace = find_trace(args)
+    if trace is None and primitive.creates:
+        trace = staging_trace()
     if trace is not None:
         return trace.record(primitive, args, params)
     try:
@@ -303,15 +305,13 @@ def staging_trace() -> Trace | None:
 
 
 def bind_staged(primitive: Primitive, *args: Any, **params: Any) -> Any:
-    """As `primitive.bind`, but recorded under a staging trace even without tracers.
-
-    For what creates arrays out of little (iota, full, random bits): under jit the array is then
-    made by the program and not stored in it.
-    """
-    trace = staging_trace()
-    if trace is not None:
-        return trace.record(primitive, args, params)
+    """As `primitive.bind`, for a primitive that creates an array (`creates`)."""
     return apply_primitive(primitive, args, params)
+
+
+def top_trace() -> Trace | None:
+    """The innermost open trace, if there is one."""
+    return _stack.traces[-1] if _stack.traces else None
 
 
 def trace_depth() -> int:

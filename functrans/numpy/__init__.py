@@ -1,4 +1,4 @@
 """The NumPy namespace over the primitives."""
 
 from functrans.numpy import methods as methods
-from functrans.numpy.ufuncs import *  # noqa: F403
+from functrans.numpy.ufuncs import *

@@ -27,6 +27,8 @@ def as_array(x: Any) -> Any:
         from functrans.numpy.creation import asarray
 
         return asarray(x)
+    if hasattr(x, "__array__") and not isinstance(x, np.ndarray | np.generic):
+        return as_value(np.asarray(x))
     return as_value(x)
 
 
@@ -57,13 +59,22 @@ def promote(*args: Any) -> list[Any]:
 
 
 @lru_cache(maxsize=4096)
-def loop_dtypes(ufunc: np.ufunc, keys: tuple) -> tuple[np.dtype, ...]:
-    """The operand dtypes of the loop that a ufunc runs for operands of these types."""
+def loop_dtypes(
+    ufunc: np.ufunc, keys: tuple, dtype: np.dtype | None = None
+) -> tuple[np.dtype, ...]:
+    """The operand dtypes of the loop that a ufunc runs for operands of these types.
+
+    Args:
+        dtype: of the result, if the caller asks for one.
+    """
     arguments = (*keys, *(None,) * ufunc.nout)
-    return ufunc.resolve_dtypes(arguments)[: ufunc.nin]
+    if dtype is None:
+        return ufunc.resolve_dtypes(arguments)[: ufunc.nin]
+    signature = (*(None,) * ufunc.nin, *(dtype,) * ufunc.nout)
+    return ufunc.resolve_dtypes(arguments, signature=signature)[: ufunc.nin]
 
 
-def promote_for(ufunc: np.ufunc, args: Any) -> list[Any]:
+def promote_for(ufunc: np.ufunc, args: Any, dtype: np.dtype | None = None) -> list[Any]:
     """Operands converted to the dtypes in which NumPy's ufunc would compute.
 
     Raises:
@@ -72,7 +83,7 @@ def promote_for(ufunc: np.ufunc, args: Any) -> list[Any]:
     xs = [as_array(x) for x in args]
     keys = tuple([promotion_key(aval_of(x)) for x in xs])
     try:
-        dtypes = loop_dtypes(ufunc, keys)
+        dtypes = loop_dtypes(ufunc, keys, dtype)
     except TypeError:
         shown = " and ".join(str(aval_of(x)) for x in xs)
         raise DTypeError(f"{ufunc.__name__} does not take {shown}.{user_line()}") from None

@@ -56,6 +56,17 @@ reshape_p = unary_linear(
     emit=lambda k, index, shape: k.read_flat(0, index, shape),
 )
 
+# --- copy: an array of its own with the same elements ----------------------------------------------
+
+copy_p = unary_linear(
+    "copy",
+    infer=lambda x: x,
+    evaluate=lambda x: x if isinstance(x, int | float | complex) else np.array(x)[()],
+    transpose=lambda ct, aval: ct,
+    batch=lambda in_shape: {},
+    emit=lambda k, index: k.read(0, index),
+)
+
 # --- transpose ------------------------------------------------------------------------------------
 
 
@@ -119,6 +130,7 @@ broadcast_p = unary_linear(
     emit=_read_broadcast,
 )
 broadcast_p.batch = _batch_broadcast
+broadcast_p.creates = True
 
 
 def full(shape: Sequence[int], value: Any, dtype: Any) -> Any:
@@ -141,6 +153,7 @@ def staged_size(shape: Sequence[int]) -> bool:
 
 iota_p = Primitive(
     "iota",
+    creates=True,
     infer=lambda shape, axis, dtype: Aval(shape, dtype),
     evaluate=lambda shape, axis, dtype: np.broadcast_to(
         np.arange(shape[axis]).astype(dtype).reshape(-1, *(1,) * (len(shape) - axis - 1)), shape

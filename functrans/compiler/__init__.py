@@ -1,0 +1,1 @@
+"""Program → machine code: simplify, fuse, plan memory, emit, cache, run."""

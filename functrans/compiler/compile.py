@@ -1,0 +1,115 @@
+"""Program → callable native code: lower, emit, compile what is new, bind addresses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from functrans.core.program import Program
+from functrans.core.trace import as_value
+from functrans.core.types import PYTHON_SCALARS, Aval
+
+_lock = threading.RLock()
+_executables: dict[Program, Compiled] = {}
+_CAPACITY = 4096
+"""Compiled Programs kept; the oldest goes first."""
+
+
+def compile_program(program: Program) -> Compiled:
+    """The compiled form of a closed Program; equal Programs share it."""
+    known = program.cache.get("compiled")
+    if known is None:
+        with _lock:
+            known = _executables.get(program)
+            if known is None:
+                known = Compiled(program)
+                while len(_executables) >= _CAPACITY:
+                    del _executables[next(iter(_executables))]
+                _executables[program] = known
+            program.cache["compiled"] = known
+    return known
+
+
+def run_program(program: Program, values: Sequence[Any]) -> list[Any]:
+    """Evaluate a closed Program on arrays in compiled form."""
+    return compile_program(program)(list(values))
+
+
+class Compiled:
+    """A Program as native code."""
+
+    def __init__(self, program: Program) -> None:
+        from functrans.compiler.lower import lower
+
+        self.program = program
+        self._schedule = lower(program)
+        self._executable = link(self._schedule, program)
+        self._unbox = [_unboxing(a) for a in program.out_avals]
+        self._plain = not any(self._unbox)
+
+    def try_call(self, leaves: list[Any]) -> list[Any] | None:
+        """The outputs, or None if a leaf is not an array of exactly the type compiled for."""
+        outs = self._executable(leaves)
+        if type(outs) is int:
+            return None
+        if self._plain:
+            return outs
+        return [y if f is None else f(y) for f, y in zip(self._unbox, outs, strict=True)]
+
+    def __call__(self, leaves: list[Any]) -> list[Any]:
+        """The outputs; leaves are converted to contiguous arrays of the types compiled for.
+
+        Raises:
+            ShapeError, DTypeError: a leaf is of another type.
+        """
+        outs = self.try_call(leaves)
+        if outs is None:
+            from functrans.core.types import aval_of
+            from functrans.primitives.calls import infer_call
+
+            infer_call(self.program, [aval_of(x) for x in leaves])
+            arrays = [
+                _contiguous(x, a) for x, a in zip(leaves, self.program.in_avals, strict=True)
+            ]
+            outs = self.try_call(arrays)
+        assert outs is not None
+        return outs
+
+    @property
+    def source(self) -> str:
+        """The schedule and the kernels as text."""
+        from functrans.compiler.describe import describe
+
+        return describe(self._schedule, self.program)
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes by use."""
+        arena, _ = self._schedule.place()
+        return {
+            "argument_size_in_bytes": sum(a.nbytes for a in self.program.in_avals),
+            "output_size_in_bytes": sum(a.nbytes for a in self.program.out_avals),
+            "constant_size_in_bytes": sum(c.nbytes for c in self._schedule.constants.values()),
+            "temp_size_in_bytes": arena,
+        }
+
+
+def _contiguous(x: Any, aval: Aval) -> np.ndarray:
+    x = as_value(x)
+    if type(x) in PYTHON_SCALARS:
+        return np.array(x, aval.dtype)
+    return np.array(x, aval.dtype, order="C", copy=None, ndmin=0, subok=False)
+
+
+def _unboxing(aval: Aval) -> Any:
+    """How a 0-d result is handed out: weak ones as Python scalars, others as NumPy scalars."""
+    if aval.shape:
+        return None
+    return np.ndarray.item if aval.weak_type else _scalar
+
+
+def _scalar(x: np.ndarray) -> Any:
+    return x[()]

@@ -1,0 +1,291 @@
+"""`jit`: specialise a function on its arguments' types, compile it once, call native code after.
+
+The fast path flattens the arguments, looks up the tree definition, and hands the leaves to the
+native dispatcher, which checks their types itself; only what it refuses is looked at in Python.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler.compile import Compiled, compile_program
+from functrans.core import tree
+from functrans.core.errors import TransformError
+from functrans.core.program import Program
+from functrans.core.trace import Tracer, trace
+from functrans.core.types import Aval, aval_of
+from functrans.primitives.calls import call_p
+from functrans.transforms.api import FlatFunction, check_callable, flatten_args, name_of
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] = (),
+    donate_argnames: str | Iterable[str] = (),
+    inline: bool = False,
+) -> Any:
+    """Compile a function: the first call with arguments of some types compiles, later ones run.
+
+    Args:
+        fun: a pure function of arrays, scalars and trees of them.
+        static_argnums: positions of arguments that Python code of fun needs as values (sizes,
+            flags, functions); hashable. Each value is compiled for anew.
+        static_argnames: the same by name.
+        donate_argnums, donate_argnames: arguments whose memory the caller gives up. Accepted for
+            JAX's sake; results are fresh arrays all the same.
+        inline: inside another trace, put the equations in place instead of a call.
+
+    Returns:
+        A function of the same arguments, with `lower(*args)` to look inside.
+
+    Raises:
+        ConcretizationError: fun asks for the value of a traced array (says what to write instead).
+        TransformError: a static argument is not hashable.
+
+    >>> import functrans as ft, functrans.numpy as fnp, numpy as np
+    >>> step = ft.jit(lambda x: fnp.sum(fnp.tanh(x)) * 2.0)
+    >>> float(step(np.zeros(3)))
+    0.0
+    """
+    if fun is None:
+        return lambda f: jit(
+            f,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            donate_argnames=donate_argnames,
+            inline=inline,
+        )
+    check_callable(fun, "jit")
+    return JitFunction(fun, _static_positions(fun, static_argnums, static_argnames), inline)
+
+
+class Specialization:
+    """A function traced for one tree structure, static values and argument types."""
+
+    __slots__ = ("captured", "compiled", "out_tree", "program", "rebuild")
+
+    def __init__(self, program: Program, out_tree: tree.TreeDef, captured: list[Tracer]) -> None:
+        self.program = program
+        self.out_tree = out_tree
+        self.captured = captured
+        self.compiled: Compiled | None = None
+
+
+class JitFunction:
+    """What `jit` returns; call it as the function it compiles."""
+
+    def __init__(
+        self, fun: Callable[..., Any], static: tuple[frozenset[int], frozenset[str]], inline: bool
+    ) -> None:
+        update_wrapper(self, fun)
+        self._fun = fun
+        self._static_positions, self._static_names = static
+        self._has_static = bool(self._static_positions or self._static_names)
+        self._inline = inline
+        self._specializations: dict[Any, Specialization] = {}
+        self._recent: dict[Any, Specialization] = {}
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._has_static:
+            key, dynamic_args, dynamic_kwargs = self._split(args, kwargs)
+        else:
+            key, dynamic_args, dynamic_kwargs = None, args, kwargs
+        leaves, in_tree = tree.flatten((dynamic_args, dynamic_kwargs))
+        recent = self._recent.get((in_tree, key))
+        if recent is not None:
+            outs = recent.compiled.try_call(leaves)  # type: ignore[union-attr]
+            if outs is not None:
+                return tree.unflatten(recent.out_tree, outs)
+        return self._slow_call(key, dynamic_args, dynamic_kwargs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Trace and lower for these arguments (arrays or ShapeDtypeStructs) without running.
+
+        >>> import functrans as ft
+        >>> lowered = ft.jit(lambda x: x * 2.0).lower(1.5)
+        >>> print(lowered.program)  # doctest: +ELLIPSIS
+        { lambda a:f64*[] .
+        ...
+        """
+        key, dynamic_args, dynamic_kwargs = self._split(args, kwargs)
+        leaves, in_tree = tree.flatten((dynamic_args, dynamic_kwargs))
+        special = self._specialization(key, in_tree, [aval_of(x) for x in leaves])
+        return Lowered(special, in_tree)
+
+    def clear_cache(self) -> None:
+        """Forget every specialisation."""
+        with self._lock:
+            self._specializations.clear()
+            self._recent.clear()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else _bound(self, instance)
+
+    def __repr__(self) -> str:
+        return f"jit({name_of(self._fun)})"
+
+    def _slow_call(self, key: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        leaves, in_tree = flatten_args((args, kwargs))
+        special = self._specialization(key, in_tree, [aval_of(x) for x in leaves])
+        if special.captured or any(type(x) is Tracer for x in leaves):
+            outs = self._bind(special, leaves)
+            return tree.unflatten(special.out_tree, outs)
+        if special.compiled is None:
+            special.compiled = compile_program(special.program)
+        outs = special.compiled(leaves)
+        self._recent[(in_tree, key)] = special
+        return tree.unflatten(special.out_tree, outs)
+
+    def _bind(self, special: Specialization, leaves: list[Any]) -> list[Any]:
+        operands = [*special.captured, *leaves]
+        if self._inline:
+            from functrans.core.interpret import evaluate
+
+            return evaluate(special.program, operands)
+        return call_p.bind(*operands, program=special.program)
+
+    def _specialization(self, key: Any, in_tree: Any, avals: list[Aval]) -> Specialization:
+        full_key = (key, in_tree, tuple(avals))
+        known = self._specializations.get(full_key)
+        if known is not None:
+            return known
+        flat = FlatFunction(self._with_static(key), in_tree)
+        program, captured, _ = trace(flat, avals, name=name_of(self._fun))
+        assert flat.out_tree is not None
+        special = Specialization(program, flat.out_tree, captured)
+        if not captured:
+            with self._lock:
+                self._specializations.setdefault(full_key, special)
+        return special
+
+    # --- static arguments ---
+
+    def _split(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, tuple, dict[str, Any]]:
+        """The static values as a hashable key, and the other arguments."""
+        positions = {p + len(args) if p < 0 else p for p in self._static_positions}
+        static = tuple((i, x) for i, x in enumerate(args) if i in positions)
+        named = tuple(sorted((k, x) for k, x in kwargs.items() if k in self._static_names))
+        for name, x in (*static, *named):
+            _check_hashable(name, x, self._fun)
+        dynamic = tuple(x for i, x in enumerate(args) if i not in positions)
+        rest = {k: x for k, x in kwargs.items() if k not in self._static_names}
+        key = (static, named, tuple(type(x) for _, x in (*static, *named)))
+        return (key if static or named else None), dynamic, rest
+
+    def _with_static(self, key: Any) -> Callable[..., Any]:
+        """The function of the dynamic arguments alone."""
+        if key is None:
+            return self._fun
+        static, named, _ = key
+
+        def of_dynamic(*dynamic: Any, **kwargs: Any) -> Any:
+            args = list(dynamic)
+            for position, x in static:
+                args.insert(position, x)
+            return self._fun(*args, **kwargs, **dict(named))
+
+        of_dynamic.__name__ = name_of(self._fun)
+        return of_dynamic
+
+
+class Lowered:
+    """A function lowered for given argument types: look at each stage, or compile it."""
+
+    def __init__(self, special: Specialization, in_tree: tree.TreeDef) -> None:
+        self._special = special
+        self._in_tree = in_tree
+
+    @property
+    def program(self) -> Program:
+        """The traced Program."""
+        return self._special.program
+
+    @property
+    def out_tree(self) -> tree.TreeDef:
+        return self._special.out_tree
+
+    @property
+    def source(self) -> str:
+        """What the compiler made: the schedule and every distinct kernel, readable."""
+        return self._compiled().source
+
+    def cost_analysis(self) -> dict[str, float]:
+        """Flops and bytes moved, predicted from the Program."""
+        from functrans.analysis.cost import program_cost
+
+        cost = program_cost(self._special.program)
+        return {"flops": cost.flops, "bytes accessed": cost.bytes_moved}
+
+    def memory_analysis(self) -> dict[str, int]:
+        """Bytes of arguments, outputs, constants and temporaries (the arena)."""
+        return self._compiled().memory
+
+    def compile(self) -> Callable[..., Any]:
+        """The compiled function; arguments must have the types it was lowered for."""
+        compiled = self._compiled()
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            leaves, in_tree = flatten_args((args, kwargs))
+            if in_tree != self._in_tree:
+                raise TransformError(f"compiled for arguments {self._in_tree}, got {in_tree}")
+            return tree.unflatten(self._special.out_tree, compiled(leaves))
+
+        return call
+
+    def _compiled(self) -> Compiled:
+        if self._special.compiled is None:
+            self._special.compiled = compile_program(self._special.program)
+        return self._special.compiled
+
+
+def _static_positions(
+    fun: Callable[..., Any], argnums: Any, argnames: Any
+) -> tuple[frozenset[int], frozenset[str]]:
+    """Static positions and names, each completed from the other through the signature."""
+    single = isinstance(argnums, int | np.integer)
+    positions = set() if argnums is None else {int(argnums)} if single else set(map(int, argnums))
+    names = {argnames} if isinstance(argnames, str) else set(argnames or ())
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):
+        return frozenset(positions), frozenset(names)
+    variadic = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    known = [p.name for p in parameters]
+    for name in names:
+        if name not in known and not variadic:
+            raise TransformError(f"static_argnames names {name!r}, which {name_of(fun)} lacks")
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    from_names = {i for i, name in enumerate(known) if name in names and name in positional}
+    from_positions = {positional[p] for p in positions if -len(positional) <= p < len(positional)}
+    return frozenset(positions | from_names), frozenset(names | from_positions)
+
+
+def _check_hashable(name: Any, x: Any, fun: Callable[..., Any]) -> None:
+    try:
+        hash(x)
+    except TypeError:
+        kind = "a traced array" if type(x) is Tracer else f"{type(x).__name__}"
+        raise TransformError(
+            f"static argument {name!r} of {name_of(fun)} must be hashable, got {kind}: {x!r:.60}. "
+            "Use a tuple instead of a list, or pass it as an ordinary (traced) argument."
+        ) from None
+
+
+def _bound(function: JitFunction, instance: Any) -> Callable[..., Any]:
+    """The method of an instance, as for a plain function."""
+
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return function(instance, *args, **kwargs)
+
+    return update_wrapper(method, function)

@@ -1,0 +1,184 @@
+"""Simplified Program → Schedule: slots for arrays, an entry for every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler.fuse import Kernel, Single, partition
+from functrans.compiler.kernel import emit_kernel
+from functrans.compiler.memory import Temporary
+from functrans.compiler.products import canonical_products, gemm_of
+from functrans.compiler.schedule import Block, Entry, Schedule
+from functrans.compiler.simplify import simplify
+from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.primitives.shaping import copy_p
+
+GEMM = {"f4": "ft_gemm_f32", "f8": "ft_gemm_f64", "c8": "ft_gemm_c64", "c16": "ft_gemm_c128"}
+
+StepLowering = Callable[["BlockLowering", Equation], bool]
+control_flow: dict[str, StepLowering] = {}
+"""How control-flow primitives become entries; filled by functrans/compiler/loops.py."""
+
+
+def prepare(program: Program) -> Program:
+    """All Program → Program passes of the compiler, in order."""
+    for step in (simplify, canonical_products, own_outputs):
+        program = step(program)
+    return program
+
+
+def own_outputs(program: Program) -> Program:
+    """Every output is an array of its own: copies of inputs, constants and repeated outputs."""
+    taken: set[Any] = set(program.inputs)
+    equations = list(program.equations)
+    outputs: list[Atom] = []
+    for atom in program.outputs:
+        if isinstance(atom, Literal) or atom in taken:
+            copy = Var(atom.aval)
+            equations.append(Equation(copy_p, [atom], {}, [copy]))
+            atom = copy
+        taken.add(atom)
+        outputs.append(atom)
+    return Program(program.inputs, equations, outputs, program.name)
+
+
+def lower(program: Program) -> Schedule:
+    """The schedule of a Program."""
+    program = prepare(program)
+    lowering = Lowering()
+    inputs = [lowering.new_slot() for _ in program.inputs]
+    outputs = [lowering.new_slot() for _ in program.outputs]
+    places: dict[Var, int] = dict(zip(program.inputs, inputs, strict=True))
+    places |= dict(zip(program.outputs, outputs, strict=True))  # type: ignore[arg-type]
+    main = lowering.block(program, places)
+    return Schedule(main, lowering.slot_count, inputs, outputs, lowering.constants)
+
+
+class Lowering:
+    """What all blocks of one schedule share: the slots and the constants."""
+
+    def __init__(self) -> None:
+        self.slot_count = 1
+        self.constants: dict[int, np.ndarray] = {}
+        self.constant_slots: dict[Any, int] = {}
+
+    def new_slot(self) -> int:
+        self.slot_count += 1
+        return self.slot_count - 1
+
+    def constant(self, literal: Literal) -> int:
+        """The slot of an array that is part of the program."""
+        if literal.key not in self.constant_slots:
+            slot = self.new_slot()
+            array = np.array(literal.value, literal.aval.dtype, order="C", copy=True)
+            self.constants[slot] = array
+            self.constant_slots[literal.key] = slot
+        return self.constant_slots[literal.key]
+
+    def block(self, program: Program, places: dict[Var, int]) -> Block:
+        """The entries of a prepared Program whose inputs and outputs have these slots."""
+        return BlockLowering(self, program, places).run()
+
+
+class BlockLowering:
+    """Lowers one Program (the main one or a loop body) to one block."""
+
+    def __init__(self, shared: Lowering, program: Program, places: dict[Var, int]) -> None:
+        self.shared = shared
+        self.program = program
+        self.places = dict(places)
+        self.block = Block()
+
+    def run(self) -> Block:
+        parts = partition(self.program)
+        for step in parts.steps:
+            if isinstance(step, Single):
+                self._single(step.equation)
+            else:
+                self._kernel(step, parts.inlined, parts.stored)
+        return self.block
+
+    # --- entries ---
+
+    def append(self, entry: Entry) -> None:
+        """Append an entry; temporaries among its slots live at least until it."""
+        position = len(self.block.entries)
+        self.block.entries.append(entry)
+        for slot in entry.slots:
+            self.touch(slot, position)
+
+    def touch(self, slot: int, position: int) -> None:
+        temporary = self.block.temporaries.get(slot)
+        if temporary is not None:
+            temporary.last = max(temporary.last, position)
+
+    def slot(self, atom: Atom) -> int:
+        """Where an array is; a variable seen for the first time gets temporary memory."""
+        if isinstance(atom, Literal):
+            return self.shared.constant(atom)
+        if atom not in self.places:
+            self.places[atom] = self.temporary(atom.aval.nbytes)
+        return self.places[atom]
+
+    def temporary(self, nbytes: int) -> int:
+        """A slot with memory that is born at the next entry."""
+        slot = self.shared.new_slot()
+        position = len(self.block.entries)
+        self.block.temporaries[slot] = Temporary(nbytes, position, position)
+        return slot
+
+    def _kernel(self, step: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> None:
+        if 0 in step.shape and not any(v.aval.size for e in step.members for v in e.outputs):
+            return
+        emitted = emit_kernel(step, inlined, stored)
+        slots = tuple(self.slot(a) for a in emitted.buffers)
+        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, _lines_of(step.members)))
+
+    def _single(self, equation: Equation) -> None:
+        rule = control_flow.get(equation.primitive.name)
+        if rule is not None and rule(self, equation):
+            return
+        if equation.primitive.name == "dot_general" and self._product(equation):
+            return
+        self._callback(equation)
+
+    def _product(self, equation: Equation) -> bool:
+        gemm = gemm_of(equation)
+        out = equation.outputs[0].aval
+        if gemm is None or out.size == 0:
+            return out.size == 0 and self.slot(equation.outputs[0]) >= 0
+        x, y = map(self.slot, equation.inputs)
+        slots = (x, y, self.slot(equation.outputs[0]))
+        if gemm.k == 0:
+            self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="empty product"))
+            return True
+        target = GEMM[out.dtype.str[1:]]
+        size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
+        comment = f"matrix product {size}  {_lines_of([equation])}"
+        self.append(Entry(target, slots, tuple(gemm.ints), comment=comment))
+        return True
+
+    def _callback(self, equation: Equation) -> None:
+        """What has no native form: its NumPy evaluation, called from the schedule."""
+        primitive, params = equation.primitive, equation.params
+
+        def call(*values: Any) -> Any:
+            with np.errstate(all="ignore"):
+                out = primitive.evaluate(*values, **params)
+            return out if primitive.multiple_results else (out,)
+
+        call.__name__ = primitive.name
+        ins, outs = equation.inputs, equation.outputs
+        slots = tuple(map(self.slot, (*ins, *outs)))
+        specs = [a.aval for a in ins], [v.aval for v in outs]
+        comment = f"NumPy: {primitive.name}  {_lines_of([equation])}"
+        self.append(Entry(call, slots, comment=comment, specs=specs))
+
+
+def _lines_of(equations: list[Equation]) -> str:
+    """The user's lines that equations come from, each once."""
+    lines = dict.fromkeys(str(e.source) for e in equations if e.source)
+    return ", ".join(lines)

@@ -1,0 +1,260 @@
+"""Program → Program, same results with less work: inline, identities, folding, common terms, dead.
+
+No rewriting changes a result, not even the sign of a zero or a nan: `x * 1` goes, `x * 0` and
+`x + 0.0` stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.core.simplify import drop_dead
+
+FOLD_LIMIT = 64
+"""Constants of at most so many elements are computed at compile time."""
+
+COMMUTATIVE = frozenset({"add", "mul", "eq", "ne", "and", "or", "xor"})
+
+
+def simplify(program: Program) -> Program:
+    """All passes in order: each leaves a well-formed Program that computes the same."""
+    for step in (inline_calls, rewrite, drop_unused, rewrite, drop_unused):
+        program = step(program)
+    return program
+
+
+def drop_unused(program: Program) -> Program:
+    """Without equations whose results nobody reads; all inputs stay."""
+    return drop_dead(program)[0]
+
+
+def inline_calls(program: Program) -> Program:
+    """The equations of called Programs in place of the calls, to any depth."""
+    if not any(e.primitive.inline for e in program.equations):
+        return program
+    equations: list[Equation] = []
+    outputs = _inline_into(equations, program, {})
+    return Program(program.inputs, equations, outputs, program.name)
+
+
+def _inline_into(
+    equations: list[Equation], program: Program, renamed: dict[Var, Atom]
+) -> list[Atom]:
+    """Append a Program's equations under a renaming; returns its outputs under it."""
+
+    def name(atom: Atom) -> Atom:
+        return renamed.get(atom, atom) if isinstance(atom, Var) else atom
+
+    for equation in program.equations:
+        inputs = [name(a) for a in equation.inputs]
+        if equation.primitive.inline is None:
+            outputs = [Var(v.aval) for v in equation.outputs]
+            equations.append(equation.replace(inputs, outputs))
+            renamed.update(zip(equation.outputs, outputs, strict=True))
+            continue
+        inner = equation.primitive.inline(**equation.params)
+        results = _inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
+        renamed.update(zip(equation.outputs, results, strict=True))
+    return [name(a) for a in program.outputs]
+
+
+class Rewriter:
+    """One forward pass: names what each old variable became, and finds equal equations."""
+
+    def __init__(self) -> None:
+        self.replaced: dict[Var, Atom] = {}
+        self.producer: dict[Var, Equation] = {}
+        self.seen: dict[Any, tuple[Var, ...]] = {}
+        self.equations: list[Equation] = []
+
+    def name(self, atom: Atom) -> Atom:
+        return self.replaced.get(atom, atom) if isinstance(atom, Var) else atom
+
+    def produced_by(self, atom: Atom, primitive: str) -> Equation | None:
+        """The equation that computes an atom, if it is of this primitive."""
+        equation = self.producer.get(atom) if isinstance(atom, Var) else None
+        return equation if equation is not None and equation.primitive.name == primitive else None
+
+    def add(self, equation: Equation) -> tuple[Var, ...]:
+        """Append an equation, or give the outputs of an equal one that is already there."""
+        key = None if equation.primitive.effects else _equation_key(equation)
+        if key is not None:
+            known = self.seen.get(key)
+            if known is not None:
+                return known
+            self.seen[key] = equation.outputs
+        self.equations.append(equation)
+        for var in equation.outputs:
+            self.producer[var] = equation
+        return equation.outputs
+
+    def emit(self, like: Equation, primitive: Any, inputs: list[Atom], **params: Any) -> Var:
+        """Append a new equation of one output, attributed to the line of another."""
+        from functrans.core.program import infer_outputs
+
+        (aval,) = infer_outputs(primitive, [a.aval for a in inputs], params)
+        return self.add(Equation(primitive, inputs, params, [Var(aval)], like.source))[0]
+
+
+def rewrite(program: Program) -> Program:
+    """Identities, constant folding and common subexpressions, in one pass."""
+    rewriter = Rewriter()
+    for old in program.equations:
+        equation = old.replace([rewriter.name(a) for a in old.inputs])
+        result = _rewritten(equation, rewriter)
+        rewriter.replaced.update(zip(old.outputs, result, strict=True))
+    outputs = [rewriter.name(a) for a in program.outputs]
+    return Program(program.inputs, rewriter.equations, outputs, program.name)
+
+
+def _rewritten(equation: Equation, rewriter: Rewriter) -> Any:
+    folded = _fold(equation)
+    if folded is not None:
+        return folded
+    rule = IDENTITIES.get(equation.primitive.name)
+    if rule is not None:
+        result = rule(equation, rewriter)
+        if result is not None and result.aval == equation.outputs[0].aval:
+            return [result]
+    return rewriter.add(equation)
+
+
+def _fold(equation: Equation) -> list[Atom] | None:
+    """The outputs as literals, where all operands are and they are small."""
+    if equation.primitive.effects or not all(type(a) is Literal for a in equation.inputs):
+        return None
+    if any(v.aval.size > FOLD_LIMIT for v in equation.outputs) or equation.primitive.lower is None:
+        return None
+    with np.errstate(all="ignore"):
+        values = [a.value for a in equation.inputs]  # type: ignore[union-attr]
+        out = equation.primitive.evaluate(*values, **equation.params)
+    outs = out if equation.primitive.multiple_results else (out,)
+    return [
+        Literal(np.asarray(y, v.aval.dtype)[()], v.aval)
+        for y, v in zip(outs, equation.outputs, strict=True)
+    ]
+
+
+def _equation_key(equation: Equation) -> Any:
+    inputs: Any = tuple(a if isinstance(a, Var) else a.key for a in equation.inputs)
+    if equation.primitive.name in COMMUTATIVE:
+        inputs = frozenset(inputs) if len(set(inputs)) == 2 else inputs
+    return (equation.primitive.name, inputs, tuple(equation.params.items()))
+
+
+# --- identities -----------------------------------------------------------------------------------
+
+
+def _is_one(atom: Atom) -> bool:
+    return type(atom) is Literal and not atom.aval.shape and bool(atom.value == 1)
+
+
+def _multiply(e: Equation, r: Rewriter) -> Atom | None:
+    x, y = e.inputs
+    return x if _is_one(y) else y if _is_one(x) else None
+
+
+def _divide(e: Equation, r: Rewriter) -> Atom | None:
+    return e.inputs[0] if _is_one(e.inputs[1]) else None
+
+
+def _negate(e: Equation, r: Rewriter) -> Atom | None:
+    inner = r.produced_by(e.inputs[0], "neg")
+    return inner.inputs[0] if inner else None
+
+
+def _same_type(e: Equation, r: Rewriter) -> Atom | None:
+    """A conversion, reshape or broadcast to the type that its operand has."""
+    return e.inputs[0]
+
+
+def _reshape(e: Equation, r: Rewriter) -> Atom | None:
+    if e.inputs[0].aval == e.outputs[0].aval:
+        return e.inputs[0]
+    inner = r.produced_by(e.inputs[0], "reshape")
+    if inner is None:
+        return None
+    return r.emit(e, e.primitive, [inner.inputs[0]], **e.params)
+
+
+def _transpose(e: Equation, r: Rewriter) -> Atom | None:
+    permutation = e.params["permutation"]
+    if permutation == tuple(range(len(permutation))):
+        return e.inputs[0]
+    inner = r.produced_by(e.inputs[0], "transpose")
+    if inner is not None:
+        first = inner.params["permutation"]
+        composed = tuple(first[p] for p in permutation)
+        if composed == tuple(range(len(composed))):
+            return inner.inputs[0]
+        return r.emit(e, e.primitive, [inner.inputs[0]], permutation=composed)
+    return _transposed_product(e, r)
+
+
+def _transposed_product(e: Equation, r: Rewriter) -> Atom | None:
+    """(x y)ᵀ = yᵀ xᵀ: the same product with its operands exchanged."""
+    inner = r.produced_by(e.inputs[0], "dot_general")
+    if inner is None:
+        return None
+    (cx, cy), (bx, by) = inner.params["dimensions"]
+    x, y = inner.inputs
+    n, left = len(bx), x.aval.ndim - len(cx) - len(bx)
+    right = y.aval.ndim - len(cy) - len(by)
+    batch = tuple(range(n))
+    exchanged = (*batch, *range(n + left, n + left + right), *range(n, n + left))
+    if e.params["permutation"] != exchanged:
+        return None
+    return r.emit(e, inner.primitive, [y, x], dimensions=((cy, cx), (by, bx)))
+
+
+def _product(e: Equation, r: Rewriter) -> Atom | None:
+    """A transposed operand becomes a choice of axes, which costs the library nothing."""
+    inputs, axes = list(e.inputs), [list(pair) for pair in zip(*e.params["dimensions"], strict=True)]
+    changed = False
+    for i, operand in enumerate(e.inputs):
+        inner = r.produced_by(operand, "transpose")
+        if inner is None:
+            continue
+        permutation = inner.params["permutation"]
+        contracting, batch = axes[i]
+        rest = [a for a in range(len(permutation)) if a not in contracting and a not in batch]
+        moved = [permutation[a] for a in rest]
+        if moved != sorted(moved):
+            continue  # the result's axes would come in another order
+        inputs[i] = inner.inputs[0]
+        axes[i] = [tuple(permutation[a] for a in group) for group in (contracting, batch)]
+        changed = True
+    if not changed:
+        return None
+    (cx, bx), (cy, by) = axes
+    return r.emit(e, e.primitive, inputs, dimensions=((tuple(cx), tuple(cy)), (tuple(bx), tuple(by))))
+
+
+def _select(e: Equation, r: Rewriter) -> Atom | None:
+    condition = e.inputs[0]
+    if type(condition) is Literal and not condition.aval.shape:
+        return e.inputs[1] if condition.value else e.inputs[2]
+    return e.inputs[1] if e.inputs[1] is e.inputs[2] else None
+
+
+def _integer_pow(e: Equation, r: Rewriter) -> Atom | None:
+    return e.inputs[0] if e.params["exponent"] == 1 else None
+
+
+IDENTITIES: Mapping[str, Callable[[Equation, Rewriter], Atom | None]] = {
+    "mul": _multiply,
+    "div": _divide,
+    "neg": _negate,
+    "convert": _same_type,
+    "broadcast": _same_type,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "dot_general": _product,
+    "select": _select,
+    "integer_pow": _integer_pow,
+}
+"""Per primitive, an atom equal to its result if there is a simpler one (of the same type)."""

@@ -1,0 +1,36 @@
+"""An array of the user's as a value of the program that is being traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from functrans.core.lowering import Indexed
+from functrans.core.primitive import Primitive
+from functrans.core.trace import Tracer, staging_trace, top_trace
+
+constant_p = Primitive(
+    "constant",
+    infer=lambda x: x.strong(),
+    evaluate=lambda x: x,
+    jvp=lambda tangents, primals, out: tangents[0],
+    transpose=lambda ct, x: [ct],
+    batch=lambda args, batched: (constant_p.bind(args[0]), True),
+    cost=lambda inputs, outputs: 0,
+    lower=Indexed(lambda k, index: k.read(0, index)),
+)
+
+
+def constant(x: np.ndarray) -> Any:
+    """An array as a tracer of the innermost (staging) trace; x itself while none is open.
+
+    A plain `numpy.ndarray` cannot be indexed by a tracer, since NumPy wants its value. As a tracer
+    it can; and since the value of a constant is known, `int()`, `if` and masks still work on it.
+    """
+    trace = staging_trace() or top_trace()
+    if trace is None or type(x) is Tracer:
+        return x
+    tracer = trace.record(constant_p, (x,), {})
+    tracer.value = x
+    return tracer

@@ -1,0 +1,602 @@
+"""`scan`: a loop over the leading axis of arrays, as one equation that holds its body.
+
+The body is a Program over (consts…, carry…, x…) giving (carry…, y…); consts are what every step
+reads, carry is handed from step to step, the xs are read and the ys stacked along a leading axis.
+Results are strongly typed, whatever the body's weak types are, so that eager and traced loops
+agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.interpret import evaluate
+from functrans.core.primitive import Linear, Primitive
+from functrans.core.program import Program, Var
+from functrans.core.simplify import drop_dead
+from functrans.core.trace import make_program_flat
+from functrans.core.types import Aval, shape_of
+from functrans.primitives.arithmetic import add_p, zeros_like
+from functrans.primitives.calls import nonzero, present, split, spread
+from functrans.primitives.shaping import full, transpose_p
+from functrans.transforms.batching import batch_program, current_axis, repeat
+from functrans.transforms.forward import Nonzero, jvp
+from functrans.transforms.linearize import Linearized, linearize_program
+from functrans.transforms.transpose import transpose
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How the operands of a loop divide into consts, carry and the rest (xs)."""
+
+    consts: int
+    carry: int
+
+    def divide(self, values: Sequence[Any]) -> list[list[Any]]:
+        return split(values, self.consts, self.carry)
+
+
+# --- shape, value, cost -----------------------------------------------------------------------------
+
+
+def _infer(
+    *avals: Aval,
+    program: Program,
+    num_consts: int,
+    num_carry: int,
+    length: int,
+    reverse: bool,
+    unroll: int,
+) -> tuple[Aval, ...]:
+    want = program.in_avals
+    if len(avals) != len(want):
+        raise ShapeError(f"scan of {program.name} takes {len(want)} arrays, got {len(avals)}.")
+    for i, (got, inner) in enumerate(zip(avals, want, strict=True)):
+        shape = inner.shape if i < num_consts + num_carry else (length, *inner.shape)
+        if got.shape != shape or got.dtype != inner.dtype:
+            kind = ShapeError if got.shape != shape else DTypeError
+            wanted = inner.update(shape=shape)
+            raise kind(f"operand {i} of scan of {program.name} must be {wanted}, got {got}.")
+    carry = [v.aval for v in program.inputs[num_consts : num_consts + num_carry]]
+    for before, after in zip(carry, program.out_avals, strict=False):
+        if before.shape != after.shape or before.dtype != after.dtype:
+            raise ShapeError(f"scan's carry goes in as {before} and comes out as {after}.")
+    ys = program.out_avals[num_carry:]
+    return (
+        *[a.strong() for a in carry],
+        *[Aval((length, *y.shape), y.dtype) for y in ys],
+    )
+
+
+def _evaluate(
+    *values: Any,
+    program: Program,
+    num_consts: int,
+    num_carry: int,
+    length: int,
+    reverse: bool,
+    unroll: int,
+) -> list[Any]:
+    consts, carry, xs = split(values, num_consts, num_carry)
+    ys = [np.empty((length, *a.shape), a.dtype) for a in program.out_avals[num_carry:]]
+    for i in reversed(range(length)) if reverse else range(length):
+        outs = evaluate(program, [*consts, *carry, *[x[i] for x in xs]])
+        carry = outs[:num_carry]
+        for stack, y in zip(ys, outs[num_carry:], strict=True):
+            stack[i] = y
+    avals = program.in_avals[num_consts : num_consts + num_carry]
+    return [*map(as_typed, carry, avals), *ys]
+
+
+def as_typed(x: Any, aval: Aval) -> Any:
+    """A concrete value as NumPy array or scalar: Python scalars take the aval's dtype."""
+    return x if isinstance(x, np.ndarray | np.generic) else aval.dtype.type(x)
+
+
+def flops(program: Program) -> float:
+    """The sum of the costs of a Program's equations."""
+    total = 0.0
+    for e in program.equations:
+        if e.primitive.cost is not None:
+            inputs, outputs = [a.aval for a in e.inputs], [v.aval for v in e.outputs]
+            total += e.primitive.cost(inputs, outputs, **e.params)
+    return total
+
+
+# --- forward mode -----------------------------------------------------------------------------------
+
+
+def _forward(
+    ts: list, primals: list, *, program: Program, num_consts: int, num_carry: int, **loop: Any
+) -> tuple[list, list]:
+    counts = Counts(num_consts, num_carry)
+    body, carry_nonzero, y_nonzero = _jvp_body(program, counts, nonzero(ts))
+    (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
+    carry_ts = instantiate(carry_ts, carry, carry_nonzero)
+    const_operands = [*consts, *present(const_ts)]
+    carry_operands = [*carry, *present(carry_ts)]
+    results = scan_p.bind(
+        *const_operands,
+        *carry_operands,
+        *xs,
+        *present(x_ts),
+        program=body,
+        num_consts=len(const_operands),
+        num_carry=len(carry_operands),
+        **loop,
+    )
+    outs, out_ts, ys, y_ts = split(results, num_carry, sum(carry_nonzero), len(y_nonzero))
+    return [*outs, *ys], [*spread(out_ts, carry_nonzero), *spread(y_ts, y_nonzero)]
+
+
+def _jvp_body(
+    program: Program, counts: Counts, masks: Nonzero
+) -> tuple[Program, Nonzero, Nonzero]:
+    """Body over (consts, their tangents, carry, its tangents, xs, their tangents).
+
+    Which parts of the carry have a tangent is the least fixed point: a part whose tangent is zero
+    at first can get one from another part or a const.
+    """
+    key = ("scan jvp", counts, masks)
+    if key not in program.cache:
+        parts = [tuple(m) for m in counts.divide(masks)]
+        while True:
+            body, out_nonzero = _build_jvp_body(program, counts, parts)
+            grown = either(parts[1], out_nonzero[: counts.carry])
+            if grown == parts[1]:
+                break
+            parts[1] = grown
+        program.cache[key] = body, parts[1], out_nonzero[counts.carry :]
+    return program.cache[key]
+
+
+def _build_jvp_body(
+    program: Program, counts: Counts, masks: list[Nonzero]
+) -> tuple[Program, Nonzero]:
+    avals = [a for part in interleave(counts.divide(program.in_avals), masks) for a in part]
+    sizes = [len(part) for part in interleave(counts.divide(program.in_avals), masks)]
+    out_nonzero: Nonzero = ()
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        nonlocal out_nonzero
+        consts, const_ts, carry, carry_ts, xs, x_ts, _ = split(args, *sizes)
+        groups = zip((const_ts, carry_ts, x_ts), masks, strict=True)
+        ts = [t for group, mask in groups for t in spread(group, mask)]
+        outs, out_ts = jvp(program, [*consts, *carry, *xs], ts)
+        out_nonzero = nonzero(out_ts)
+        n = counts.carry
+        kept = instantiate(out_ts[:n], outs[:n], masks[1])
+        kept = [t for t, keep in zip(kept, masks[1], strict=True) if keep]
+        return [*outs[:n], *kept, *outs[n:], *present(out_ts[n:])]
+
+    return make_program_flat(run, avals, f"jvp({program.name})"), out_nonzero
+
+
+def interleave(avals: Sequence[Sequence[Aval]], masks: Sequence[Nonzero]) -> list[list[Aval]]:
+    """Each group of avals, followed by the avals of the tangents of those with a nonzero one."""
+    groups: list[list[Aval]] = []
+    for group, mask in zip(avals, masks, strict=True):
+        groups += [list(group), [a.strong() for a, n in zip(group, mask, strict=True) if n]]
+    return groups
+
+
+def instantiate(ts: Sequence[Any], primals: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
+    """The tangents, zeros in place of None where the mask holds."""
+    return [
+        zeros_like(x) if t is None and n else t for t, x, n in zip(ts, primals, mask, strict=True)
+    ]
+
+
+def either(a: Sequence[bool], b: Sequence[bool]) -> Nonzero:
+    """The union of two masks."""
+    return tuple(x or y for x, y in zip(a, b, strict=True))
+
+
+# --- linearisation ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _LinearScan:
+    """A linearised scan.
+
+    Attributes:
+        forward: body giving (carry, ys, stacked residuals).
+        linear: body over (invariant residuals, const tangents | carry tangents | stacked
+            residuals, x tangents) giving (carry tangents, y tangents).
+        hoisted: consts → the residuals that are the same in every step.
+        carry_nonzero, y_nonzero: which outputs have a tangent.
+        stacked: where the linear scan finds each residual that differs between steps: ("x", i) for
+            operand i of the xs, ("y", i) for result i of the forward scan after the carry.
+    """
+
+    forward: Program
+    linear: Program
+    hoisted: Program
+    carry_nonzero: Nonzero
+    y_nonzero: Nonzero
+    stacked: tuple[tuple[str, int], ...]
+
+
+def _linearize(
+    ts: list, primals: list, *, program: Program, num_consts: int, num_carry: int, **loop: Any
+) -> tuple[list, list]:
+    counts = Counts(num_consts, num_carry)
+    parts = _linear_scan(program, counts, nonzero(ts))
+    (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
+    results = scan_p.bind(
+        *primals, program=parts.forward, num_consts=num_consts, num_carry=num_carry, **loop
+    )
+    outs, stacks = split(results, num_carry)
+    const_operands = [*evaluate(parts.hoisted, consts), *present(const_ts)]
+    carry_operands = present(instantiate(carry_ts, carry, parts.carry_nonzero))
+    residuals = [xs[i] if kind == "x" else stacks[i] for kind, i in parts.stacked]
+    out_ts = scan_p.bind(
+        *const_operands,
+        *carry_operands,
+        *residuals,
+        *present(x_ts),
+        program=parts.linear,
+        num_consts=len(const_operands),
+        num_carry=len(carry_operands),
+        **loop,
+    )
+    last_ts, y_ts = split(out_ts, len(carry_operands))
+    ys = stacks[: len(parts.y_nonzero)]
+    return [*outs, *ys], [*spread(last_ts, parts.carry_nonzero), *spread(y_ts, parts.y_nonzero)]
+
+
+def _linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
+    key = ("scan linearize", counts, masks)
+    if key not in program.cache:
+        program.cache[key] = _build_linear_scan(program, counts, masks)
+    return program.cache[key]
+
+
+def _build_linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
+    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(masks))
+    while True:
+        split_body = linearize_program(program, (*const_mask, *carry_mask, *x_mask))
+        grown = either(carry_mask, split_body.out_nonzero[: counts.carry])
+        if grown == carry_mask:
+            break
+        carry_mask = grown
+    forward = split_body.forward
+    count = len(program.outputs)
+    residuals = forward.outputs[count:]
+    invariant, equations = _invariant(forward, counts.consts)
+    is_invariant = [not isinstance(r, Var) or r in invariant for r in residuals]
+    hoisted = Program(
+        forward.inputs[: counts.consts],
+        equations,
+        [r for r, i in zip(residuals, is_invariant, strict=True) if i],
+        f"invariants({program.name})",
+    )
+    found: dict[Any, tuple[str, int]] = {}
+    for i, y in enumerate(forward.outputs[counts.carry : count]):
+        found[y] = ("y", i)
+    for i, x in enumerate(forward.inputs[counts.consts + counts.carry :]):
+        found[x] = ("x", i)
+    outputs, stacked = list(forward.outputs[:count]), []
+    for r, same in zip(residuals, is_invariant, strict=True):
+        if same:
+            continue
+        if r not in found:
+            found[r] = ("y", len(outputs) - counts.carry)
+            outputs.append(r)
+        stacked.append(found[r])
+    forward, _ = drop_dead(Program(forward.inputs, forward.equations, outputs, program.name))
+    linear = _linear_body(split_body, is_invariant, (const_mask, carry_mask, x_mask), program, counts)
+    return _LinearScan(
+        forward,
+        linear,
+        drop_dead(hoisted)[0],
+        carry_mask,
+        split_body.out_nonzero[counts.carry :],
+        tuple(stacked),
+    )
+
+
+def _invariant(program: Program, num_consts: int) -> tuple[set[Var], list[Any]]:
+    """The variables that depend on the consts alone, and the equations that compute them."""
+    known = set(program.inputs[:num_consts])
+    equations = []
+    for e in program.equations:
+        if not e.primitive.effects and all(a in known for a in e.inputs if isinstance(a, Var)):
+            known.update(e.outputs)
+            equations.append(e)
+    return known, equations
+
+
+def _linear_body(
+    parts: Linearized, invariant: list[bool], masks: tuple, program: Program, counts: Counts
+) -> Program:
+    """The linear Program with its operands in a scan's order, and every carry tangent given."""
+    linear, out_nonzero = parts.linear, parts.out_nonzero
+    const_ts, carry_ts, x_ts = (sum(m) for m in masks)
+    residual_avals = linear.in_avals[: len(invariant)]
+    tangent_avals = linear.in_avals[len(invariant) :]
+    same = [a for a, i in zip(residual_avals, invariant, strict=True) if i]
+    varying = [a for a, i in zip(residual_avals, invariant, strict=True) if not i]
+    ts = split(tangent_avals, const_ts, carry_ts)
+    carry_avals = program.in_avals[counts.consts : counts.consts + counts.carry]
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        fixed, cs, carry, moving, xs = split(args, len(same), const_ts, carry_ts, len(varying))
+        a, b = iter(fixed), iter(moving)
+        residuals = [next(a) if i else next(b) for i in invariant]
+        results = iter(evaluate(linear, [*residuals, *cs, *carry, *xs]))
+        outs = [next(results) if n else None for n in out_nonzero]
+        kept = [
+            full(aval.shape, 0, aval.dtype) if t is None else t
+            for t, aval, n in zip(outs, carry_avals, masks[1], strict=False)
+            if n
+        ]
+        return [*kept, *present(outs[counts.carry :])]
+
+    avals = [*same, *ts[0], *ts[1], *varying, *ts[2]]
+    return make_program_flat(run, avals, f"linear({program.name})")
+
+
+# --- transposition ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _BackwardScan:
+    """A transposed scan: body over (fixed consts | carry cotangents, sums of const cotangents |
+    fixed carry, fixed xs, y cotangents) giving (carry cotangents, sums | x cotangents); masks say
+    which of the carry, consts and xs have a cotangent."""
+
+    body: Program
+    carry: Nonzero
+    consts: Nonzero
+    xs: Nonzero
+
+
+def _transpose(
+    cts: list,
+    *operands: Any,
+    program: Program,
+    num_consts: int,
+    num_carry: int,
+    reverse: bool,
+    **loop: Any,
+) -> list:
+    counts = Counts(num_consts, num_carry)
+    consts, carry, xs = counts.divide(operands)
+    masks = tuple(type(x) is Linear for x in operands)
+    linear_carry = _linear_carry(program, counts, masks)
+    history = _history(program, counts, masks, linear_carry, operands, reverse, loop)
+    ct_carry, ct_ys = split(cts, num_carry)
+    ct_carry = [ct if n else None for ct, n in zip(ct_carry, linear_carry, strict=True)]
+    plan = _backward_scan(
+        program, counts, masks, linear_carry, nonzero(ct_carry), nonzero(ct_ys)
+    )
+    const_avals, carry_avals, _ = counts.divide(program.in_avals)
+    starts = [
+        full(a.shape, 0, a.dtype) if ct is None else ct
+        for ct, a, n in zip(ct_carry, carry_avals, plan.carry, strict=True)
+        if n
+    ]
+    sums = [full(a.shape, 0, a.dtype) for a, n in zip(const_avals, plan.consts, strict=True) if n]
+    fixed_consts = _fixed(consts)
+    results = scan_p.bind(
+        *fixed_consts,
+        *starts,
+        *sums,
+        *history,
+        *_fixed(xs),
+        *present(ct_ys),
+        program=plan.body,
+        num_consts=len(fixed_consts),
+        num_carry=len(starts) + len(sums),
+        reverse=not reverse,
+        **loop,
+    )
+    ct_carry, ct_consts, ct_xs = split(results, len(starts), len(sums))
+    given = spread(ct_carry, plan.carry)
+    carry_results = [ct if type(x) is Linear else None for ct, x in zip(given, carry, strict=True)]
+    return [*spread(ct_consts, plan.consts), *carry_results, *spread(ct_xs, plan.xs)]
+
+
+def _fixed(operands: Sequence[Any]) -> list[Any]:
+    return [x for x in operands if type(x) is not Linear]
+
+
+def _linear_carry(program: Program, counts: Counts, masks: Nonzero) -> Nonzero:
+    """Which parts of the carry depend on the linear operands, in some step."""
+    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(masks))
+    while True:
+        linear = {
+            v
+            for v, n in zip(program.inputs, (*const_mask, *carry_mask, *x_mask), strict=True)
+            if n
+        }
+        for e in program.equations:
+            if any(a in linear for a in e.inputs if isinstance(a, Var)):
+                linear.update(e.outputs)
+        outs = tuple(isinstance(a, Var) and a in linear for a in program.outputs[: counts.carry])
+        grown = either(carry_mask, outs)
+        if grown == carry_mask:
+            return carry_mask
+        carry_mask = grown
+
+
+def _history(
+    program: Program,
+    counts: Counts,
+    masks: Nonzero,
+    linear_carry: Nonzero,
+    operands: Sequence[Any],
+    reverse: bool,
+    loop: dict[str, Any],
+) -> list[Any]:
+    """The values over the steps of those parts of the carry that are not linear (counters, …)."""
+    if all(linear_carry):
+        return []
+    const_mask, _, x_mask = counts.divide(masks)
+    linear = (*const_mask, *linear_carry, *x_mask)
+    inputs = [v for v, n in zip(program.inputs, linear, strict=True) if not n]
+    in_carry = program.inputs[counts.consts : counts.consts + counts.carry]
+    fixed_in = [v for v, n in zip(in_carry, linear_carry, strict=True) if not n]
+    outs = program.outputs[: counts.carry]
+    fixed_out = [a for a, n in zip(outs, linear_carry, strict=True) if not n]
+    outputs = [*fixed_out, *fixed_in]
+    forward = _restricted(program, inputs, outputs)
+    values = [x for x, n in zip(operands, linear, strict=True) if not n]
+    results = scan_p.bind(
+        *values,
+        program=forward,
+        num_consts=counts.consts - sum(const_mask),
+        num_carry=len(fixed_in),
+        reverse=reverse,
+        **loop,
+    )
+    return list(results[len(fixed_in) :])
+
+
+def _restricted(program: Program, inputs: Sequence[Var], outputs: Sequence[Any]) -> Program:
+    """The part of a Program that computes some outputs from some of its inputs."""
+    known = set(inputs)
+    equations = []
+    for e in program.equations:
+        if all(a in known for a in e.inputs if isinstance(a, Var)):
+            known.update(e.outputs)
+            equations.append(e)
+    return drop_dead(Program(inputs, equations, outputs, program.name))[0]
+
+
+def _backward_scan(
+    program: Program,
+    counts: Counts,
+    masks: Nonzero,
+    linear_carry: Nonzero,
+    ct_carry: Nonzero,
+    ct_ys: Nonzero,
+) -> _BackwardScan:
+    key = ("scan transpose", counts, masks, linear_carry, ct_carry, ct_ys)
+    if key not in program.cache:
+        const_mask, _, x_mask = counts.divide(masks)
+        linear = (*const_mask, *linear_carry, *x_mask)
+        found = (ct_carry, (False,) * counts.consts)
+        while True:
+            body, results = _build_backward(program, counts, linear, *found, ct_ys)
+            consts, carry, xs = (nonzero(part) for part in counts.divide(results))
+            grown = either(found[0], carry), either(found[1], consts)
+            if grown == found:
+                break
+            found = grown
+        program.cache[key] = _BackwardScan(body, *found, xs)
+    return program.cache[key]
+
+
+def _build_backward(
+    program: Program,
+    counts: Counts,
+    linear: Nonzero,
+    ct_carry: Nonzero,
+    ct_consts: Nonzero,
+    ct_ys: Nonzero,
+) -> tuple[Program, list[Any]]:
+    const_avals, carry_avals, x_avals = counts.divide(program.in_avals)
+    const_mask, carry_mask, x_mask = counts.divide(linear)
+    groups = [
+        _where(const_avals, const_mask, False),
+        _where(carry_avals, ct_carry, True),
+        _where(const_avals, ct_consts, True),
+        _where(carry_avals, carry_mask, False),
+        _where(x_avals, x_mask, False),
+        _where(program.out_avals[counts.carry :], ct_ys, True),
+    ]
+    results: list[Any] = []
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        nonlocal results
+        consts, cts, sums, carry, xs, y_cts, _ = split(args, *map(len, groups))
+        fixed = iter([*consts, *carry, *xs])
+        operands = [
+            Linear(v.aval.strong()) if n else next(fixed)
+            for v, n in zip(program.inputs, linear, strict=True)
+        ]
+        out_cts = [*spread(cts, ct_carry), *spread(y_cts, ct_ys)]
+        results = transpose(program, operands, out_cts)
+        own_consts, own_carry, own_xs = counts.divide(results)
+        new_carry = [
+            full(a.shape, 0, a.dtype) if ct is None else ct
+            for ct, a, n in zip(own_carry, carry_avals, ct_carry, strict=True)
+            if n
+        ]
+        new = [ct for ct, n in zip(own_consts, ct_consts, strict=True) if n]
+        new_sums = [s if ct is None else add_p.bind(s, ct) for s, ct in zip(sums, new, strict=True)]
+        return [*new_carry, *new_sums, *present(own_xs)]
+
+    avals = [a for group in groups for a in group]
+    return make_program_flat(run, avals, f"transpose({program.name})"), results
+
+
+def _where(avals: Sequence[Aval], mask: Sequence[bool], value: bool) -> list[Aval]:
+    """The avals at which the mask has the value; strong if these are cotangents."""
+    return [a.strong() if value else a for a, m in zip(avals, mask, strict=True) if m is value]
+
+
+# --- batching ---------------------------------------------------------------------------------------
+
+
+def _batch(
+    args: list, batched: list, *, program: Program, num_consts: int, num_carry: int, **loop: Any
+) -> tuple[list, list]:
+    axis = current_axis()
+    counts = Counts(num_consts, num_carry)
+    consts, carry, xs = counts.divide(args)
+    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(batched))
+    ys = (False,) * (len(program.outputs) - num_carry)
+    while True:
+        body, out_batched = batch_program(
+            program, (*const_mask, *carry_mask, *x_mask), axis, force=(*carry_mask, *ys)
+        )
+        grown = either(carry_mask, out_batched[:num_carry])
+        if grown == carry_mask:
+            break
+        carry_mask = grown
+    carry = repeated(carry, counts.divide(batched)[1], carry_mask, axis.size)
+    xs = [swap_leading(x) if b else x for x, b in zip(xs, x_mask, strict=True)]
+    outs = scan_p.bind(
+        *consts, *carry, *xs, program=body, num_consts=num_consts, num_carry=num_carry, **loop
+    )
+    last, stacks = split(outs, num_carry)
+    y_batched = out_batched[num_carry:]
+    stacks = [swap_leading(y) if b else y for y, b in zip(stacks, y_batched, strict=True)]
+    return [*last, *stacks], list(out_batched)
+
+
+def repeated(
+    values: Sequence[Any], batched: Sequence[bool], wanted: Sequence[bool], size: int
+) -> list[Any]:
+    """The values, with a batch axis wherever one is wanted."""
+    return [
+        repeat(x, size) if w and not b else x
+        for x, b, w in zip(values, batched, wanted, strict=True)
+    ]
+
+
+def swap_leading(x: Any) -> Any:
+    """x with its first two axes swapped: scan's axis leads outside, the batch axis inside."""
+    rank = len(shape_of(x))
+    return transpose_p.bind(x, permutation=(1, 0, *range(2, rank)))
+
+
+scan_p = Primitive(
+    "scan",
+    infer=_infer,
+    evaluate=_evaluate,
+    forward=_forward,
+    linearize=_linearize,
+    transpose=_transpose,
+    batch=_batch,
+    cost=lambda inputs, outputs, *, program, length, **_: length * flops(program),
+    multiple_results=True,
+)

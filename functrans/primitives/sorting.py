@@ -1,0 +1,101 @@
+"""Sorting along an axis: stable, nan last, several operands by the first ones as keys."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.primitive import Primitive
+from functrans.core.types import Aval, shape_of
+from functrans.primitives.indexing import gather, repeat_unbatched
+from functrans.primitives.shaping import iota
+
+
+def take_along(x: Any, order: Any, axis: int, mode: str = "promise_in_bounds") -> Any:
+    """The elements of x at positions along one axis; other axes of both are the same."""
+    shape = shape_of(order)
+    ndim = len(shape)
+    indices = [
+        order
+        if i == axis
+        else iota((1,) * i + (n,) + (1,) * (ndim - i - 1), i, np.int64)
+        for i, n in enumerate(shape)
+    ]
+    return gather(x, indices, tuple(range(ndim)), mode)
+
+
+def _infer_sort(*operands: Aval, axis: int, num_keys: int) -> tuple[Aval, ...]:
+    first = operands[0]
+    if any(x.shape != first.shape for x in operands):
+        shown = ", ".join(map(str, operands))
+        raise ShapeError(f"sort needs operands of one shape: got {shown}.")
+    if not 0 <= axis < first.ndim:
+        raise ShapeError(
+            f"sort along axis {axis} of {first}, which has {first.ndim} axes."
+        )
+    if not 1 <= num_keys <= len(operands):
+        raise DTypeError(f"sort by {num_keys} keys of {len(operands)} operands.")
+    return tuple(x.strong() for x in operands)
+
+
+def _evaluate_sort(*operands: Any, axis: int, num_keys: int) -> list[Any]:
+    if len(operands) == 1:
+        return [np.sort(operands[0], axis, kind="stable")]
+    if num_keys == 1:
+        order = np.argsort(operands[0], axis, kind="stable")
+    else:
+        order = np.lexsort(tuple(reversed(operands[:num_keys])), axis)
+    return [np.take_along_axis(np.asarray(x), order, axis) for x in operands]
+
+
+def _forward_sort(
+    tangents: list, primals: list, *, axis: int, num_keys: int
+) -> tuple[list[Any], list[Any]]:
+    """Sorts the positions along, and gathers the tangents by them."""
+    positions = iota(shape_of(primals[0]), axis, np.int64)
+    *outs, order = sort_p.bind(*primals, positions, axis=axis, num_keys=num_keys)
+    return outs, [None if t is None else take_along(t, order, axis) for t in tangents]
+
+
+def _batch_sort(
+    args: list, batched: list, *, axis: int, num_keys: int
+) -> tuple[list, list]:
+    extent = next(shape_of(x)[0] for x, b in zip(args, batched, strict=True) if b)
+    wide = [repeat_unbatched(x, b, extent) for x, b in zip(args, batched, strict=True)]
+    return sort_p.bind(*wide, axis=axis + 1, num_keys=num_keys), [True] * len(args)
+
+
+def _cost_sort(inputs: Any, outputs: Any, *, axis: int, num_keys: int) -> float:
+    extent = inputs[0].shape[axis]
+    return inputs[0].size * num_keys * math.log2(max(extent, 2))
+
+
+sort_p = Primitive(
+    "sort",
+    infer=_infer_sort,
+    evaluate=_evaluate_sort,
+    forward=_forward_sort,
+    batch=_batch_sort,
+    cost=_cost_sort,
+    multiple_results=True,
+)
+
+
+def sort(x: Any, axis: int) -> Any:
+    """x sorted along a (non-negative) axis."""
+    return sort_p.bind(x, axis=axis, num_keys=1)[0]
+
+
+def argsort(x: Any, axis: int) -> Any:
+    """The positions (int64) that sort x along a (non-negative) axis, stably."""
+    positions = iota(shape_of(x), axis, np.int64)
+    return sort_p.bind(x, positions, axis=axis, num_keys=1)[1]
+
+
+def lexsort(keys: Any, axis: int) -> Any:
+    """The positions that sort by the first key, ties by the second, and so on."""
+    positions = iota(shape_of(keys[0]), axis, np.int64)
+    return sort_p.bind(*keys, positions, axis=axis, num_keys=len(keys))[-1]

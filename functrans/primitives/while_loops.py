@@ -1,0 +1,272 @@
+"""`while`: a loop that runs as long as a condition on its carry holds, as one equation.
+
+Operands are (condition consts…, body consts…, carry…). The number of steps is not known before it
+runs, so residuals have no place to be stored: forward mode works, reverse mode is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from functrans.core.errors import DTypeError, ShapeError, TransformError
+from functrans.core.interpret import evaluate
+from functrans.core.primitive import Primitive
+from functrans.core.program import Program
+from functrans.core.source import user_line
+from functrans.core.trace import make_program_flat
+from functrans.core.types import Aval, shape_of
+from functrans.primitives.arithmetic import select_p
+from functrans.primitives.calls import nonzero, present, split, spread
+from functrans.primitives.elementwise import insert_axes
+from functrans.primitives.loops import Counts, as_typed, either, flops, instantiate, repeated
+from functrans.primitives.reductions import reduce_any_p
+from functrans.transforms.batching import Axis, batch_program, current_axis
+from functrans.transforms.forward import Nonzero, jvp
+
+BOOL = Aval((), np.bool_)
+
+
+def _infer(
+    *avals: Aval,
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+) -> tuple[Aval, ...]:
+    carry = body_program.in_avals[body_consts:]
+    want = [*cond_program.in_avals[:cond_consts], *body_program.in_avals[:body_consts], *carry]
+    if len(avals) != len(want):
+        raise ShapeError(f"while_loop takes {len(want)} arrays, got {len(avals)}.")
+    for i, (got, inner) in enumerate(zip(avals, want, strict=True)):
+        if got.shape != inner.shape or got.dtype != inner.dtype:
+            kind = ShapeError if got.shape != inner.shape else DTypeError
+            raise kind(f"operand {i} of while_loop must be {inner}, got {got}.")
+    for before, after in zip(carry, body_program.out_avals, strict=True):
+        if before.shape != after.shape or before.dtype != after.dtype:
+            raise ShapeError(f"while_loop's carry goes in as {before} and comes out as {after}.")
+    if [a.strong() for a in cond_program.out_avals] != [BOOL]:
+        raise DTypeError(f"while_loop's condition must be {BOOL}, got {cond_program.out_avals}.")
+    return tuple(a.strong() for a in carry)
+
+
+def _evaluate(
+    *values: Any,
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+) -> list[Any]:
+    for_cond, for_body, carry = split(values, cond_consts, body_consts)
+    while evaluate(cond_program, [*for_cond, *carry])[0]:
+        carry = evaluate(body_program, [*for_body, *carry])
+    return list(map(as_typed, carry, body_program.in_avals[body_consts:]))
+
+
+def _tangents(
+    ts: list,
+    primals: list,
+    *,
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+) -> tuple[list, list]:
+    """One while loop over the carry and its tangents."""
+    const_ts, carry_ts = split(ts[cond_consts:], body_consts)
+    body, carry_nonzero = _jvp_body(
+        body_program, body_consts, nonzero(const_ts), nonzero(carry_ts)
+    )
+    for_cond, for_body, carry = split(primals, cond_consts, body_consts)
+    carry_ts = present(instantiate(carry_ts, carry, carry_nonzero))
+    body_operands = [*for_body, *present(const_ts)]
+    results = while_p.bind(
+        *for_cond,
+        *body_operands,
+        *carry,
+        *carry_ts,
+        cond_program=_ignoring(cond_program, body.in_avals[len(body_operands) + len(carry) :]),
+        body_program=body,
+        cond_consts=cond_consts,
+        body_consts=len(body_operands),
+    )
+    outs, out_ts = split(results, len(carry))
+    return outs, spread(out_ts, carry_nonzero)
+
+
+def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
+    """The values for themselves; the tangents from a loop that runs again, with both."""
+    outs = while_p.bind(*primals, **params)
+    return outs, _tangents(ts, primals, **params)[1]
+
+
+def _jvp_body(
+    program: Program, consts: int, const_mask: Nonzero, carry_mask: Nonzero
+) -> tuple[Program, Nonzero]:
+    key = ("while jvp", consts, const_mask, carry_mask)
+    if key not in program.cache:
+        mask = carry_mask
+        while True:
+            body, out_nonzero = _build_jvp_body(program, consts, const_mask, mask)
+            grown = either(mask, out_nonzero)
+            if grown == mask:
+                break
+            mask = grown
+        program.cache[key] = body, mask
+    return program.cache[key]
+
+
+def _build_jvp_body(
+    program: Program, consts: int, const_mask: Nonzero, carry_mask: Nonzero
+) -> tuple[Program, Nonzero]:
+    const_avals, carry_avals = split(program.in_avals, consts)
+    groups = [
+        const_avals,
+        [a.strong() for a, n in zip(const_avals, const_mask, strict=True) if n],
+        carry_avals,
+        [a.strong() for a, n in zip(carry_avals, carry_mask, strict=True) if n],
+    ]
+    out_nonzero: Nonzero = ()
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        nonlocal out_nonzero
+        for_body, const_ts, carry, carry_ts, _ = split(args, *map(len, groups))
+        ts = [*spread(const_ts, const_mask), *spread(carry_ts, carry_mask)]
+        outs, out_ts = jvp(program, [*for_body, *carry], ts)
+        out_nonzero = nonzero(out_ts)
+        kept = instantiate(out_ts, outs, carry_mask)
+        return [*outs, *[t for t, n in zip(kept, carry_mask, strict=True) if n]]
+
+    avals = [a for group in groups for a in group]
+    return make_program_flat(run, avals, f"jvp({program.name})"), out_nonzero
+
+
+def _ignoring(program: Program, avals: Sequence[Aval]) -> Program:
+    """The Program with further inputs that it does not use."""
+    key = ("ignoring", tuple(avals))
+    if key not in program.cache:
+        count = len(program.inputs)
+        program.cache[key] = make_program_flat(
+            lambda args: evaluate(program, args[:count]),
+            [*program.in_avals, *avals],
+            program.name,
+        )
+    return program.cache[key]
+
+
+def _transpose(cts: list, *operands: Any, body_program: Program, **params: Any) -> list:
+    raise TransformError(
+        "reverse mode (grad, vjp, jacrev) needs the intermediate values of every step, and "
+        "while_loop, or fori_loop with bounds that are traced, does not know how many there will "
+        f"be.{user_line()}\n  Use lax.scan, or lax.fori_loop with bounds that are Python ints "
+        "(mark them static with static_argnums under jit), with a fixed number of steps and "
+        "fnp.where to stop changing the carry early; or use forward mode (jvp, jacfwd); or, for a "
+        "fixed point or root, give the derivative with custom_vjp."
+    )
+
+
+# --- batching ---------------------------------------------------------------------------------------
+
+
+def _batch(
+    args: list,
+    batched: list,
+    *,
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+) -> tuple[list, list]:
+    axis = current_axis()
+    counts = Counts(cond_consts, body_consts)
+    for_cond, for_body, carry = counts.divide(args)
+    cond_mask, body_mask, carry_mask = (tuple(m) for m in counts.divide(batched))
+    while True:
+        cond, (varies,) = batch_program(cond_program, (*cond_mask, *carry_mask), axis)
+        if varies and not all(carry_mask):
+            # examples stop at different times, so whatever the loop changes differs between them
+            carry_mask = (True,) * len(carry_mask)
+            continue
+        body, outs = batch_program(body_program, (*body_mask, *carry_mask), axis, force=carry_mask)
+        grown = either(carry_mask, outs)
+        if grown == carry_mask:
+            break
+        carry_mask = grown
+    carry = repeated(carry, counts.divide(batched)[2], carry_mask, axis.size)
+    if varies:
+        both = [*for_cond, *for_body]
+        body = _selecting(cond, body, cond_consts, body_consts, axis)
+        results = while_p.bind(
+            *for_cond,
+            *both,
+            *carry,
+            cond_program=_any_example(cond),
+            body_program=body,
+            cond_consts=cond_consts,
+            body_consts=len(both),
+        )
+    else:
+        results = while_p.bind(
+            *for_cond,
+            *for_body,
+            *carry,
+            cond_program=cond,
+            body_program=body,
+            cond_consts=cond_consts,
+            body_consts=body_consts,
+        )
+    return results, list(carry_mask)
+
+
+def _any_example(cond: Program) -> Program:
+    """Whether any example goes on."""
+    key = ("any example",)
+    if key not in cond.cache:
+        cond.cache[key] = make_program_flat(
+            lambda args: [reduce_any_p.bind(evaluate(cond, args)[0], axes=(0,))],
+            cond.in_avals,
+            f"any({cond.name})",
+        )
+    return cond.cache[key]
+
+
+def _selecting(
+    cond: Program, body: Program, cond_consts: int, body_consts: int, axis: Axis
+) -> Program:
+    """The body that leaves the examples whose condition no longer holds as they are."""
+    key = ("selecting", cond, cond_consts, body_consts, axis)
+    if key in body.cache:
+        return body.cache[key]
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        for_cond, for_body, carry = split(args, cond_consts, body_consts)
+        goes_on = evaluate(cond, [*for_cond, *carry])[0]
+        new = evaluate(body, [*for_body, *carry])
+        return [choose(goes_on, y, x) for y, x in zip(new, carry, strict=True)]
+
+    avals = [*cond.in_avals[:cond_consts], *body.in_avals]
+    body.cache[key] = make_program_flat(run, avals, body.name)
+    return body.cache[key]
+
+
+def choose(condition: Any, x: Any, y: Any) -> Any:
+    """x or y example by example: the condition's one axis is the batch axis of both."""
+    return select_p.bind(insert_axes(condition, 1, len(shape_of(x)) - 1), x, y)
+
+
+while_p = Primitive(
+    "while",
+    infer=_infer,
+    evaluate=_evaluate,
+    forward=_tangents,
+    linearize=_linearize,
+    transpose=_transpose,
+    batch=_batch,
+    # one step: how many there will be is not known
+    cost=lambda inputs, outputs, *, cond_program, body_program, **_: (
+        flops(cond_program) + flops(body_program)
+    ),
+    multiple_results=True,
+)
