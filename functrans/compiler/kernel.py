@@ -241,20 +241,19 @@ class _Emitter:
     def _load(self, atom: Atom, index: Sequence[IndexExpr]) -> Value:
         offset = flat(list(index), atom.aval.shape)
         value = self.b.load(self._pointer(atom), self._int(offset), atom.aval.dtype)
-        self.shown[_key(value)] = f"{self._array_name(atom)}[{', '.join(map(str, index))}]"
+        self.shown[_key(value)] = self._element(atom, index)
         return value
 
     def _load_output(self, var: Var, index: Sequence[IndexExpr]) -> Value:
         pointer = self._pointer(var, written=True)
         value = self.b.load(pointer, self._int(flat(list(index), var.aval.shape)), var.aval.dtype)
-        self.shown[_key(value)] = f"{self._array_name(var)}[{', '.join(map(str, index))}]"
+        self.shown[_key(value)] = self._element(var, index)
         return value
 
     def _store(self, var: Var, index: Sequence[IndexExpr], value: Value) -> None:
         pointer = self._pointer(var, written=True)
         self.b.store(value, pointer, self._int(flat(list(index), var.aval.shape)))
-        place = f"{self._array_name(var)}[{', '.join(map(str, index))}]"
-        self._line(f"{place} = {self._show(value)}")
+        self._line(f"{self._element(var, index)} = {self._show(value)}")
 
     # --- what `Indexed` lowerings call ---
 
@@ -486,6 +485,13 @@ class _Emitter:
 
     def _line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
+
+    def _element(self, atom: Atom, index: Sequence[IndexExpr]) -> str:
+        """An element as the source shows it; by flat position where loops are merged."""
+        merged = any(isinstance(a, Quotient) for i in index for a, _ in i.terms)
+        position = flat(list(index), atom.aval.shape)
+        shown = f"flat {position}" if merged else ", ".join(map(str, index))
+        return f"{self._array_name(atom)}[{shown}]"
 
     def _array_name(self, atom: Atom) -> str:
         key = atom if isinstance(atom, Var) else atom.key

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.lowering import Pointwise
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.simplify import drop_dead
+from functrans.core.types import broadcast_shapes
 
 FOLD_LIMIT = 64
 """Constants of at most so many elements are computed at compile time."""
@@ -105,6 +107,7 @@ def rewrite(program: Program) -> Program:
     rewriter = Rewriter()
     for old in program.equations:
         equation = old.replace([rewriter.name(a) for a in old.inputs])
+        equation = _without_broadcasts(equation, rewriter)
         result = _rewritten(equation, rewriter)
         rewriter.replaced.update(zip(old.outputs, result, strict=True))
     outputs = [rewriter.name(a) for a in program.outputs]
@@ -121,6 +124,22 @@ def _rewritten(equation: Equation, rewriter: Rewriter) -> Any:
         if result is not None and result.aval == equation.outputs[0].aval:
             return [result]
     return rewriter.add(equation)
+
+
+def _without_broadcasts(equation: Equation, rewriter: Rewriter) -> Equation:
+    """Elementwise operands before they were broadcast, where the others give the shape anyway."""
+    if not isinstance(equation.primitive.lower, Pointwise) or len(equation.inputs) < 2:
+        return equation
+    inputs = list(equation.inputs)
+    for i, operand in enumerate(inputs):
+        inner = rewriter.produced_by(operand, "broadcast")
+        if inner is None:
+            continue
+        shapes = [a.aval.shape for j, a in enumerate(inputs) if j != i]
+        shape = broadcast_shapes(inner.inputs[0].aval.shape, *shapes)
+        if shape == equation.outputs[0].aval.shape:
+            inputs[i] = inner.inputs[0]
+    return equation.replace(inputs)
 
 
 def _fold(equation: Equation) -> list[Atom] | None:
@@ -150,7 +169,7 @@ def _equation_key(equation: Equation) -> Any:
 
 
 def _is_one(atom: Atom) -> bool:
-    return type(atom) is Literal and not atom.aval.shape and bool(atom.value == 1)
+    return type(atom) is Literal and atom.aval.size == 1 and bool(np.all(atom.value == 1))
 
 
 def _multiply(e: Equation, r: Rewriter) -> Atom | None:

@@ -98,9 +98,9 @@ class Trace:
         """The operand of an equation of this trace that stands for the value x."""
         if type(x) is not Tracer:
             return Literal(x)
-        if x.trace is self:
-            return x.var
-        return self.capture(x).var
+        if x.owner is self:
+            return x.variable
+        return self.capture(x).variable
 
     def capture(self, outer: Tracer) -> Tracer:
         """The tracer that stands in this trace for one of an outer trace."""
@@ -138,7 +138,7 @@ class Trace:
         """The Program, whose first inputs are the captured tracers, and those tracers."""
         atoms = [self.atom(y) for y in outputs]
         captured = list(self.captured.values())
-        inputs = [inner.var for _, inner in captured] + self.inputs
+        inputs = [inner.variable for _, inner in captured] + self.inputs
         return Program(inputs, self.equations, atoms, self.name), [outer for outer, _ in captured]
 
 
@@ -149,12 +149,12 @@ class Tracer:
     them), and outside `jit` also the value.
     """
 
-    __slots__ = ("aval", "trace", "value", "var")
+    __slots__ = ("aval", "owner", "value", "variable")
     __array_priority__ = 1000.0
 
     def __init__(self, trace: Trace, var: Var, value: Any) -> None:
-        self.trace = trace
-        self.var = var
+        self.owner = trace
+        self.variable = var
         self.aval = var.aval
         self.value = value
 
@@ -201,10 +201,10 @@ class Tracer:
 
     def concrete(self, wanted: str, instead: str) -> Any:
         """The value; ConcretizationError, which says what to write instead, if there is none."""
-        _check_open(self.trace)
+        _check_open(self.owner)
         if self.value is not UNKNOWN:
             return self.value
-        trace = self.trace
+        trace = self.owner
         where = f"while tracing {trace.name or 'a function'} for jit, vmap or a loop body"
         raise ConcretizationError(
             f"{wanted} needs the value of an array of type {self.aval}, but {where} there is no "
@@ -240,7 +240,7 @@ class Tracer:
         return complex(self.concrete("complex()", _STATIC))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        _check_open(self.trace)
+        _check_open(self.owner)
         raise ConcretizationError(
             f"NumPy asked for the data of a traced array of type {self.aval}.{user_line()}\n"
             "  Use the function of the same name in functrans.numpy, functrans.pure_callback for "
@@ -285,7 +285,7 @@ def find_trace(args: Sequence[Any]) -> Trace | None:
     best: Trace | None = None
     for x in args:
         if type(x) is Tracer:
-            trace = x.trace
+            trace = x.owner
             if trace is not best:
                 _check_open(trace)
                 if best is None or trace.level > best.level:

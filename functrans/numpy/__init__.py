@@ -1,4 +1,49 @@
-"""The NumPy namespace over the primitives."""
+"""The NumPy namespace over the primitives: NumPy's functions under NumPy's names."""
 
+# fmt: off
+# ruff: noqa: I001
 from functrans.numpy import methods as methods
-from functrans.numpy.ufuncs import *
+from functrans.numpy.creation import (
+    arange, array, asanyarray, asarray, ascontiguousarray, diag, diagflat, diagonal, empty,
+    empty_like, eye, fromfunction, full, full_like, geomspace, identity, indices, linspace,
+    logspace, meshgrid, ones, ones_like, tri, tril, triu, vander, zeros, zeros_like,
+)
+from functrans.numpy.cumulative import (
+    cumprod, cumsum, cumulative_prod, cumulative_sum, diff, ediff1d, gradient, trapezoid, unwrap,
+)
+from functrans.numpy.einsum import (
+    einsum,
+)
+from functrans.numpy.joining import (
+    append, array_split, column_stack, concat, concatenate, delete, dsplit, dstack, flip, fliplr,
+    flipud, hsplit, hstack, insert, repeat, resize, roll, rot90, split, stack, tile, unstack,
+    vsplit, vstack,
+)
+from functrans.numpy.manipulation import (
+    astype, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, can_cast, copy,
+    expand_dims, iscomplexobj, isrealobj, matrix_transpose, moveaxis, ndim, permute_dims, ravel,
+    reshape, result_type, rollaxis, shape, size, squeeze, swapaxes, transpose,
+)
+from functrans.numpy.products import (
+    cross, dot, inner, kron, matmul, matvec, outer, tensordot, trace, vdot, vecdot, vecmat,
+)
+from functrans.numpy.reductions import (
+    all, amax, amin, any, argmax, argmin, average, count_nonzero, max, mean, min, prod, ptp, std,
+    sum, var,
+)
+from functrans.numpy.selection import (
+    allclose, argwhere, array_equal, array_equiv, clip, flatnonzero, heaviside, isclose, iscomplex,
+    isreal, nan_to_num, nonzero, piecewise, select, where,
+)
+from functrans.numpy.ufuncs import (
+    abs, absolute, add, around, bitwise_and, bitwise_count, bitwise_invert, bitwise_left_shift,
+    bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, ceil, conj, conjugate, copysign,
+    divide, divmod, equal, fabs, fix, float_power, floor, floor_divide, fmax, fmin, fmod, greater,
+    greater_equal, imag, invert, isfinite, isinf, isnan, isneginf, isposinf, left_shift, less,
+    less_equal, logical_and, logical_not, logical_or, logical_xor, maximum, minimum, mod, modf,
+    multiply, negative, nextafter, not_equal, positive, pow, power, real, reciprocal, remainder,
+    right_shift, rint, round, sign, signbit, square, subtract, true_divide, trunc,
+)
+from functrans.numpy.indexing import (
+    at,
+)

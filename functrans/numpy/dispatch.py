@@ -14,7 +14,7 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, FunctransError, ShapeError
 from functrans.core.source import user_line
-from functrans.core.trace import Trace, Tracer
+from functrans.core.trace import Trace, Tracer, staging_trace
 from functrans.core.types import Aval, check_dtype, is_array_like
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,7 +86,7 @@ def explain(traced: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, A
             traced(*[abstract(x) for x in args], **{k: abstract(x) for k, x in kwargs.items()})
         except (ShapeError, DTypeError) as error:
             reason = error
-        except Exception:  # noqa: BLE001  the caller raises NumPy's own error
+        except Exception:
             return
         else:
             return
@@ -113,3 +113,24 @@ def refuse(name: str, **arguments: Any) -> None:
 def array_like(x: Any) -> bool:
     """Whether x is an array, number or tracer, or something that NumPy can make an array of."""
     return is_array_like(x) or hasattr(x, "__array__")
+
+
+def creates(numpy_function: Callable[..., Any]) -> Callable[[F], F]:
+    """As `mirrors`, for functions that make arrays of numbers and shapes.
+
+    Under a staging trace the traced definition is used also without tracers: the array is then made
+    by the program, not stored in it, and can be indexed with tracers.
+    """
+
+    def decorate(traced: F) -> F:
+        eager = mirrors(numpy_function)(traced)
+
+        @wraps(traced)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if staging_trace() is not None:
+                return traced(*args, **kwargs)
+            return eager(*args, **kwargs)
+
+        return function  # type: ignore[return-value]
+
+    return decorate

@@ -7,10 +7,8 @@ axes. Writing (functrans/numpy/indexing.py) goes the same way backwards.
 
 from __future__ import annotations
 
-import math
 import operator
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,8 @@ from functrans.core.errors import ConcretizationError, IndexingError, ShapeError
 from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer
 from functrans.core.types import broadcast_shapes, shape_of
-from functrans.primitives.arithmetic import convert, select_p
+from functrans.numpy.promotion import as_array
+from functrans.primitives.arithmetic import add_p, convert, lt_p, select_p
 
 Shape = tuple[int, ...]
 
@@ -94,8 +93,10 @@ class _Place:
 
     value: Any
     """int, int64 ndarray or tracer."""
-    inserted: bool = field(default=False)
+    inserted: bool = False
     """It stands for a scalar boolean, and indexes an axis that is made for it."""
+    mask_extent: int | None = None
+    """It comes from a boolean array, of this extent along the axis."""
 
     @property
     def is_array(self) -> bool:
@@ -132,8 +133,12 @@ def parse(shape: Shape, index: Any, checked: bool = True) -> Plan:
     slices: list[tuple[int, int, int]] = []
     flipped, dropped, axes, indices = [], [], [], []
     before: list[int | None] = []  # of the result, its axes without those of the index arrays
-    places: list[int] = []  # where among these the advanced indices stand
+    at = gaps = 0  # where among these the advanced indices begin
+    runs: list[int] = []  # how many other items were before each of them
     for item in items:
+        gaps += type(item) is not _Place
+        if item is Ellipsis:
+            continue
         if item is None:
             before.append(None)
             continue
@@ -147,8 +152,8 @@ def parse(shape: Shape, index: Any, checked: bool = True) -> Plan:
             before.append(max(0, -(-(b - a) // s)))
             continue
         if fancy or type(item.value) is Tracer:
-            places.append(len(before))
-        value = _resolve(item.value, len(slices), extent, shape, checked)
+            at, runs = (at if runs else len(before)), [*runs, gaps]
+        value = _resolve(item, len(slices), extent, shape, checked)
         if type(value) is int:
             dropped.append(len(slices))
             slices.append((value, value + 1, 1))
@@ -157,7 +162,7 @@ def parse(shape: Shape, index: Any, checked: bool = True) -> Plan:
             indices.append(value)
             slices.append((0, extent, 1))
     lead = _common_shape(indices)
-    at = places[0] if places and len(set(places)) == 1 else 0
+    at = at if len(set(runs)) == 1 else 0  # separated index arrays go first
     result = [1 if n is None else n for n in before]
     columns = zip(*slices, strict=True) if slices else ((), (), ())
     start, stop, step = (tuple(column) for column in columns)
@@ -178,11 +183,13 @@ def parse(shape: Shape, index: Any, checked: bool = True) -> Plan:
 
 
 def _items(shape: Shape, index: Any) -> list[Any]:
-    """The index as a list of None, slice and _Place, with one slice or place for every axis."""
-    raw = list(index) if isinstance(index, tuple) else [index]
+    """The index as a list of None, slice and _Place, with one slice or place for every axis.
+
+    An Ellipsis is only left where it stands for no axis.
+    """
     items: list[Any] = []
     ellipsis_at: int | None = None
-    for entry in raw:
+    for entry in index if isinstance(index, tuple) else (index,):
         if entry is Ellipsis:
             if ellipsis_at is not None:
                 raise _error("an index can only have a single ellipsis ('...')")
@@ -190,14 +197,131 @@ def _items(shape: Shape, index: Any) -> list[Any]:
         elif entry is None or type(entry) is slice:
             items.append(entry)
         else:
-            used = sum(_uses_axis(item) for item in items)
-            if ellipsis_at is not None:  # masks are checked against the axes they fall on
-                used = len(shape) - sum(map(_axes_of, raw[raw_position(raw, entry) :]))
-            items += _places(entry, shape, used)
-    missing = len(shape) - sum(map(_uses_axis, items))
-    if missing < 0:
-        raise _error(
-            f"too many indices for an array of shape {shape}: {len(shape) - missing} were given"
-        )
+            items += _places(entry)
+    used = sum(type(item) is slice or (item is not None and not item.inserted) for item in items)
+    if used > len(shape):
+        raise _error(f"too many indices for an array of shape {shape}: {used} were given")
     where = len(items) if ellipsis_at is None else ellipsis_at
-    return items[:where] + [slice(None)] * missing + items[where:]
+    filling = [slice(None)] * (len(shape) - used)
+    if ellipsis_at is not None and not filling:
+        filling = [Ellipsis]  # an empty one still separates index arrays
+    return items[:where] + filling + items[where:]
+
+
+def _places(entry: Any) -> list[_Place]:
+    """The integer or integer arrays of one entry of an index that is no slice."""
+    if isinstance(entry, list | tuple):
+        entry = _from_sequence(entry)
+    if type(entry) is Tracer:
+        if entry.aval.dtype.kind in "iu":
+            return [_Place(entry)]
+        if entry.aval.dtype.kind != "b":
+            raise _error(f"{_KINDS}; got a traced {entry.aval}")
+        if entry.value is UNKNOWN:
+            raise _traced_mask(entry)
+        entry = np.asarray(entry.value)
+    elif not isinstance(entry, bool | np.ndarray):
+        try:
+            return [_Place(operator.index(entry))]
+        except TypeError:
+            pass
+    array = np.asarray(entry)
+    if array.dtype.kind in "iu":
+        return [_Place(array.astype(np.int64) if array.ndim else int(array))]
+    if array.dtype.kind != "b":
+        shown = repr(entry) if np.ndim(entry) == 0 else f"an array of dtype {array.dtype}"
+        raise _error(f"{_KINDS}; got {shown}")
+    if array.ndim == 0:
+        return [_Place(np.zeros(int(array), np.int64), inserted=True)]
+    found = array.nonzero()
+    return [_Place(i, mask_extent=n) for i, n in zip(found, array.shape, strict=True)]
+
+
+def _from_sequence(entry: Any) -> Any:
+    """A list in an index as an array, as NumPy reads it: an empty one holds integers."""
+    if has_traced_index(list(entry)):
+        return as_array(list(entry))
+    array = np.asarray(entry)
+    return array.astype(np.int64) if array.size == 0 else array
+
+
+def _resolve_slice(item: slice, extent: int) -> tuple[int, int, int, bool]:
+    """(start, stop, step) with positive step, and whether the elements are read backwards."""
+    if has_traced_index(item):
+        bounds = (item.start, item.stop, item.step)
+        if any(type(v) is Tracer and v.value is UNKNOWN for v in bounds):
+            raise ConcretizationError(
+                f"a slice needs start, stop and step whose values are known, since they decide the "
+                f"result's shape: got {item}.{user_line()}\n  Use lax.dynamic_slice_in_dim(x, "
+                "start, size) for a slice of fixed size at a traced start, fnp.where(mask, x, 0) "
+                "for a traced size, or static_argnums."
+            )
+    start, stop, step = item.indices(extent)
+    count = len(range(start, stop, step))
+    if count == 0:
+        return 0, 0, 1, False
+    last = start + (count - 1) * step
+    if step < 0:
+        return last, start + 1, -step, True
+    return start, last + 1, step, False
+
+
+def _resolve(place: _Place, axis: int, extent: int, shape: Shape, checked: bool) -> Any:
+    """The place's index, counted from zero: an int if it is known and in bounds, or an array."""
+    value = place.value
+    if type(value) is Tracer:
+        return from_zero(value, extent)
+    if place.mask_extent is not None and place.mask_extent != extent:
+        raise _error(
+            f"the boolean index has extent {place.mask_extent} along axis {axis}, where the array "
+            f"of shape {shape} has {extent}"
+        )
+    low = high = value
+    if type(value) is not int:
+        low, high = (int(value.min()), int(value.max())) if value.size else (0, -1)
+    inside = -extent <= low and high < extent
+    if checked and not inside:
+        wrong = low if low < -extent else high
+        raise _error(f"index {wrong} is out of bounds for axis {axis} with size {extent}")
+    if type(value) is int:
+        value = value + extent if value < 0 else value
+        return value if inside else np.int64(value)
+    return np.where(value < 0, value + extent, value) if low < 0 else value
+
+
+def from_zero(index: Any, extent: int) -> Any:
+    """A traced index, of which negative values count from the end, as one that counts from zero."""
+    dtype = index.aval.dtype
+    if dtype.itemsize < 4 or dtype == np.uint64 or extent > np.iinfo(dtype).max:
+        index = convert(index, np.int64)
+    if dtype.kind == "u":
+        return index
+    zero, extent = index.dtype.type(0), index.dtype.type(extent)
+    return select_p.bind(lt_p.bind(index, zero), add_p.bind(index, extent), index)
+
+
+def _common_shape(indices: list[Any]) -> Shape:
+    try:
+        return broadcast_shapes(*[shape_of(i) for i in indices]) if indices else ()
+    except ShapeError:
+        shown = " and ".join(str(shape_of(i)) for i in indices)
+        raise _error(f"index arrays must broadcast together: got shapes {shown}") from None
+
+
+def _traced_mask(mask: Tracer) -> ConcretizationError:
+    return ConcretizationError(
+        f"a boolean index selects as many elements as it has true values, and the values of this "
+        f"mask, of type {mask.aval}, are not known while tracing.{user_line()}\n"
+        "  Use fnp.where(mask, x, y) instead of x[mask], x.at[mask].set(scalar) instead of an "
+        "assignment, or fnp.nonzero(mask, size=n) to get at most n positions."
+    )
+
+
+def _error(message: str) -> IndexingError:
+    return IndexingError(f"{message}.{user_line()}")
+
+
+_KINDS = (
+    "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
+    "arrays are valid indices"
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import index
 from typing import Any
 
@@ -191,7 +192,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         each, extra = divmod(extent, count)
         bounds = [i * each + min(i, extra) for i in range(count + 1)]
     parts = []
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         begin, end, _ = slice(start, stop).indices(extent)
         parts.append(slice_axis(x, axis, begin, max(begin, end)))
     return parts
@@ -323,9 +324,9 @@ def pick(x: Any, positions: np.ndarray, axis: int) -> Any:
     """The elements at static positions along an axis, by slices and flips where they are few."""
     runs = _runs(positions)
     if len(runs) > 16:
-        from functrans.numpy.indexing import take
+        from functrans.numpy.indexing import getitem
 
-        return take(x, positions, axis)
+        return getitem(x, (*(slice(None),) * axis, positions))
     parts = [_run(x, axis, *run) for run in runs]
     if not parts:
         return slice_axis(x, axis, 0, 0)
@@ -463,10 +464,11 @@ def _roll(x: Any, shift: Any, axis: int) -> Any:
     if extent == 0:
         return x
     if type(shift) is Tracer:
-        from functrans.numpy.indexing import take
+        from functrans.numpy.indexing import getitem
         from functrans.primitives.shaping import iota
 
-        return take(x, (iota((extent,), 0, np.int64) - shift) % extent, axis)
+        positions = (iota((extent,), 0, np.int64) - shift) % extent
+        return getitem(x, (*(slice(None),) * axis, positions))
     start = -index(shift) % extent
     if start == 0:
         return x

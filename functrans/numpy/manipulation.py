@@ -89,7 +89,7 @@ def ravel(a: Any, order: str = "C") -> Any:
     >>> fnp.ravel([[1, 2], [3, 4]]).tolist()
     [1, 2, 3, 4]
     """
-    return reshape(a, -1 if math.prod(shape_of(as_array(a))) else 0, order)
+    return reshape(a, -1, order)
 
 
 @mirrors(np.squeeze)

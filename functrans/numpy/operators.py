@@ -93,9 +93,8 @@ def comparison(primitive: Primitive, strong: Binary) -> Binary:
         direct = _direct(self, other)
         if direct is not None:
             return apply_primitive(primitive, (self, direct), {})
-        if type(other) is not Tracer and not isinstance(other, list | tuple):
-            if not array_like(other):
-                return NotImplemented
+        if not (type(other) is Tracer or isinstance(other, list | tuple) or array_like(other)):
+            return NotImplemented
         return strong(self, other)
 
     return forward

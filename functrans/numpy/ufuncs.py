@@ -1,4 +1,4 @@
-"""NumPy's ufuncs of arithmetic, comparison, logic, bits and rounding; how every ufunc is defined."""
+"""NumPy's ufuncs of arithmetic, comparison, logic, bits, rounding; how a ufunc is defined."""
 
 from __future__ import annotations
 
@@ -315,7 +315,7 @@ bitwise_count = unary(
     ),
 )
 
-# --- rounding: integers are their own ---------------------------------------------------------------
+# --- rounding: integers are their own ---------------------------------------------------------
 
 floor = unary(np.floor, lambda x: p.floor_p.bind(x) if dtype_of(x).kind == "f" else x)
 ceil = unary(np.ceil, lambda x: p.ceil_p.bind(x) if dtype_of(x).kind == "f" else x)

@@ -162,7 +162,7 @@ fmod_p = elementwise(
 def _jvp_abs(t: Any, x: Any, y: Any) -> Any:
     if dtype_of(x).kind != "c":
         return t * sign_p.bind(x)
-    direction = x / select(y == 0, 1, y).astype(dtype_of(x))
+    direction = x / convert(select(y == 0, 1, y), dtype_of(x))
     return real_p.bind(conj_p.bind(direction) * t)
 
 
@@ -252,7 +252,7 @@ signbit_p = elementwise(
 
 and_p = elementwise("and", np.bitwise_and, kinds="biu", emit="and_")
 or_p = elementwise("or", np.bitwise_or, kinds="biu", emit="or_")
-xor_p = elementwise("xor", np.bitwise_xor, kinds="biu", emit="xor")
+xor_p = elementwise("xor", np.bitwise_xor, kinds="biu", emit="xor_")
 not_p = elementwise("not", np.invert, kinds="biu", emit="not_")
 shift_left_p = elementwise(
     "shift_left", np.left_shift, kinds=INTEGER, emit="shl"

@@ -6,20 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.lowering import Indexed
-from functrans.core.primitive import Primitive
 from functrans.core.trace import Tracer, staging_trace, top_trace
-
-constant_p = Primitive(
-    "constant",
-    infer=lambda x: x.strong(),
-    evaluate=lambda x: x,
-    jvp=lambda tangents, primals, out: tangents[0],
-    transpose=lambda ct, x: [ct],
-    batch=lambda args, batched: (constant_p.bind(args[0]), True),
-    cost=lambda inputs, outputs: 0,
-    lower=Indexed(lambda k, index: k.read(0, index)),
-)
+from functrans.primitives.shaping import copy_p
 
 
 def constant(x: np.ndarray) -> Any:
@@ -31,6 +19,6 @@ def constant(x: np.ndarray) -> Any:
     trace = staging_trace() or top_trace()
     if trace is None or type(x) is Tracer:
         return x
-    tracer = trace.record(constant_p, (x,), {})
+    tracer = trace.record(copy_p, (x,), {})
     tracer.value = x
     return tracer

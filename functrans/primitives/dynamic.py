@@ -23,14 +23,12 @@ from functrans.primitives.shaping import full, iota, reshape_p, transpose_p
 
 Sizes = tuple[int, ...]
 
-# --- dynamic_slice ----------------------------------------------------------------------------------
+# --- dynamic_slice --------------------------------------------------------------------------------
 
 
 def _check_block(name: str, x: Aval, sizes: Sizes, starts: Sequence[Aval]) -> None:
     if len(starts) != x.ndim or len(sizes) != x.ndim:
-        raise ShapeError(
-            f"{name} of {x} needs a start and a size per axis: got sizes {sizes}."
-        )
+        raise ShapeError(f"{name} of {x} needs a start and a size per axis: got sizes {sizes}.")
     if any(not 0 <= size <= n for size, n in zip(sizes, x.shape, strict=True)):
         raise ShapeError(f"{name}: a block of shape {sizes} does not fit into {x}.")
     for s in starts:
@@ -43,13 +41,10 @@ def _infer_dynamic_slice(x: Aval, *starts: Aval, sizes: Sizes) -> Aval:
     return x.update(shape=sizes)
 
 
-def _block(
-    shape: Sequence[int], starts: Sequence[Any], sizes: Sizes
-) -> tuple[slice, ...]:
+def _block(shape: Sequence[int], starts: Sequence[Any], sizes: Sizes) -> tuple[slice, ...]:
     """The block as slices, moved inside the array."""
     begins = [
-        min(max(int(s), 0), n - size)
-        for s, n, size in zip(starts, shape, sizes, strict=True)
+        min(max(int(s), 0), n - size) for s, n, size in zip(starts, shape, sizes, strict=True)
     ]
     return tuple(slice(b, b + size) for b, size in zip(begins, sizes, strict=True))
 
@@ -64,15 +59,11 @@ def _transpose_dynamic_slice(ct: Any, x: Linear, *starts: Any, sizes: Sizes) -> 
     return [dynamic_update_slice_p.bind(zeros, ct, *starts), *[None] * len(starts)]
 
 
-def _batch_dynamic_slice(
-    args: list, batched: list, *, sizes: Sizes
-) -> tuple[Any, bool]:
+def _batch_dynamic_slice(args: list, batched: list, *, sizes: Sizes) -> tuple[Any, bool]:
     x, *starts = args
     if not any(batched[1:]):
         count = shape_of(x)[0]
-        return dynamic_slice_p.bind(
-            x, np.int64(0), *starts, sizes=(count, *sizes)
-        ), True
+        return dynamic_slice_p.bind(x, np.int64(0), *starts, sizes=(count, *sizes)), True
     shape = shape_of(x)[1:] if batched[0] else shape_of(x)
     axes, indices = _block_indices(shape, sizes, starts, batched[1:])
     if not axes:  # the whole array, wherever it starts
@@ -96,16 +87,12 @@ def _block_indices(
     The index arrays form an open mesh: that of the k-th axis extends along axis k + 1.
     """
     extent = next(shape_of(s)[0] for s, b in zip(starts, batched, strict=True) if b)
-    axes = tuple(
-        i for i, (n, size) in enumerate(zip(shape, sizes, strict=True)) if size < n
-    )
+    axes = tuple(i for i, (n, size) in enumerate(zip(shape, sizes, strict=True)) if size < n)
     indices = []
     for k, a in enumerate(axes):
         start = convert(starts[a], np.int64)
         start = repeat_unbatched(start, batched[a], extent)
-        start = min_p.bind(
-            max_p.bind(start, np.int64(0)), np.int64(shape[a] - sizes[a])
-        )
+        start = min_p.bind(max_p.bind(start, np.int64(0)), np.int64(shape[a] - sizes[a]))
         steps = iota((1, sizes[a]), 1, np.int64)
         both = reshape_p.bind(start, shape=(extent, 1)) + steps
         mesh = (extent, *(1,) * k, sizes[a], *(1,) * (len(axes) - k - 1))
@@ -116,9 +103,7 @@ def _block_indices(
 def _interleave(x: Any, axes: Axes, ndim: int) -> Any:
     """(batch, indexed axes, other axes) back to (batch, all axes in order)."""
     order = axes + other_axes(ndim, axes)
-    return transpose_p.bind(
-        x, permutation=(0, *[1 + order.index(i) for i in range(ndim)])
-    )
+    return transpose_p.bind(x, permutation=(0, *[1 + order.index(i) for i in range(ndim)]))
 
 
 def _read_dynamic_slice(k: Any, index: list, sizes: Sizes) -> Any:
@@ -145,15 +130,13 @@ dynamic_slice_p = Primitive(
     lower=Indexed(_read_dynamic_slice),
 )
 
-# --- dynamic_update_slice -------------------------------------------------------------------------------
+# --- dynamic_update_slice -------------------------------------------------------------------------
 
 
 def _infer_dynamic_update_slice(x: Aval, update: Aval, *starts: Aval) -> Aval:
     if update.ndim != x.ndim or update.dtype != x.dtype:
         kind = ShapeError if update.ndim != x.ndim else DTypeError
-        raise kind(
-            f"dynamic_update_slice needs an update of x's rank and dtype: {x}, {update}."
-        )
+        raise kind(f"dynamic_update_slice needs an update of x's rank and dtype: {x}, {update}.")
     _check_block("dynamic_update_slice", x, update.shape, starts)
     return x.strong()
 

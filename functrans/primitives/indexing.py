@@ -41,7 +41,7 @@ from functrans.primitives.shaping import (
 Axes = tuple[int, ...]
 
 
-# --- what gather and scatter share ------------------------------------------------------------------
+# --- what gather and scatter share ----------------------------------------------------------------
 
 
 def other_axes(ndim: int, axes: Axes) -> Axes:
@@ -53,27 +53,19 @@ def _index_shape(indices: Sequence[Any]) -> tuple[int, ...]:
     return broadcast_shapes(*[shape_of(i) for i in indices])
 
 
-def _check_indices(
-    name: str, x: Aval, indices: Sequence[Aval], axes: Axes
-) -> tuple[int, ...]:
+def _check_indices(name: str, x: Aval, indices: Sequence[Aval], axes: Axes) -> tuple[int, ...]:
     """The shape of the index arrays together; raises unless they can index `axes` of x."""
     for i in indices:
         if i.dtype.kind not in "iu":
             raise DTypeError(f"{name} needs integer indices: got {i} for {x}.")
-    valid = len(set(axes)) == len(axes) == len(indices) > 0 and all(
-        0 <= a < x.ndim for a in axes
-    )
+    valid = len(set(axes)) == len(axes) == len(indices) > 0 and all(0 <= a < x.ndim for a in axes)
     if not valid:
-        raise ShapeError(
-            f"{name} of {x} with {len(indices)} index arrays for axes {axes}."
-        )
+        raise ShapeError(f"{name} of {x} with {len(indices)} index arrays for axes {axes}.")
     try:
         return _index_shape(indices)
     except ShapeError:
         shown = " and ".join(map(str, indices))
-        raise ShapeError(
-            f"index arrays must broadcast together: got {shown}."
-        ) from None
+        raise ShapeError(f"index arrays must broadcast together: got {shown}.") from None
 
 
 def _check_not_empty(x: Aval, axes: Axes, mode: str, count: int) -> None:
@@ -106,9 +98,7 @@ def _batch_indices(
     extent = next(shape_of(i)[0] for i, b in zip(indices, batched, strict=True) if b)
     rank = max(len(shape_of(i)) - b for i, b in zip(indices, batched, strict=True))
     aligned = [
-        insert_axes(i, 1, rank + 1 - len(shape_of(i)))
-        if b and len(shape_of(i)) <= rank
-        else i
+        insert_axes(i, 1, rank + 1 - len(shape_of(i))) if b and len(shape_of(i)) <= rank else i
         for i, b in zip(indices, batched, strict=True)
     ]
     if add_batch_axis:
@@ -128,11 +118,11 @@ def repeat_unbatched(x: Any, batched: bool, extent: int) -> Any:
     return x if batched else broadcast_p.bind(x, shape=(extent, *shape_of(x)))
 
 
-# --- gather -----------------------------------------------------------------------------------------
+# --- gather ---------------------------------------------------------------------------------------
 
 
 def default_fill(dtype: np.dtype) -> Any:
-    """What an out-of-bounds read in mode "fill" gives, as in JAX: nan, the least or most integer."""
+    """What a read out of bounds in mode "fill" gives, as in JAX: nan, an extreme integer, True."""
     if dtype.kind in "fc":
         return math.nan
     if dtype.kind == "b":
@@ -151,11 +141,7 @@ def _infer_gather(x: Aval, *indices: Aval, axes: Axes, mode: str, fill: Any) -> 
 def _evaluate_gather(x: Any, *indices: Any, axes: Axes, mode: str, fill: Any) -> Any:
     x = np.asarray(x)
     extents = [x.shape[a] for a in axes]
-    source = (
-        x
-        if axes == tuple(range(len(axes)))
-        else x.transpose(axes + other_axes(x.ndim, axes))
-    )
+    source = x if axes == tuple(range(len(axes))) else x.transpose(axes + other_axes(x.ndim, axes))
     if mode == "promise_in_bounds":
         return source[indices]
     if mode == "fill":
@@ -164,9 +150,7 @@ def _evaluate_gather(x: Any, *indices: Any, axes: Axes, mode: str, fill: Any) ->
         if 0 in extents:
             shape = (*_index_shape(indices), *source.shape[len(axes) :])
             return np.full(shape, value, x.dtype)[()]
-        read = source[
-            tuple([_clip(i, n) for i, n in zip(indices, extents, strict=True)])
-        ]
+        read = source[tuple([_clip(i, n) for i, n in zip(indices, extents, strict=True)])]
         inside = inside.reshape(inside.shape + (1,) * (np.ndim(read) - inside.ndim))
         return np.where(inside, read, x.dtype.type(value))[()]
     return source[tuple([_clip(i, n) for i, n in zip(indices, extents, strict=True)])]
@@ -175,23 +159,17 @@ def _evaluate_gather(x: Any, *indices: Any, axes: Axes, mode: str, fill: Any) ->
 def _jvp_gather(
     tangents: list, primals: list, out: Any, *, axes: Axes, mode: str, fill: Any
 ) -> Any:
-    return gather_p.bind(
-        tangents[0], *primals[1:], axes=axes, mode=mode, fill=_zero_fill(mode)
-    )
+    return gather_p.bind(tangents[0], *primals[1:], axes=axes, mode=mode, fill=_zero_fill(mode))
 
 
 def _zero_fill(mode: str) -> Any:
     return 0 if mode == "fill" else None
 
 
-def _transpose_gather(
-    ct: Any, x: Linear, *indices: Any, axes: Axes, mode: str, fill: Any
-) -> list:
+def _transpose_gather(ct: Any, x: Linear, *indices: Any, axes: Axes, mode: str, fill: Any) -> list:
     zeros = full(x.aval.shape, 0, x.aval.dtype)
     mode = "drop" if mode == "fill" else mode
-    summed = scatter_p.bind(
-        zeros, ct, *indices, axes=axes, op="add", mode=mode, unique=False
-    )
+    summed = scatter_p.bind(zeros, ct, *indices, axes=axes, op="add", mode=mode, unique=False)
     return [summed, *[None] * len(indices)]
 
 
@@ -205,9 +183,7 @@ def batch_gather(
         out = gather_p.bind(x, *indices, axes=shifted, **params)
         return _move_axis(out, len(_index_shape(indices)), 0), True
     aligned, _ = _batch_indices(indices, batched[1:], add_batch_axis=batched[0])
-    return gather_p.bind(
-        x, *aligned, axes=(0, *shifted) if batched[0] else axes, **params
-    ), True
+    return gather_p.bind(x, *aligned, axes=(0, *shifted) if batched[0] else axes, **params), True
 
 
 def _read_gather(k: Any, index: list, axes: Axes, mode: str, fill: Any) -> Any:
@@ -220,9 +196,7 @@ def _read_gather(k: Any, index: list, axes: Axes, mode: str, fill: Any) -> Any:
     inside = None
     for j, (a, shape) in enumerate(zip(axes, shapes, strict=True)):
         tail = index[rank - len(shape) : rank]
-        value = k.read(
-            j + 1, [0 if n == 1 else i for n, i in zip(shape, tail, strict=True)]
-        )
+        value = k.read(j + 1, [0 if n == 1 else i for n, i in zip(shape, tail, strict=True)])
         source[a] = k.dynamic(value, x.shape[a])
         if mode == "fill":
             here = _within(k.b, value, x.shape[a])
@@ -231,14 +205,14 @@ def _read_gather(k: Any, index: list, axes: Axes, mode: str, fill: Any) -> Any:
         return k.read(0, source)
     constant_fill = default_fill(x.dtype) if fill is None else fill
     return k.guard_value(
-        inside, lambda: k.read(0, source), lambda: k.b.constant(constant_fill, x.dtype)
+        inside, lambda: k.read(0, source), lambda: k.b.const(constant_fill, x.dtype)
     )
 
 
 def _within(b: Any, value: Any, extent: int) -> Any:
     """The kernel's condition 0 <= value < extent."""
-    low = b.ge(value, b.constant(0, value.dtype))
-    return b.and_(low, b.lt(value, b.constant(extent, value.dtype)))
+    low = b.ge(value, b.const(0, value.dtype))
+    return b.and_(low, b.lt(value, b.const(extent, value.dtype)))
 
 
 gather_p = Primitive(
@@ -253,9 +227,7 @@ gather_p = Primitive(
 )
 
 
-def gather(
-    x: Any, indices: Sequence[Any], axes: Axes, mode: str = "clip", fill: Any = None
-) -> Any:
+def gather(x: Any, indices: Sequence[Any], axes: Axes, mode: str = "clip", fill: Any = None) -> Any:
     """The elements of x at index arrays along `axes`.
 
     Args:
@@ -272,7 +244,7 @@ def gather(
     return gather_p.bind(x, *indices, axes=tuple(axes), mode=mode, fill=fill)
 
 
-# --- scatter ----------------------------------------------------------------------------------------
+# --- scatter --------------------------------------------------------------------------------------
 
 _UFUNC = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}
 _WIDE_ROW = 512
@@ -285,13 +257,9 @@ def _infer_scatter(
     lead = _check_indices("scatter", x, indices, axes)
     shape = (*lead, *[x.shape[a] for a in other_axes(x.ndim, axes)])
     if updates.shape != shape:
-        raise ShapeError(
-            f"scatter into {x} needs updates of shape {shape}: got {updates}."
-        )
+        raise ShapeError(f"scatter into {x} needs updates of shape {shape}: got {updates}.")
     if updates.dtype != x.dtype:
-        raise DTypeError(
-            f"scatter needs updates of the operand's dtype: got {x} and {updates}."
-        )
+        raise DTypeError(f"scatter needs updates of the operand's dtype: got {x} and {updates}.")
     _check_not_empty(x, axes, mode, updates.size)
     return x.strong()
 
@@ -319,9 +287,7 @@ def _evaluate_scatter(
     return out.transpose(tuple(np.argsort(order)))
 
 
-def _combine_rows(
-    out: np.ndarray, at: np.ndarray, rows: np.ndarray, op: str, unique: bool
-) -> None:
+def _combine_rows(out: np.ndarray, at: np.ndarray, rows: np.ndarray, op: str, unique: bool) -> None:
     """out[at] = op(out[at], rows), in place; an index that occurs twice counts twice."""
     if op == "set":
         out[at] = rows
@@ -338,9 +304,7 @@ def _combine_rows(
         ufunc.at(out.reshape(-1), at, rows.reshape(-1))
 
 
-def _jvp_scatter(
-    tangents: list, primals: list, out: Any, *, op: str, **params: Any
-) -> Any:
+def _jvp_scatter(tangents: list, primals: list, out: Any, *, op: str, **params: Any) -> Any:
     x, updates, *indices = primals
     tx, tu = tangents[0], tangents[1]
     if op in ("min", "max"):
@@ -369,9 +333,7 @@ def _jvp_scatter_mul(tx: Any, tu: Any, primals: list, **params: Any) -> Any:
     return total
 
 
-def _jvp_scatter_extremum(
-    tx: Any, tu: Any, primals: list, out: Any, **params: Any
-) -> Any:
+def _jvp_scatter_extremum(tx: Any, tu: Any, primals: list, out: Any, **params: Any) -> Any:
     """The mean of the tangents of all that attain the extremum of an element, as in JAX."""
     x, updates, *indices = primals
 
@@ -412,9 +374,7 @@ def _transpose_scatter(
         ct_updates = _read_back(ct, indices, axes, mode)
         if op == "set" and not unique:
             extents = tuple(shape_of(ct)[a] for a in axes)
-            last = _expand(
-                _last_writers(indices, extents, mode), len(shape_of(ct_updates))
-            )
+            last = _expand(_last_writers(indices, extents, mode), len(shape_of(ct_updates)))
             ct_updates = select_p.bind(last, ct_updates, zeros_like(ct_updates))
     return [ct_x, ct_updates, *none]
 
@@ -450,9 +410,7 @@ def _last_writers(indices: Sequence[Any], extents: Sequence[int], mode: str) -> 
     return eq_p.bind(found, numbers)
 
 
-def _product_of_others(
-    x: Any, updates: Any, indices: Any, axes: Axes, mode: str
-) -> Any:
+def _product_of_others(x: Any, updates: Any, indices: Any, axes: Axes, mode: str) -> Any:
     """For every update the product of the other updates of the same element.
 
     Updates are sorted by the element they go to, and multiplied within each run of equal ones by
@@ -466,23 +424,17 @@ def _product_of_others(
         return full(shape_of(updates), 1, dtype_of(updates))
     target = _flat_targets(x, indices, axes, mode, lead)
     order = argsort(target, 0)
-    rows = reshape_p.bind(
-        updates, shape=(count, math.prod(shape_of(updates)[len(lead) :]))
-    )
+    rows = reshape_p.bind(updates, shape=(count, math.prod(shape_of(updates)[len(lead) :])))
     rows = gather(rows, [order], (0,), "promise_in_bounds")
     target = gather(target, [order], (0,), "promise_in_bounds")
     before = _products_before(rows, target)
-    after = _products_before(
-        flip_p.bind(rows, axes=(0,)), flip_p.bind(target, axes=(0,))
-    )
+    after = _products_before(flip_p.bind(rows, axes=(0,)), flip_p.bind(target, axes=(0,)))
     others = before * flip_p.bind(after, axes=(0,))
     others = gather(others, [argsort(order, 0)], (0,), "promise_in_bounds")
     return reshape_p.bind(others, shape=shape_of(updates))
 
 
-def _flat_targets(
-    x: Any, indices: Any, axes: Axes, mode: str, lead: Sequence[int]
-) -> Any:
+def _flat_targets(x: Any, indices: Any, axes: Axes, mode: str, lead: Sequence[int]) -> Any:
     """The position of the element each update goes to, as one number; -1 if it is dropped."""
     target: Any = full(lead, 0, np.int64)
     inside: Any = full(lead, True, np.bool_)
@@ -570,6 +522,4 @@ def scatter(
         mode: of out-of-bounds indices: "drop" the update, "clip", or "promise_in_bounds".
         unique: the caller knows that no element is updated twice.
     """
-    return scatter_p.bind(
-        x, updates, *indices, axes=tuple(axes), op=op, mode=mode, unique=unique
-    )
+    return scatter_p.bind(x, updates, *indices, axes=tuple(axes), op=op, mode=mode, unique=unique)

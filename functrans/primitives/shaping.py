@@ -84,9 +84,7 @@ transpose_p = unary_linear(
     "transpose",
     infer=_infer_transpose,
     evaluate=lambda x, permutation: np.transpose(x, permutation),
-    transpose=lambda ct, aval, permutation: transpose_p.bind(
-        ct, permutation=_inverse(permutation)
-    ),
+    transpose=lambda ct, aval, permutation: transpose_p.bind(ct, permutation=_inverse(permutation)),
     batch=lambda in_shape, permutation: {"permutation": (0, *[p + 1 for p in permutation])},
     emit=lambda k, index, permutation: k.read(0, [index[p] for p in _inverse(permutation)]),
 )
@@ -268,7 +266,10 @@ def _transpose_pad(ct: Any, x: Any, value: Any, *, low: Any, high: Any, interior
     if type(value) is not Linear:
         return [ct_x, None]
     everything = tuple(range(len(low)))
-    return [ct_x, reduce_sum_p.bind(ct, axes=everything) - reduce_sum_p.bind(inner, axes=everything)]
+    return [
+        ct_x,
+        reduce_sum_p.bind(ct, axes=everything) - reduce_sum_p.bind(inner, axes=everything),
+    ]
 
 
 def _unpad(ct: Any, low: Any, high: Any, interior: Any) -> Any:

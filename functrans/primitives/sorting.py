@@ -19,9 +19,7 @@ def take_along(x: Any, order: Any, axis: int, mode: str = "promise_in_bounds") -
     shape = shape_of(order)
     ndim = len(shape)
     indices = [
-        order
-        if i == axis
-        else iota((1,) * i + (n,) + (1,) * (ndim - i - 1), i, np.int64)
+        order if i == axis else iota((1,) * i + (n,) + (1,) * (ndim - i - 1), i, np.int64)
         for i, n in enumerate(shape)
     ]
     return gather(x, indices, tuple(range(ndim)), mode)
@@ -33,9 +31,7 @@ def _infer_sort(*operands: Aval, axis: int, num_keys: int) -> tuple[Aval, ...]:
         shown = ", ".join(map(str, operands))
         raise ShapeError(f"sort needs operands of one shape: got {shown}.")
     if not 0 <= axis < first.ndim:
-        raise ShapeError(
-            f"sort along axis {axis} of {first}, which has {first.ndim} axes."
-        )
+        raise ShapeError(f"sort along axis {axis} of {first}, which has {first.ndim} axes.")
     if not 1 <= num_keys <= len(operands):
         raise DTypeError(f"sort by {num_keys} keys of {len(operands)} operands.")
     return tuple(x.strong() for x in operands)
@@ -60,9 +56,7 @@ def _forward_sort(
     return outs, [None if t is None else take_along(t, order, axis) for t in tangents]
 
 
-def _batch_sort(
-    args: list, batched: list, *, axis: int, num_keys: int
-) -> tuple[list, list]:
+def _batch_sort(args: list, batched: list, *, axis: int, num_keys: int) -> tuple[list, list]:
     extent = next(shape_of(x)[0] for x, b in zip(args, batched, strict=True) if b)
     wide = [repeat_unbatched(x, b, extent) for x, b in zip(args, batched, strict=True)]
     return sort_p.bind(*wide, axis=axis + 1, num_keys=num_keys), [True] * len(args)

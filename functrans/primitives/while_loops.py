@@ -22,7 +22,7 @@ from functrans.primitives.arithmetic import select_p
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.elementwise import insert_axes
 from functrans.primitives.loops import Counts, as_typed, either, flops, instantiate, repeated
-from functrans.primitives.reductions import reduce_any_p
+from functrans.primitives.reductions import reduce_or_p
 from functrans.transforms.batching import Axis, batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp
 
@@ -225,7 +225,7 @@ def _any_example(cond: Program) -> Program:
     key = ("any example",)
     if key not in cond.cache:
         cond.cache[key] = make_program_flat(
-            lambda args: [reduce_any_p.bind(evaluate(cond, args)[0], axes=(0,))],
+            lambda args: [reduce_or_p.bind(evaluate(cond, args)[0], axes=(0,))],
             cond.in_avals,
             f"any({cond.name})",
         )

@@ -1,0 +1,154 @@
+"""From users' functions over trees to the closed Programs that loops and branches hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from functrans.core import tree
+from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
+from functrans.core.program import Program, Var
+from functrans.core.source import user_line
+from functrans.core.trace import Tracer, make_program_flat, trace
+from functrans.core.types import (
+    PYTHON_SCALARS,
+    Aval,
+    aval_of,
+    dtype_of,
+    promotion_key,
+    result_dtype,
+)
+from functrans.primitives.arithmetic import convert
+from functrans.transforms.api import FlatFunction, name_of
+
+
+@dataclass
+class Body:
+    """A traced function: its Program, whose first inputs are the captured outer tracers."""
+
+    program: Program
+    captured: list[Tracer]
+    out_tree: tree.TreeDef
+    name: str
+
+    @property
+    def result(self) -> Any:
+        """The tree of the result's avals."""
+        return tree.unflatten(self.out_tree, list(self.program.out_avals))
+
+
+def trace_body(
+    fun: Callable[..., Any], in_tree: tree.TreeDef, avals: Sequence[Aval], name: str = ""
+) -> Body:
+    """Trace a function of trees without values, once.
+
+    Args:
+        fun: the user's function.
+        in_tree: structure of (its positional arguments, {}).
+        avals: of the leaves of its arguments.
+        name: for people; the function's own by default.
+    """
+    flat = FlatFunction(fun, in_tree)
+    name = name or name_of(fun)
+    program, captured, _ = trace(flat, avals, name=name)
+    assert flat.out_tree is not None
+    return Body(program, captured, flat.out_tree, name)
+
+
+def promoted_carry(
+    what: str, path_of: Sequence[str], before: Sequence[Aval], after: Sequence[Aval]
+) -> list[Aval]:
+    """The avals a carry must go in with to come out as it goes in.
+
+    A Python scalar as initial value is weak, and takes the dtype that the body gives it; anything
+    else must keep its type.
+
+    Raises:
+        ShapeError, DTypeError: the body changes a leaf's shape or dtype; names the leaf.
+    """
+    result = []
+    for path, a, b in zip(path_of, before, after, strict=True):
+        if a.shape != b.shape:
+            raise ShapeError(_carry_message(what, path, a, b, "shape"))
+        if a.dtype == b.dtype:
+            result.append(a)
+        elif a.weak_type and result_dtype(promotion_key(a), promotion_key(b)) == b.dtype:
+            result.append(b)
+        else:
+            raise DTypeError(_carry_message(what, path, a, b, "dtype"))
+    return result
+
+
+def _carry_message(what: str, path: str, before: Aval, after: Aval, which: str) -> str:
+    cure = (
+        f"Convert it in the body (.astype({str(before.dtype)!r})), or start from a value of "
+        f"dtype {after.dtype}."
+        if which == "dtype"
+        else "What is carried must keep its shape; return what changes shape as an output instead."
+    )
+    where = f"{what}{path}"
+    return f"{where} goes in as {before} and comes out as {after}.{user_line()}\n  {cure}"
+
+
+def check_carry_tree(what: str, expected: Any, got: Any) -> None:
+    """TreeError if a body returns a carry of another structure than it takes."""
+    difference = tree.structure_difference(expected, got)
+    if difference:
+        raise TreeError(f"the body must return {what} as it takes it: {difference}.{user_line()}")
+
+
+def paths(value: Any) -> list[str]:
+    """The path of every leaf, as Python would write it."""
+    return [p for p, _ in tree.flatten_with_path(value)[0]]
+
+
+def typed(x: Any, aval: Aval) -> Any:
+    """x with the aval's dtype: Python scalars become NumPy scalars."""
+    if type(x) in PYTHON_SCALARS:
+        return aval.dtype.type(x)
+    return x if dtype_of(x) == aval.dtype else convert(x, aval.dtype)
+
+
+def common_captures(bodies: Sequence[Body]) -> tuple[list[Program], list[Tracer]]:
+    """The Programs of several bodies over the same leading inputs, and the tracers these are."""
+    union: dict[int, Tracer] = {}
+    for body in bodies:
+        union.update((id(t), t) for t in body.captured)
+    programs = []
+    for body in bodies:
+        count = len(body.captured)
+        own = dict(zip(map(id, body.captured), body.program.inputs, strict=False))
+        inputs = [own.get(i) or Var(t.aval) for i, t in union.items()]
+        rest = body.program.inputs[count:]
+        p = body.program
+        programs.append(Program([*inputs, *rest], p.equations, p.outputs, p.name))
+    return programs, list(union.values())
+
+
+def with_dtypes(program: Program, dtypes: Sequence[Any]) -> Program:
+    """The Program with its outputs converted to the dtypes."""
+    from functrans.core.interpret import evaluate
+
+    if all(a.dtype == d for a, d in zip(program.out_avals, dtypes, strict=True)):
+        return program
+    return make_program_flat(
+        lambda args: [
+            typed(y, Aval((), d)) for y, d in zip(evaluate(program, args), dtypes, strict=True)
+        ],
+        program.in_avals,
+        program.name,
+    )
+
+
+def check_scalar(x: Any, what: str, kinds: str, wanted: str) -> Aval:
+    """The aval of a predicate or index; an error unless it is a scalar of one of the kinds."""
+    try:
+        aval = aval_of(x)
+    except DTypeError:
+        raise TransformError(f"{what} must be {wanted}, got {type(x).__name__}.") from None
+    if aval.shape:
+        raise ShapeError(f"{what} must be a scalar, got {aval}.{user_line()}")
+    if aval.dtype.kind not in kinds:
+        raise DTypeError(f"{what} must be {wanted}, got {aval}.{user_line()}")
+    return aval

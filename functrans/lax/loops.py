@@ -1,0 +1,303 @@
+"""Loops: scan, while_loop, fori_loop, map, over functions and trees, as in `jax.lax`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from functrans.core import tree
+from functrans.core.errors import DTypeError, ShapeError, TransformError
+from functrans.core.source import user_line
+from functrans.core.trace import UNKNOWN, Tracer
+from functrans.core.types import Aval, aval_of, dtype_of, result_dtype, shape_of
+from functrans.lax.bodies import (
+    Body,
+    check_carry_tree,
+    check_scalar,
+    paths,
+    promoted_carry,
+    trace_body,
+    typed,
+)
+from functrans.primitives.arithmetic import convert, lt_p
+from functrans.primitives.loops import scan_p
+from functrans.primitives.shaping import concatenate_p, reshape_p, slice_axis
+from functrans.primitives.while_loops import while_p
+from functrans.transforms.api import check_callable, flatten_args, name_of
+from functrans.transforms.vmap import vmap
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+) -> tuple[Any, Any]:
+    """A loop over the leading axis of `xs` that carries a state; differentiable in both modes.
+
+    Args:
+        f: (carry, x) → (new carry, y). Traced once, without values.
+        init: the first carry, a tree of arrays. Python scalars take the dtype that f gives them.
+        xs: a tree of arrays of one leading extent; f gets their slices. None for none.
+        length: the number of steps, needed if xs is None.
+        reverse: go from the last slice to the first.
+        unroll: how many steps the compiler may put in one iteration.
+
+    Returns:
+        (last carry, ys), the ys stacked along a leading axis.
+
+    Raises:
+        ShapeError, DTypeError, TreeError: f changes the type of the carry (names the leaf), or
+            the xs differ in length.
+
+    >>> from functrans import lax
+    >>> total, sums = lax.scan(lambda c, x: (c + x, c + x), 0.0, np.array([1.0, 2.0, 3.0]))
+    >>> float(total), sums
+    (6.0, array([1., 3., 6.]))
+    """
+    check_callable(f, "scan")
+    init_leaves, init_tree = flatten_args(init, "scan's init")
+    x_leaves, x_tree = flatten_args(xs, "scan's xs")
+    count = _length(xs, x_leaves, length)
+    x_avals = [_slice_aval(aval_of(x)) for x in x_leaves]
+    body, avals = _trace_carrying(
+        _pair_checked(f), init, init_leaves, tree.structure(((init, xs), {})), x_avals
+    )
+    carry = [typed(x, a) for x, a in zip(init_leaves, avals, strict=True)]
+    outs = scan_p.bind(
+        *body.captured,
+        *carry,
+        *x_leaves,
+        program=body.program,
+        num_consts=len(body.captured),
+        num_carry=len(carry),
+        length=count,
+        reverse=bool(reverse),
+        unroll=count if unroll is True else max(1, int(unroll)),
+    )
+    return tree.unflatten(body.out_tree, list(outs))
+
+
+def _length(xs: Any, leaves: list[Any], length: int | None) -> int:
+    """The number of steps; ShapeError if the xs do not have one leading extent."""
+    sizes: dict[int, str] = {}
+    for path, x in zip(paths(xs), leaves, strict=True):
+        aval = aval_of(x)
+        if not aval.shape:
+            raise ShapeError(f"scan's xs{path} is {aval}, which has no axis to loop over.")
+        sizes.setdefault(aval.shape[0], f"xs{path} is {aval}")
+    if length is not None:
+        try:
+            sizes.setdefault(int(length.__index__()), f"length is {length}")
+        except AttributeError:
+            raise TransformError(f"scan's length must be an int, got {length!r}") from None
+    if len(sizes) > 1:
+        shown = "; ".join(sizes.values())
+        raise ShapeError(f"scan needs xs of one leading extent: {shown}.{user_line()}")
+    if not sizes:
+        raise TransformError("scan needs xs, or length if there are none.")
+    (count,) = sizes
+    if count < 0:
+        raise TransformError(f"scan's length must not be negative, got {count}.")
+    return count
+
+
+def _slice_aval(aval: Aval) -> Aval:
+    return aval.update(shape=aval.shape[1:])
+
+
+def _pair_checked(f: Callable[..., Any]) -> Callable[..., Any]:
+    def body(carry: Any, x: Any) -> Any:
+        result = f(carry, x)
+        if not isinstance(result, tuple) or len(result) != 2:
+            kind = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result)
+            raise TransformError(
+                f"scan's body {name_of(f)} must return a pair (carry, y), got {kind}."
+            )
+        check_carry_tree("the carry", carry, result[0])
+        return result
+
+    body.__name__ = name_of(f)
+    return body
+
+
+def _trace_carrying(
+    f: Callable[..., Any],
+    init: Any,
+    leaves: list[Any],
+    in_tree: tree.TreeDef,
+    more: list[Aval],
+    what: str = "carry",
+) -> tuple[Body, list[Aval]]:
+    """Trace a body until its carry comes out as it goes in; the second time with weak parts of
+    the initial carry promoted to what the body makes of them."""
+    avals = [aval_of(x) for x in leaves]
+    where = paths(init)
+    while True:
+        body = trace_body(f, in_tree, [*avals, *more])
+        after = list(body.program.out_avals[: len(avals)])
+        promoted = promoted_carry(what, where, avals, after)
+        if promoted == avals:
+            return body, avals
+        avals = promoted
+
+
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+) -> Any:
+    """Repeat `body_fun` while `cond_fun` holds; differentiable in forward mode.
+
+    Args:
+        cond_fun: value → scalar bool.
+        body_fun: value → new value of the same structure, shapes and dtypes.
+        init_val: the first value, a tree of arrays.
+
+    Returns:
+        The first value for which `cond_fun` is false.
+
+    Raises:
+        ShapeError, DTypeError, TreeError: the condition is not a scalar bool, or the body changes
+            the type of the value (names the leaf).
+        TransformError: in reverse mode, since the number of steps is not known.
+
+    >>> from functrans import lax
+    >>> int(lax.while_loop(lambda n: n < 100, lambda n: n * 2, 3))
+    192
+    """
+    check_callable(cond_fun, "while_loop")
+    check_callable(body_fun, "while_loop")
+    leaves, _ = flatten_args(init_val, "while_loop's init_val")
+    in_tree = tree.structure(((init_val,), {}))
+
+    def checked(value: Any) -> Any:
+        result = body_fun(value)
+        check_carry_tree("the value", value, result)
+        return result
+
+    checked.__name__ = name_of(body_fun)
+    body, avals = _trace_carrying(checked, init_val, leaves, in_tree, [], "the loop's value")
+    cond = trace_body(cond_fun, in_tree, avals)
+    _check_condition(cond)
+    outs = while_p.bind(
+        *cond.captured,
+        *body.captured,
+        *[typed(x, a) for x, a in zip(leaves, avals, strict=True)],
+        cond_program=cond.program,
+        body_program=body.program,
+        cond_consts=len(cond.captured),
+        body_consts=len(body.captured),
+    )
+    return tree.unflatten(body.out_tree, list(outs))
+
+
+def _check_condition(cond: Body) -> None:
+    if cond.out_tree != tree.structure(0):
+        raise TransformError(
+            f"while_loop's condition {cond.name} must return one scalar bool, got {cond.result}."
+        )
+    (aval,) = cond.program.out_avals
+    if aval.shape:
+        raise ShapeError(
+            f"while_loop's condition {cond.name} must return a scalar bool, got {aval}. "
+            "Use fnp.any or fnp.all; to loop over a batch of examples use vmap."
+        )
+    if aval.dtype.kind != "b":
+        raise DTypeError(
+            f"while_loop's condition {cond.name} must return a scalar bool, got {aval}. "
+            "Write the comparison out (x != 0)."
+        )
+
+
+def fori_loop(
+    lower: Any,
+    upper: Any,
+    body_fun: Callable[[Any, Any], Any],
+    init_val: Any,
+    *,
+    unroll: int | bool | None = None,
+) -> Any:
+    """`for i in range(lower, upper): val = body_fun(i, val)`.
+
+    With bounds that are known when the function is traced it is a `scan`, differentiable in both
+    modes; with traced bounds it is a `while_loop`, differentiable in forward mode.
+
+    Args:
+        lower: an integer; the first i.
+        upper: an integer; the loop stops before it.
+        body_fun: (i, value) → new value of the same structure, shapes and dtypes.
+        init_val: the first value, a tree of arrays.
+        unroll: how many steps the compiler may put in one iteration.
+
+    >>> from functrans import lax
+    >>> int(lax.fori_loop(0, 5, lambda i, total: total + i, 0))
+    10
+    """
+    check_callable(body_fun, "fori_loop")
+    for what, bound in (("lower", lower), ("upper", upper)):
+        check_scalar(bound, f"fori_loop's {what}", "iu", "an integer")
+    first, last = _known_int(lower), _known_int(upper)
+
+    def step(carry: tuple, _: Any) -> tuple:
+        i, value = carry
+        return (i + 1, body_fun(i, value)), None
+
+    step.__name__ = name_of(body_fun)
+    if first is not None and last is not None:
+        # the counter is weak, as the ints of a Python loop are, so that it promotes nothing
+        count = max(0, last - first)
+        return scan(step, (first, init_val), None, count, unroll=unroll or 1)[0][1]
+    dtype = result_dtype(dtype_of(lower), dtype_of(upper))
+    if type(lower) is not Tracer or type(upper) is not Tracer:
+        dtype = dtype_of(lower if type(lower) is Tracer else upper)
+    begin, end = (convert(x, dtype) for x in (lower, upper))
+    return while_loop(
+        lambda carry: lt_p.bind(carry[0], end),
+        lambda carry: step(carry, None)[0],
+        (begin, init_val),
+    )[1]
+
+
+def _known_int(x: Any) -> int | None:
+    """The value of an integer that is known now; under grad outside jit also a tracer's."""
+    if type(x) is Tracer:
+        return None if x.value is UNKNOWN else int(x)
+    return int(x)
+
+
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+    """Apply a function to the slices of arrays one after the other, and stack the results.
+
+    Args:
+        f: a function of one slice.
+        xs: a tree of arrays of one leading extent.
+        batch_size: how many slices to do at once (with vmap); one by default.
+
+    >>> from functrans import lax
+    >>> lax.map(lambda x: x * 2, np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+    check_callable(f, "map")
+    if batch_size is None:
+        return scan(lambda _, x: ((), f(x)), (), xs)[1]
+    leaves, treedef = flatten_args(xs, "map's xs")
+    count = _length(xs, leaves, None)
+    whole = count // batch_size
+    cut = whole * batch_size
+    batched_f = vmap(f)
+    main = [
+        reshape_p.bind(slice_axis(x, 0, 0, cut), shape=(whole, batch_size, *shape_of(x)[1:]))
+        for x in leaves
+    ]
+    done = scan(lambda _, x: ((), batched_f(x)), (), tree.unflatten(treedef, main))[1]
+    done = tree.map(lambda y: reshape_p.bind(y, shape=(cut, *shape_of(y)[2:])), done)
+    if cut == count:
+        return done
+    rest = batched_f(tree.unflatten(treedef, [slice_axis(x, 0, cut, count) for x in leaves]))
+    return tree.map(lambda a, b: concatenate_p.bind(a, b, axis=0), done, rest)
+
+
+__all__ = ["fori_loop", "map", "scan", "while_loop"]

@@ -1,0 +1,263 @@
+"""The table of cases that every primitive is held to: a primitive without a row fails.
+
+A row is a function of arrays that binds the primitive, and the operands to try it on. `smooth` rows
+are differentiated; operands of integer or bool dtype never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from functrans.core.primitive import Primitive, registry
+
+
+@dataclass(frozen=True)
+class Case:
+    """One primitive on one set of operands.
+
+    Attributes:
+        primitive: its name in the registry.
+        params: of the equation.
+        operands: arrays or NumPy scalars.
+        smooth: whether derivatives exist and are checked at these operands.
+        order: to which order.
+    """
+
+    primitive: str
+    operands: tuple[Any, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    smooth: bool = True
+    order: int = 2
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        types = "-".join(f"{x.dtype}{list(np.shape(x))}".replace(" ", "") for x in self.operands)
+        return f"{self.primitive}-{types}-{self.note}".rstrip("-")
+
+    def __call__(self, *args: Any) -> Any:
+        return self.bind(*args)
+
+    @property
+    def bind(self) -> Callable[..., Any]:
+        primitive: Primitive = registry[self.primitive]
+        return lambda *args: primitive.bind(*args, **self.params)
+
+
+def array(shape: Sequence[int], dtype: Any = np.float64, low: float = -2.0, high: float = 2.0) -> Any:
+    """Distinct reproducible values in a range, in an order that is not sorted."""
+    dtype = np.dtype(dtype)
+    n = int(np.prod(shape, dtype=int))
+    rng = np.random.default_rng(n + 17 * len(shape) + dtype.num)
+    if dtype.kind == "b":
+        return rng.integers(0, 2, shape).astype(bool)
+    if dtype.kind in "iu":
+        floor = max(low, 0) if dtype.kind == "u" else low
+        return rng.integers(int(floor * 3), int(high * 3) + 1, shape).astype(dtype)
+    spread = (rng.permutation(n) + 0.5) / max(n, 1) * (high - low) + low + 0.0173
+    values = spread.reshape(shape)
+    if dtype.kind == "c":
+        values = values + 1j * np.roll(values.reshape(-1), 1).reshape(shape) * 0.7
+    return np.asarray(values, dtype)[()]
+
+
+def strided(x: Any) -> Any:
+    """The same values in memory with gaps."""
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+CASES: list[Case] = []
+
+
+def case(primitive: str, *operands: Any, **kwargs: Any) -> None:
+    CASES.append(Case(primitive, operands, **kwargs))
+
+
+# --- elementwise: (name, dtypes, low, high, smooth) --------------------------------------------------
+
+F, FC = ("f4", "f8"), ("f4", "f8", "c16")
+ALL = ("?", "i4", "i8", "u1", "f4", "f8", "c16")
+REAL = ("i4", "u2", "f4", "f8")
+INT = ("i4", "i8", "u1")
+
+UNARY: list[tuple[str, Sequence[str], float, float, bool]] = [
+    ("neg", ("i4", "f4", "f8", "c16"), -2, 2, True),
+    ("abs", ("i4", "f4", "f8", "c16"), -2, 2, True),
+    ("sign", ("i4", "f4", "f8"), -2, 2, True),
+    ("floor", F, -2, 2, True),
+    ("ceil", F, -2, 2, True),
+    ("rint", F, -2, 2, True),
+    ("trunc", F, -2, 2, True),
+    ("isnan", FC, -2, 2, False),
+    ("isinf", FC, -2, 2, False),
+    ("isfinite", FC, -2, 2, False),
+    ("signbit", F, -2, 2, False),
+    ("not", ("?", *INT), -2, 2, False),
+    ("population_count", ("u1", "u4"), 0, 9, False),
+    ("real", ("c8", "c16"), -2, 2, True),
+    ("imag", ("c8", "c16"), -2, 2, True),
+    ("conj", ("c8", "c16"), -2, 2, True),
+    ("exp", FC, -2, 2, True),
+    ("exp2", F, -2, 2, True),
+    ("expm1", FC, -2, 2, True),
+    ("log", FC, 0.3, 3, True),
+    ("log2", F, 0.3, 3, True),
+    ("log10", F, 0.3, 3, True),
+    ("log1p", FC, -0.6, 2, True),
+    ("sqrt", FC, 0.3, 3, True),
+    ("rsqrt", FC, 0.3, 3, True),
+    ("cbrt", F, 0.3, 3, True),
+    ("sin", FC, -2, 2, True),
+    ("cos", FC, -2, 2, True),
+    ("tan", FC, -1, 1, True),
+    ("arcsin", FC, -0.8, 0.8, True),
+    ("arccos", FC, -0.8, 0.8, True),
+    ("arctan", FC, -0.8, 0.8, True),
+    ("sinh", FC, -2, 2, True),
+    ("cosh", FC, -2, 2, True),
+    ("tanh", FC, -1, 1, True),
+    ("arcsinh", FC, -0.8, 0.8, True),
+    ("arccosh", FC, 1.2, 3, True),
+    ("arctanh", FC, -0.8, 0.8, True),
+    ("erf", F, -2, 2, True),
+    ("erfc", F, -2, 2, True),
+    ("erfinv", F, -0.8, 0.8, True),
+    ("lgamma", F, 0.4, 4, True),
+    ("digamma", F, 0.4, 4, True),
+    ("logistic", F, -2, 2, True),
+    ("softplus", F, -2, 2, True),
+]
+BINARY: list[tuple[str, Sequence[str], float, float, bool]] = [
+    ("add", ALL, -2, 2, True),
+    ("sub", ("i4", "f4", "f8", "c16"), -2, 2, True),
+    ("mul", ALL, -2, 2, True),
+    ("div", FC, 0.5, 3, True),
+    ("pow", ("f4", "f8", "c16"), 0.4, 2.2, True),
+    ("floor_divide", REAL, 0.4, 3, False),
+    ("remainder", REAL, 0.4, 3, False),
+    ("fmod", REAL, 0.4, 3, False),
+    ("max", ("?", *REAL), -2, 2, True),
+    ("min", ("?", *REAL), -2, 2, True),
+    ("nextafter", F, -2, 2, False),
+    ("copysign", F, 0.3, 2, True),
+    ("complex", F, -2, 2, True),
+    ("eq", ALL, -2, 2, False),
+    ("ne", ALL, -2, 2, False),
+    ("lt", ALL, -2, 2, False),
+    ("le", ALL, -2, 2, False),
+    ("gt", ALL, -2, 2, False),
+    ("ge", ALL, -2, 2, False),
+    ("and", ("?", *INT), 0, 3, False),
+    ("or", ("?", *INT), 0, 3, False),
+    ("xor", ("?", *INT), 0, 3, False),
+    ("shift_left", INT, 0, 2, False),
+    ("shift_right", INT, 0, 2, False),
+    ("shift_right_logical", INT, 0, 2, False),
+    ("arctan2", F, 0.3, 2, True),
+    ("hypot", F, 0.3, 2, True),
+    ("logaddexp", F, -2, 2, True),
+    ("logaddexp2", F, -2, 2, True),
+]
+
+for name, dtypes, low, high, smooth in UNARY:
+    for dtype in dtypes:
+        case(name, array((3, 4), dtype, low, high), smooth=smooth)
+    case(name, array((), dtypes[-1], low, high), smooth=smooth)
+    case(name, array((0, 3), dtypes[-1], low, high), smooth=False, note="empty")
+    case(name, strided(array((2, 3), dtypes[-1], low, high)), smooth=smooth, note="strided")
+for name, dtypes, low, high, smooth in BINARY:
+    for dtype in dtypes:
+        x = array((3, 4), dtype, low, high)
+        case(name, x, array((4, 3), dtype, low, high).T, smooth=smooth, note="strided")
+    last = dtypes[-1]
+    case(name, array((2, 1, 3), last, low, high), array((4, 1), last, low, high), smooth=smooth)
+    case(name, array((), last, low, high), array((3,), last, low, high), smooth=smooth)
+    case(name, array((0, 3), last, low, high), array((3,), last, low, high), smooth=False)
+
+for exponent in (-2, 0, 1, 2, 3, 5):
+    case("integer_pow", array((4,), "f8", 0.4), params={"exponent": exponent}, note=str(exponent))
+case("integer_pow", array((4,), "i4"), params={"exponent": 3})
+case("integer_pow", array((4,), "c16"), params={"exponent": 3})
+flags = array((3, 4), "?")
+for dtype in ("i4", "f8", "c16"):
+    case("select", flags, array((3, 4), dtype), array((4,), dtype))
+case("select", np.bool_(True), array((2,)), array((2,), low=0.1))
+for source, target in [("f8", "f4"), ("f4", "f8"), ("i4", "f8"), ("f8", "i4"), ("?", "f4"),
+                       ("f8", "?"), ("f8", "c16"), ("c16", "c8"), ("u1", "i8"), ("c16", "f8")]:
+    smooth = source[0] in "fc" and target[0] in "fc" and not (source == "c16" and target == "f8")
+    case("convert", array((2, 3), source), params={"dtype": np.dtype(target)}, smooth=smooth,
+         note=target)
+case("bitcast", array((3,), "f4"), params={"dtype": np.dtype("i4")}, smooth=False)
+
+# --- shaping ------------------------------------------------------------------------------------------
+
+x23, x234 = array((2, 3)), array((2, 3, 4))
+case("copy", x23)
+for shape in [(6,), (3, 2), (1, 6, 1)]:
+    case("reshape", x23, params={"shape": shape}, note=str(shape))
+case("reshape", array((0, 3)), params={"shape": (3, 0)}, smooth=False)
+case("reshape", array(()), params={"shape": (1, 1)})
+for permutation in [(2, 0, 1), (1, 0, 2), (0, 1, 2)]:
+    case("transpose", x234, params={"permutation": permutation}, note=str(permutation))
+case("broadcast", array((3, 1)), params={"shape": (2, 3, 4)})
+case("broadcast", array(()), params={"shape": (2, 2)})
+case("iota", params={"shape": (3, 4), "axis": 1, "dtype": np.dtype("f4")}, smooth=False)
+case("slice", x234, params={"start": (0, 1, 0), "stop": (2, 3, 4), "step": (1, 1, 3)})
+case("slice", x23, params={"start": (1, 1), "stop": (1, 3), "step": (1, 1)}, smooth=False)
+case("flip", x234, params={"axes": (0, 2)})
+for low_, high_, interior in [((1, 0), (2, 3), (0, 0)), ((-1, 1), (0, -1), (0, 0)),
+                              ((0, 2), (1, 0), (1, 2)), ((1, -1), (1, -1), (2, 1))]:
+    params = {"low": low_, "high": high_, "interior": interior}
+    case("pad", array((2, 4)), np.float64(0.5), params=params, note=str((low_, high_, interior)))
+case("concatenate", array((2, 3)), array((2, 1)), array((2, 2)), params={"axis": 1})
+case("concatenate", array((1, 3), "f4"), array((0, 3), "f4"), params={"axis": 0})
+
+# --- reductions ----------------------------------------------------------------------------------------
+
+for axes in [(), (0,), (2,), (0, 2), (0, 1, 2), (1,)]:
+    for name in ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min"):
+        case(name, array((2, 3, 4), low=0.3), params={"axes": axes}, note=str(axes))
+    for name in ("reduce_or", "reduce_and"):
+        case(name, array((2, 3, 4), "?"), params={"axes": axes}, smooth=False, note=str(axes))
+for dtype in ("i4", "f4", "c16"):
+    case("reduce_sum", array((3, 4), dtype), params={"axes": (0,)})
+    case("reduce_prod", array((3, 4), dtype, 0.3), params={"axes": (1,)})
+case("reduce_prod", np.array([2.0, 0.0, 3.0, 0.5]), params={"axes": (0,)}, note="with zero")
+case("reduce_sum", array((0, 3)), params={"axes": (0,)}, smooth=False, note="empty")
+case("reduce_max", array((3, 0)), params={"axes": (0,)}, smooth=False, note="empty")
+case("reduce_max", array((3, 4), "i4"), params={"axes": (1,)})
+case("reduce_sum", strided(array((3, 4))), params={"axes": (1,)}, note="strided")
+for name in ("argmax", "argmin"):
+    for axis in (0, 1):
+        case(name, x23, params={"axis": axis}, smooth=False)
+for name in ("cumsum", "cumprod", "cummax", "cummin"):
+    for axis, reverse in [(0, False), (1, True), (2, False)]:
+        params = {"axis": axis, "reverse": reverse}
+        case(name, array((2, 3, 4), low=0.3), params=params, note=f"{axis}{reverse}")
+
+# --- products ------------------------------------------------------------------------------------------
+
+for sx, sy, dims in [
+    ((3, 4), (4, 2), (((1,), (0,)), ((), ()))),
+    ((4, 3), (4, 2), (((0,), (0,)), ((), ()))),
+    ((3, 4), (2, 4), (((1,), (1,)), ((), ()))),
+    ((4,), (4,), (((0,), (0,)), ((), ()))),
+    ((3, 4), (4,), (((1,), (0,)), ((), ()))),
+    ((5, 3, 4), (5, 4, 2), (((2,), (1,)), ((0,), (0,)))),
+    ((3, 5, 4), (4, 2, 5), (((2,), (0,)), ((1,), (2,)))),
+    ((2, 3, 4), (4, 3, 5), (((1, 2), (1, 0)), ((), ()))),
+    ((2, 3), (4, 5), (((), ()), ((), ()))),
+    ((3, 0), (0, 2), (((1,), (0,)), ((), ()))),
+]:
+    for dtype in ("f4", "f8", "c16", "i4"):
+        smooth = 0 not in sx
+        case("dot_general", array(sx, dtype), array(sy, dtype), params={"dimensions": dims},
+             smooth=smooth, note=str(dims))
+
+COVERED = {c.primitive for c in CASES}
