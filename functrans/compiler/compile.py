@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler import loops as loops  # registers how control flow is lowered
+from functrans.compiler.executable import Executable
+from functrans.compiler.lower import lower
 from functrans.core.program import Program
 from functrans.core.trace import as_value
-from functrans.core.types import PYTHON_SCALARS, Aval
+from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
+from functrans.primitives import calls
+from functrans.primitives.calls import infer_call
 
 _lock = threading.RLock()
 _executables: dict[Program, Compiled] = {}
@@ -42,11 +47,9 @@ class Compiled:
     """A Program as native code."""
 
     def __init__(self, program: Program) -> None:
-        from functrans.compiler.lower import lower
-
         self.program = program
         self._schedule = lower(program)
-        self._executable = link(self._schedule, program)
+        self._executable = Executable(self._schedule, program)
         self._unbox = [_unboxing(a) for a in program.out_avals]
         self._plain = not any(self._unbox)
 
@@ -67,9 +70,6 @@ class Compiled:
         """
         outs = self.try_call(leaves)
         if outs is None:
-            from functrans.core.types import aval_of
-            from functrans.primitives.calls import infer_call
-
             infer_call(self.program, [aval_of(x) for x in leaves])
             arrays = [
                 _contiguous(x, a) for x, a in zip(leaves, self.program.in_avals, strict=True)
@@ -113,3 +113,6 @@ def _unboxing(aval: Aval) -> Any:
 
 def _scalar(x: np.ndarray) -> Any:
     return x[()]
+
+
+calls.run_compiled = run_program

@@ -197,7 +197,7 @@ def unflat(position: IndexExpr, shape: tuple[int, ...]) -> list[IndexExpr]:
     index: list[IndexExpr] = []
     for axis, n in enumerate(reversed(shape)):
         last = axis == len(shape) - 1
-        if n == 1:
+        if n <= 1:  # no index at all if the extent is 0: the loops do not run
             index.append(IndexExpr())
             continue
         index.append(position if last else position % n)

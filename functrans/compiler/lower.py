@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.blas import gemm_address
 from functrans.compiler.fuse import Kernel, Single, partition
 from functrans.compiler.kernel import emit_kernel
 from functrans.compiler.memory import Temporary
@@ -148,7 +149,7 @@ class BlockLowering:
     def _product(self, equation: Equation) -> bool:
         gemm = gemm_of(equation)
         out = equation.outputs[0].aval
-        if gemm is None or out.size == 0:
+        if gemm is None or out.size == 0 or gemm_address(out.dtype) is None:
             return out.size == 0 and self.slot(equation.outputs[0]) >= 0
         x, y = map(self.slot, equation.inputs)
         slots = (x, y, self.slot(equation.outputs[0]))

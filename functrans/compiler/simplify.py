@@ -24,7 +24,7 @@ COMMUTATIVE = frozenset({"add", "mul", "eq", "ne", "and", "or", "xor"})
 
 def simplify(program: Program) -> Program:
     """All passes in order: each leaves a well-formed Program that computes the same."""
-    for step in (inline_calls, rewrite, drop_unused, rewrite, drop_unused):
+    for step in (inline_calls, rewrite, drop_unused, rewrite, drop_barriers, drop_unused):
         program = step(program)
     return program
 
@@ -32,6 +32,22 @@ def simplify(program: Program) -> Program:
 def drop_unused(program: Program) -> Program:
     """Without equations whose results nobody reads; all inputs stay."""
     return drop_dead(program)[0]
+
+
+def drop_barriers(program: Program) -> Program:
+    """Without optimization barriers, which only the passes before must respect."""
+    if all(e.primitive.name != "optimization_barrier" for e in program.equations):
+        return program
+    renamed: dict[Var, Atom] = {}
+    equations = []
+    for equation in program.equations:
+        inputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in equation.inputs]
+        if equation.primitive.name == "optimization_barrier":
+            renamed.update(zip(equation.outputs, inputs, strict=True))
+        else:
+            equations.append(equation.replace(inputs))
+    outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
+    return Program(program.inputs, equations, outputs, program.name)
 
 
 def inline_calls(program: Program) -> Program:
@@ -83,7 +99,8 @@ class Rewriter:
 
     def add(self, equation: Equation) -> tuple[Var, ...]:
         """Append an equation, or give the outputs of an equal one that is already there."""
-        key = None if equation.primitive.effects else _equation_key(equation)
+        apart = equation.primitive.effects or equation.primitive.name == "optimization_barrier"
+        key = None if apart else _equation_key(equation)
         if key is not None:
             known = self.seen.get(key)
             if known is not None:
@@ -260,6 +277,10 @@ def _select(e: Equation, r: Rewriter) -> Atom | None:
     return e.inputs[1] if e.inputs[1] is e.inputs[2] else None
 
 
+def _reduction(e: Equation, r: Rewriter) -> Atom | None:
+    return e.inputs[0] if not e.params["axes"] else None
+
+
 def _integer_pow(e: Equation, r: Rewriter) -> Atom | None:
     return e.inputs[0] if e.params["exponent"] == 1 else None
 
@@ -275,5 +296,11 @@ IDENTITIES: Mapping[str, Callable[[Equation, Rewriter], Atom | None]] = {
     "dot_general": _product,
     "select": _select,
     "integer_pow": _integer_pow,
+    "stop_gradient": _same_type,
+    "name": _same_type,
+    **dict.fromkeys(
+        ["reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_or", "reduce_and"],
+        _reduction,
+    ),
 }
 """Per primitive, an atom equal to its result if there is a simpler one (of the same type)."""

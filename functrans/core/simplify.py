@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functrans.core.effects import has_effects
 from functrans.core.program import Equation, Program, Var
 
 
@@ -19,7 +20,7 @@ def drop_dead(program: Program, keep_inputs_from: int | None = None) -> tuple[Pr
     live: set[Var] = {a for a in program.outputs if isinstance(a, Var)}
     kept: list[Equation] = []
     for equation in reversed(program.equations):
-        if equation.primitive.effects or not live.isdisjoint(equation.outputs):
+        if has_effects(equation) or not live.isdisjoint(equation.outputs):
             kept.append(equation)
             live.update(a for a in equation.inputs if isinstance(a, Var))
     kept.reverse()

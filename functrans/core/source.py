@@ -37,6 +37,9 @@ class Source(NamedTuple):
         return f"at {self.file}:{self.line} in {self.code.co_name}{tail}"
 
 
+_sources: dict[tuple[int, int], Source] = {}
+
+
 def current_source() -> Source | None:
     """The innermost line outside functrans and NumPy, or the one set by `source_scope`."""
     scoped = getattr(_local, "source", None)
@@ -46,7 +49,12 @@ def current_source() -> Source | None:
     while frame is not None:
         code = frame.f_code
         if not _internal(code.co_filename):
-            return Source(code, frame.f_lineno)
+            # the line of an instruction takes a search, and the same ones come again and again
+            key = (id(code), frame.f_lasti)
+            source = _sources.get(key)
+            if source is None or source.code is not code:
+                source = _sources[key] = Source(code, frame.f_lineno)
+            return source
         frame = frame.f_back  # type: ignore[assignment]  # ends as None
     return None
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.effects import belongs_to_trace
 from functrans.core.errors import (
     ConcretizationError,
     DTypeError,
@@ -113,26 +114,32 @@ class Trace:
 
     def record(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Append the equation and return the tracer(s) of its result."""
-        inputs = tuple([self.atom(x) for x in args])
+        inputs = [
+            x.variable if type(x) is Tracer and x.owner is self else self.atom(x) for x in args
+        ]
         try:
-            avals = infer_outputs(primitive, [a.aval for a in inputs], params)
+            inferred = primitive.infer(*[a.aval for a in inputs], **params)
         except (ShapeError, DTypeError) as error:
             raise _with_line(error) from None
-        outputs = tuple([Var(a) for a in avals])
+        several = primitive.multiple_results
+        outputs = tuple([Var(a) for a in inferred]) if several else (Var(inferred),)
         self.equations.append(Equation(primitive, inputs, params, outputs, current_source()))
-        results = self._results(primitive, args, params, outputs)
-        return results if primitive.multiple_results else results[0]
-
-    def _results(self, primitive: Primitive, args: Any, params: Any, outputs: Any) -> list[Tracer]:
-        if self.staging:
-            return [Tracer(self, v, UNKNOWN) for v in outputs]
-        values = [x.value if type(x) is Tracer else x for x in args]
-        if any(v is UNKNOWN for v in values):
-            return [Tracer(self, v, UNKNOWN) for v in outputs]
-        out = primitive.evaluate(*values, **params)
-        outs = out if primitive.multiple_results else (out,)
-        self.values.update(zip(outputs, outs, strict=True))
-        return [Tracer(self, v, y) for v, y in zip(outputs, outs, strict=True)]
+        known = not self.staging
+        if known:
+            values = [x.value if type(x) is Tracer else x for x in args]
+            for value in values:
+                if value is UNKNOWN:
+                    known = False
+        if not known:
+            results = [Tracer(self, v, UNKNOWN) for v in outputs]
+        else:
+            out = primitive.evaluate(*values, **params)
+            if not several:
+                self.values[outputs[0]] = out
+                return Tracer(self, outputs[0], out)
+            self.values.update(zip(outputs, out, strict=True))
+            results = [Tracer(self, v, y) for v, y in zip(outputs, out, strict=True)]
+        return results if several else results[0]
 
     def finish(self, outputs: Sequence[Any]) -> tuple[Program, list[Tracer]]:
         """The Program, whose first inputs are the captured tracers, and those tracers."""
@@ -259,7 +266,9 @@ _STATIC = (
 def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     """Record the operation in the trace its operands belong to, or evaluate it."""
     trace = find_trace(args)
-    if trace is None and primitive.creates:
+    if trace is None and (
+        primitive.creates or (primitive.multiple_results and belongs_to_trace(params))
+    ):
         trace = staging_trace()
     if trace is not None:
         return trace.record(primitive, args, params)
@@ -307,11 +316,6 @@ def staging_trace() -> Trace | None:
 def bind_staged(primitive: Primitive, *args: Any, **params: Any) -> Any:
     """As `primitive.bind`, for a primitive that creates an array (`creates`)."""
     return apply_primitive(primitive, args, params)
-
-
-def top_trace() -> Trace | None:
-    """The innermost open trace, if there is one."""
-    return _stack.traces[-1] if _stack.traces else None
 
 
 def trace_depth() -> int:

@@ -1,8 +1,56 @@
 """Structured control flow and low-level operations, under JAX's names."""
 
-from functrans.lax.branches import cond as cond
-from functrans.lax.branches import switch as switch
-from functrans.lax.loops import fori_loop as fori_loop
-from functrans.lax.loops import map as map
-from functrans.lax.loops import scan as scan
-from functrans.lax.loops import while_loop as while_loop
+# fmt: off
+# ruff: noqa: I001
+from typing import Any
+
+from functrans.lax.associative import associative_scan
+from functrans.lax.branches import cond, switch
+from functrans.lax.loops import fori_loop, map, scan, while_loop
+from functrans.lax.operators import (
+    NUMPY_NAMES, PRIMITIVE_NAMES, batch_matmul, bitcast_convert_type, broadcast, broadcast_in_dim,
+    broadcasted_iota, clamp, complex, concatenate, convert_element_type, div, dot, dot_general,
+    elementwise_function, expand_dims, full, full_like, integer_pow, iota, pad, population_count,
+    rem, reshape, rev, round, select, select_n, shift_right_logical, squeeze, transpose,
+)
+from functrans.lax.parallel import (
+    all_gather, all_to_all, axis_index, axis_size, pmax, pmean, pmin, ppermute, pshuffle, psum,
+    psum_scatter,
+)
+from functrans.lax.reducing import (
+    argmax, argmin, cumlogsumexp, cummax, cummin, cumprod, cumsum, reduce, reduce_and, reduce_max,
+    reduce_min, reduce_or, reduce_prod, reduce_sum, sort, sort_key_val, top_k,
+)
+from functrans.lax.slicing import (
+    dynamic_index_in_dim, dynamic_slice, dynamic_slice_in_dim, dynamic_update_index_in_dim,
+    dynamic_update_slice, dynamic_update_slice_in_dim, index_in_dim, index_take, slice,
+    slice_in_dim,
+)
+from functrans.primitives.identities import optimization_barrier, stop_gradient
+
+__all__ = [
+    "all_gather", "all_to_all", "argmax", "argmin", "associative_scan", "axis_index", "axis_size",
+    "batch_matmul", "bitcast_convert_type", "broadcast", "broadcast_in_dim", "broadcasted_iota",
+    "clamp", "complex", "concatenate", "cond", "convert_element_type", "cumlogsumexp", "cummax",
+    "cummin", "cumprod", "cumsum", "div", "dot", "dot_general", "dynamic_index_in_dim",
+    "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice",
+    "dynamic_update_slice_in_dim", "expand_dims", "fori_loop", "full", "full_like", "index_in_dim",
+    "index_take", "integer_pow", "iota", "map", "optimization_barrier", "pad", "pmax", "pmean",
+    "pmin", "population_count", "ppermute", "pshuffle", "psum", "psum_scatter", "reduce",
+    "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem",
+    "reshape", "rev", "round", "scan", "select", "select_n", "shift_right_logical", "slice",
+    "slice_in_dim", "sort", "sort_key_val", "squeeze", "stop_gradient", "switch", "top_k",
+    "transpose", "while_loop",
+]
+# fmt: on
+
+
+def __getattr__(name: str) -> Any:
+    """The elementwise functions, by the tables in operators.py."""
+    function = elementwise_function(name)
+    globals()[name] = function
+    return function
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *NUMPY_NAMES, *PRIMITIVE_NAMES})

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError
 from functrans.core.source import user_line
@@ -54,14 +52,15 @@ def scan(
         ShapeError, DTypeError, TreeError: f changes the type of the carry (names the leaf), or
             the xs differ in length.
 
+    >>> import numpy as np
     >>> from functrans import lax
     >>> total, sums = lax.scan(lambda c, x: (c + x, c + x), 0.0, np.array([1.0, 2.0, 3.0]))
     >>> float(total), sums
     (6.0, array([1., 3., 6.]))
     """
     check_callable(f, "scan")
-    init_leaves, init_tree = flatten_args(init, "scan's init")
-    x_leaves, x_tree = flatten_args(xs, "scan's xs")
+    init_leaves, _ = flatten_args(init, "scan's init")
+    x_leaves, _ = flatten_args(xs, "scan's xs")
     count = _length(xs, x_leaves, length)
     x_avals = [_slice_aval(aval_of(x)) for x in x_leaves]
     body, avals = _trace_carrying(
@@ -276,6 +275,7 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
         xs: a tree of arrays of one leading extent.
         batch_size: how many slices to do at once (with vmap); one by default.
 
+    >>> import numpy as np
     >>> from functrans import lax
     >>> lax.map(lambda x: x * 2, np.array([1.0, 2.0]))
     array([2., 4.])

@@ -3,6 +3,13 @@
 # fmt: off
 # ruff: noqa: I001
 from functrans.numpy import methods as methods
+from functrans.numpy.constants import (
+    bool, bool_, broadcast_shapes, complex128, complex64, complexfloating, double, dtype, e,
+    errstate, euler_gamma, finfo, float16, float32, float64, floating, generic, iinfo, inexact, inf,
+    int16, int32, int64, int8, int_, integer, isdtype, isscalar, issubdtype, nan, ndarray, newaxis,
+    number, pi, promote_types, set_printoptions, signedinteger, single, uint, uint16, uint32,
+    uint64, uint8, unsignedinteger,
+)
 from functrans.numpy.creation import (
     arange, array, asanyarray, asarray, ascontiguousarray, diag, diagflat, diagonal, empty,
     empty_like, eye, fromfunction, full, full_like, geomspace, identity, indices, linspace,
@@ -24,16 +31,33 @@ from functrans.numpy.manipulation import (
     expand_dims, iscomplexobj, isrealobj, matrix_transpose, moveaxis, ndim, permute_dims, ravel,
     reshape, result_type, rollaxis, shape, size, squeeze, swapaxes, transpose,
 )
+from functrans.numpy.padding import (
+    pad,
+)
 from functrans.numpy.products import (
     cross, dot, inner, kron, matmul, matvec, outer, tensordot, trace, vdot, vecdot, vecmat,
+)
+from functrans.numpy.quantiles import (
+    median, nanmedian, nanpercentile, nanquantile, percentile, quantile,
 )
 from functrans.numpy.reductions import (
     all, amax, amin, any, argmax, argmin, average, count_nonzero, max, mean, min, prod, ptp, std,
     sum, var,
 )
 from functrans.numpy.selection import (
-    allclose, argwhere, array_equal, array_equiv, clip, flatnonzero, heaviside, isclose, iscomplex,
-    isreal, nan_to_num, nonzero, piecewise, select, where,
+    allclose, array_equal, array_equiv, clip, heaviside, isclose, iscomplex, isreal, nan_to_num,
+    piecewise, select, where,
+)
+from functrans.numpy.nanreductions import (
+    nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum,
+    nanvar,
+)
+from functrans.numpy.signals import (
+    convolve, correlate, interp, polyadd, polyder, polymul, polyval,
+)
+from functrans.numpy.sorting import (
+    argpartition, argsort, digitize, lexsort, partition, searchsorted, sort, sort_complex, unique,
+    unique_all, unique_counts, unique_inverse, unique_values,
 )
 from functrans.numpy.ufuncs import (
     abs, absolute, add, around, bitwise_and, bitwise_count, bitwise_invert, bitwise_left_shift,
@@ -46,4 +70,8 @@ from functrans.numpy.ufuncs import (
 )
 from functrans.numpy.indexing import (
     at,
+)
+from functrans.numpy.index_functions import (
+    argwhere, choose, compress, extract, fill_diagonal, flatnonzero, ix_, nonzero,
+    put, put_along_axis, ravel_multi_index, take, take_along_axis, unravel_index,
 )

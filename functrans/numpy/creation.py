@@ -19,7 +19,8 @@ from functrans.numpy.manipulation import broadcast_to, extents_of, moveaxis, rav
 from functrans.numpy.promotion import as_array, to_dtype
 from functrans.primitives import shaping
 from functrans.primitives.arithmetic import convert, select_p
-from functrans.primitives.shaping import concatenate_p, copy_p, iota, slice_axis
+from functrans.primitives.constants import constant
+from functrans.primitives.shaping import concatenate_p, iota, slice_axis
 
 # --- from values --------------------------------------------------------------------------------
 
@@ -88,8 +89,7 @@ def _staged(x: np.ndarray) -> Any:
     """A constant as a value of the program that is being traced for jit or vmap, if one is."""
     if x.dtype.kind not in "biufc":
         check_dtype(x.dtype)
-    trace = staging_trace()
-    return x if trace is None else trace.record(copy_p, (as_value(x),), {})
+    return x if staging_trace() is None else constant(as_value(x))
 
 
 def _traced_array(x: Any, dtype: Any) -> Any:
@@ -130,7 +130,7 @@ def full(
     value = strong(fill_value)
     if dtype is not None:
         value = to_dtype(value, np.dtype(dtype))
-    return broadcast_to(value, shape)
+    return _repeated(value, extents_of(shape))
 
 
 @creates(np.zeros)
@@ -239,7 +239,12 @@ def full_like(
     """
     x = as_array(a)
     value = to_dtype(as_array(fill_value), dtype_of(x) if dtype is None else np.dtype(dtype))
-    return broadcast_to(value, shape_of(x) if shape is None else shape)
+    return _repeated(value, shape_of(x) if shape is None else extents_of(shape))
+
+
+def _repeated(value: Any, shape: tuple[int, ...]) -> Any:
+    """A value broadcast to a shape by the primitive, so that the program makes the array."""
+    return value if shape_of(value) == shape else shaping.broadcast_p.bind(value, shape=shape)
 
 
 # --- ranges ---------------------------------------------------------------------------------------
@@ -412,7 +417,7 @@ def meshgrid(
         reshape(v, tuple(shape[place] if i == place else 1 for i in range(rank)))
         for place, v in zip(places, vectors, strict=True)
     ]
-    return tuple(open_grid if sparse else [broadcast_to(v, shape) for v in open_grid])
+    return tuple(open_grid if sparse else [_repeated(v, tuple(shape)) for v in open_grid])
 
 
 @creates(np.indices)

@@ -19,6 +19,7 @@ from functrans.core.trace import UNKNOWN, Tracer
 from functrans.core.types import broadcast_shapes, shape_of
 from functrans.numpy.promotion import as_array
 from functrans.primitives.arithmetic import add_p, convert, lt_p, select_p
+from functrans.primitives.indexing import default_fill
 
 Shape = tuple[int, ...]
 
@@ -131,7 +132,10 @@ def parse(shape: Shape, index: Any, checked: bool = True) -> Plan:
     extents = iter(shape)
     base: list[int] = []
     slices: list[tuple[int, int, int]] = []
-    flipped, dropped, axes, indices = [], [], [], []
+    flipped: list[int] = []
+    dropped: list[int] = []
+    axes: list[int] = []
+    indices: list[Any] = []
     before: list[int | None] = []  # of the result, its axes without those of the index arrays
     at = gaps = 0  # where among these the advanced indices begin
     runs: list[int] = []  # how many other items were before each of them
@@ -202,7 +206,7 @@ def _items(shape: Shape, index: Any) -> list[Any]:
     if used > len(shape):
         raise _error(f"too many indices for an array of shape {shape}: {used} were given")
     where = len(items) if ellipsis_at is None else ellipsis_at
-    filling = [slice(None)] * (len(shape) - used)
+    filling: list[Any] = [slice(None)] * (len(shape) - used)
     if ellipsis_at is not None and not filling:
         filling = [Ellipsis]  # an empty one still separates index arrays
     return items[:where] + filling + items[where:]
@@ -267,26 +271,39 @@ def _resolve_slice(item: slice, extent: int) -> tuple[int, int, int, bool]:
 
 
 def _resolve(place: _Place, axis: int, extent: int, shape: Shape, checked: bool) -> Any:
-    """The place's index, counted from zero: an int if it is known and in bounds, or an array."""
-    value = place.value
-    if type(value) is Tracer:
-        return from_zero(value, extent)
     if place.mask_extent is not None and place.mask_extent != extent:
         raise _error(
             f"the boolean index has extent {place.mask_extent} along axis {axis}, where the array "
             f"of shape {shape} has {extent}"
         )
-    low = high = value
-    if type(value) is not int:
-        low, high = (int(value.min()), int(value.max())) if value.size else (0, -1)
+    return resolve(place.value, axis, extent, checked)
+
+
+def resolve(index: Any, axis: int, extent: int, checked: bool = True) -> Any:
+    """An index, of which negative values count from the end, as one that counts from zero.
+
+    Args:
+        index: an int, an int64 array or a tracer of integers.
+        axis: for the error.
+        extent: of the axis.
+        checked: known indices must be in bounds.
+
+    Returns:
+        An int if it is one and in bounds; otherwise an array or tracer.
+    """
+    if type(index) is Tracer:
+        return from_zero(index, extent)
+    low = high = index
+    if type(index) is not int:
+        low, high = (int(index.min()), int(index.max())) if index.size else (0, -1)
     inside = -extent <= low and high < extent
     if checked and not inside:
         wrong = low if low < -extent else high
         raise _error(f"index {wrong} is out of bounds for axis {axis} with size {extent}")
-    if type(value) is int:
-        value = value + extent if value < 0 else value
-        return value if inside else np.int64(value)
-    return np.where(value < 0, value + extent, value) if low < 0 else value
+    if type(index) is int:
+        index = index + extent if index < 0 else index
+        return index if inside else np.int64(index)
+    return np.where(index < 0, index + extent, index) if low < 0 else index
 
 
 def from_zero(index: Any, extent: int) -> Any:
@@ -306,6 +323,34 @@ def _common_shape(indices: list[Any]) -> Shape:
     except ShapeError:
         shown = " and ".join(str(shape_of(i)) for i in indices)
         raise _error(f"index arrays must broadcast together: got shapes {shown}") from None
+
+
+# --- modes --------------------------------------------------------------------------------------
+
+READ_MODES = {"fill": "fill", "drop": "fill", "clip": "clip"}
+WRITE_MODES = {"fill": "drop", "drop": "drop", "clip": "clip"}
+
+
+def mode_of(mode: Any, known: dict[str, str]) -> str:
+    """The mode of a gather or scatter for a user's, or JAX's, name of it."""
+    name = str(getattr(mode, "name", mode)).lower()
+    if name in ("promise_in_bounds", *known):
+        return known.get(name, name)
+    raise ValueError(
+        f"mode must be 'fill', 'drop', 'clip' or 'promise_in_bounds', got {mode!r}.{user_line()}"
+    )
+
+
+def fill_as_scalar(value: Any, dtype: np.dtype) -> Any:
+    """The fill value as a Python scalar of the dtype's kind."""
+    if value is None:
+        return default_fill(dtype)
+    if type(value) is Tracer:
+        value = value.concrete("fill_value", "Give a number; use fnp.where for a traced one.")
+    return dtype.type(value).item()
+
+
+# --- errors -------------------------------------------------------------------------------------
 
 
 def _traced_mask(mask: Tracer) -> ConcretizationError:

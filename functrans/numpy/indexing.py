@@ -16,15 +16,20 @@ from functrans.core.errors import DTypeError, IndexingError, ShapeError
 from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer
 from functrans.core.types import aval_of, dtype_of, shape_of
-from functrans.numpy.index_plan import Plan, has_traced_index, parse
+from functrans.numpy.index_plan import (
+    READ_MODES,
+    WRITE_MODES,
+    Plan,
+    fill_as_scalar,
+    has_traced_index,
+    mode_of,
+    parse,
+)
 from functrans.numpy.promotion import as_array, to_dtype
 from functrans.primitives.arithmetic import convert, max_p, min_p, select_p
 from functrans.primitives.dynamic import dynamic_update_slice_p
-from functrans.primitives.indexing import default_fill, gather, scatter
+from functrans.primitives.indexing import gather, scatter
 from functrans.primitives.shaping import broadcast_p, flip_p, reshape_p, slice_p, transpose_p
-
-READ_MODES = {"fill": "fill", "drop": "fill", "clip": "clip"}
-WRITE_MODES = {"fill": "drop", "drop": "drop", "clip": "clip"}
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -163,8 +168,8 @@ class Elements:
             mode = "fill"
         if mode is None:
             return getitem(x, self.index)
-        how = _mode(mode, READ_MODES)
-        fill = _fill_value(fill_value, dtype_of(x)) if how == "fill" else None
+        how = mode_of(mode, READ_MODES)
+        fill = fill_as_scalar(fill_value, dtype_of(x)) if how == "fill" else None
         return read(x, parse(shape_of(x), self.index, how == "promise_in_bounds"), how, fill)
 
     def set(
@@ -296,7 +301,7 @@ class Elements:
             mask = _whole_traced_mask(index, x)
             if mask is not None and shape_of(values) == ():
                 return _update_where(mask, strong(x), op, values)
-        how = "drop" if mode is None else _mode(mode, WRITE_MODES)
+        how = "drop" if mode is None else mode_of(mode, WRITE_MODES)
         plan = parse(shape_of(x), index, mode is None or how == "promise_in_bounds")
         return write(strong(x), plan, op, values, how, unique)
 
@@ -390,24 +395,6 @@ def _update_where(mask: Any, x: Any, op: str, value: Any) -> Any:
     """The update with one scalar of all elements under a traced mask."""
     mask = _reshaped(mask, (*mask.shape, *(1,) * (len(shape_of(x)) - mask.ndim)))
     return select_p.bind(mask, value if op == "set" else _combine(op, x, value), x)
-
-
-def _mode(mode: Any, known: dict[str, str]) -> str:
-    name = str(getattr(mode, "name", mode)).lower()
-    if name in ("promise_in_bounds", *known):
-        return known.get(name, name)
-    raise ValueError(
-        f"mode must be 'fill', 'drop', 'clip' or 'promise_in_bounds', got {mode!r}.{user_line()}"
-    )
-
-
-def _fill_value(value: Any, dtype: np.dtype) -> Any:
-    """The fill value as a Python scalar of the dtype's kind."""
-    if value is None:
-        return default_fill(dtype)
-    if type(value) is Tracer:
-        value = value.concrete("fill_value", "Give a number; use fnp.where for a traced one.")
-    return dtype.type(value).item()
 
 
 def strong(x: Any) -> Any:

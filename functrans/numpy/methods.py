@@ -15,6 +15,7 @@ from functrans.core.trace import UNKNOWN, Tracer
 from functrans.numpy import (
     creation,
     cumulative,
+    index_functions,
     indexing,
     joining,
     manipulation,
@@ -46,7 +47,7 @@ FUNCTIONS = {
     "max": reductions.max,
     "mean": reductions.mean,
     "min": reductions.min,
-    "nonzero": selection.nonzero,
+    "nonzero": index_functions.nonzero,
     "prod": reductions.prod,
     "ravel": manipulation.ravel,
     "repeat": joining.repeat,
@@ -138,9 +139,7 @@ def argsort(self: Tracer, axis: int | None = -1, **kwargs: Any) -> Any:
 
 def take(self: Tracer, indices: Any, axis: int | None = None, **kwargs: Any) -> Any:
     """The elements at positions along an axis; see `functrans.numpy.take`."""
-    import functrans.numpy as fnp
-
-    return fnp.take(self, indices, axis, **kwargs)
+    return index_functions.take(self, indices, axis, **kwargs)
 
 
 def iterate(self: Tracer) -> Iterator[Any]:

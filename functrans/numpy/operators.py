@@ -16,7 +16,7 @@ from functrans.core.trace import Tracer, apply_primitive
 from functrans.core.types import aval_of, promotion_key, result_dtype
 from functrans.numpy import ufuncs
 from functrans.numpy.dispatch import array_like
-from functrans.numpy.promotion import as_array, to_dtype
+from functrans.numpy.promotion import as_array, ready, to_dtype
 from functrans.primitives import arithmetic as p
 
 Binary = Callable[[Any, Any], Any]
@@ -31,35 +31,18 @@ def operator(primitive: Primitive, strong: Binary) -> tuple[Binary, Binary]:
     """
 
     def forward(self: Tracer, other: Any) -> Any:
-        direct = _direct(self, other)
+        direct = ready(self, other)
         if direct is not None:
             return apply_primitive(primitive, (self, direct), {})
         return _general(primitive, strong, self, other, other)
 
     def reflected(self: Tracer, other: Any) -> Any:
-        direct = _direct(self, other)
+        direct = ready(self, other)
         if direct is not None:
             return apply_primitive(primitive, (direct, self), {})
         return _general(primitive, strong, other, self, other)
 
     return forward, reflected
-
-
-def _direct(self: Tracer, other: Any) -> Any:
-    """The other operand, if both are then floats of one strong dtype; else None."""
-    aval = self.aval
-    dtype = aval.dtype
-    if aval.weak_type or dtype.kind not in "fc":
-        return None
-    kind = type(other)
-    if kind is Tracer:
-        b = other.aval
-        return other if (b.dtype is dtype or b.dtype == dtype) and not b.weak_type else None
-    if kind is float or kind is int:
-        return dtype.type(other)
-    if kind is np.ndarray and other.dtype == dtype and other.dtype.isnative:
-        return other
-    return other if kind is dtype.type else None
 
 
 def _general(primitive: Primitive, strong: Binary, x: Any, y: Any, other: Any) -> Any:
@@ -90,7 +73,7 @@ def comparison(primitive: Primitive, strong: Binary) -> Binary:
     """The comparing operator; it needs no reflection, Python mirrors it."""
 
     def forward(self: Tracer, other: Any) -> Any:
-        direct = _direct(self, other)
+        direct = ready(self, other)
         if direct is not None:
             return apply_primitive(primitive, (self, direct), {})
         if not (type(other) is Tracer or isinstance(other, list | tuple) or array_like(other)):

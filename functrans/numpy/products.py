@@ -145,6 +145,10 @@ def matmul(x1: Any, x2: Any, /, out: None = None, *, dtype: Any = None) -> Any:
     return _broadcasting("matmul", x, y, (left, right, result))
 
 
+def _conjugate(x: Any) -> Any:
+    return ufuncs.conj(x) if dtype_of(x).kind == "c" else x
+
+
 @mirrors(np.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """`numpy.vecdot`: sums of conj(x1) * x2 along an axis.
@@ -155,7 +159,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """
     x, y = promote_for(np.vecdot, (x1, x2))
     x, y = (moveaxis(v, axis, -1) if shape_of(v) else v for v in (x, y))
-    return _broadcasting("vecdot", ufuncs.conj(x), y, ([1], [1], []))
+    return _broadcasting("vecdot", _conjugate(x), y, ([1], [1], []))
 
 
 @mirrors(np.matvec)
@@ -177,7 +181,7 @@ def vecmat(x1: Any, x2: Any, /) -> Any:
     >>> fnp.vecmat([1, 1], [[1, 2], [3, 4]]).tolist()
     [4, 6]
     """
-    return _matrix_product(np.vecmat, ufuncs.conj(x1), x2, ([1], [1, 2], [2]))
+    return _matrix_product(np.vecmat, _conjugate(strong(x1)), x2, ([1], [1, 2], [2]))
 
 
 @mirrors(np.dot)
@@ -213,7 +217,7 @@ def vdot(a: Any, b: Any, /) -> Any:
     (1+0j)
     """
     x, y = _operands(a, b)
-    return dot(ufuncs.conj(ravel(x)), ravel(y))
+    return dot(_conjugate(ravel(x)), ravel(y))
 
 
 @mirrors(np.inner)

@@ -32,6 +32,26 @@ def as_array(x: Any) -> Any:
     return as_value(x)
 
 
+def ready(x: Tracer, other: Any) -> Any:
+    """The other operand, if with it both are floats of one strong dtype; else None.
+
+    The short way for the most frequent operands: two tracers, or a tracer and a number or array.
+    """
+    aval = x.aval
+    dtype = aval.dtype
+    if aval.weak_type or dtype.kind not in "fc":
+        return None
+    kind = type(other)
+    if kind is Tracer:
+        b = other.aval
+        return other if (b.dtype is dtype or b.dtype == dtype) and not b.weak_type else None
+    if kind is float or kind is int:
+        return dtype.type(other)
+    if kind is np.ndarray and other.dtype == dtype and other.dtype.isnative:
+        return other
+    return other if kind is dtype.type else None
+
+
 def any_traced(args: Any) -> bool:
     """Whether one of the arguments is a tracer."""
     return any(type(x) is Tracer for x in args)
@@ -67,6 +87,8 @@ def loop_dtypes(
     Args:
         dtype: of the result, if the caller asks for one.
     """
+    if all(isinstance(k, type) for k in keys):
+        keys = tuple([np.dtype(k) for k in keys])  # of Python ints alone NumPy compares objects
     arguments = (*keys, *(None,) * ufunc.nout)
     if dtype is None:
         return ufunc.resolve_dtypes(arguments)[: ufunc.nin]

@@ -38,8 +38,8 @@ def _counterpart(module: str, name: str) -> Callable[..., Any] | None:
 def _missing(name: str) -> TypeError:
     return TypeError(
         f"numpy.{name} has no form for traced arrays in functrans.numpy.{user_line()}\n"
-        "  Write it with functions that have one, or use functrans.pure_callback for code that must "
-        "run in NumPy."
+        "  Write it with functions that have one, or use functrans.pure_callback for code that "
+        "must run in NumPy."
     )
 
 
@@ -104,7 +104,7 @@ def _special(ufunc: np.ufunc) -> Callable[..., Any] | None:
 
 def _check_out(ufunc: np.ufunc, kwargs: dict[str, Any]) -> None:
     out = kwargs.pop("out", None)
-    if out is None or out == (None,):
+    if out is None or (type(out) is tuple and all(x is None for x in out)):
         return
     raise TypeError(
         f"numpy.{ufunc.__name__} was to write a traced result into an array (out=, or an operator "

@@ -374,12 +374,14 @@ def var(
     center = _center(x, axes, computed, where) if mean is NO_VALUE else mean
     away = to_dtype(x, computed) - center
     squared = ufuncs.square(away)
-    if computed.kind == "c":
+    if dtype_of(x).kind == "c":
         squared = ufuncs.square(ufuncs.real(away)) + ufuncs.square(ufuncs.imag(away))
-    real = _real(computed)
-    total = sum(squared, axes, real, keepdims=keepdims, where=where)
-    left = _count(x, axes, where, real, keepdims) - real.type(ddof)
-    return to_dtype(total / ufuncs.maximum(left, real.type(0)), _real(result))
+    # as in NumPy a complex dtype makes the result complex only if it was asked for
+    summed = _real(computed) if dtype is None else computed
+    total = sum(squared, axes, summed, keepdims=keepdims, where=where)
+    left = _count(x, axes, where, summed, keepdims) - summed.type(ddof)
+    variance = total / ufuncs.maximum(left, summed.type(0))
+    return to_dtype(variance, _real(result) if dtype is None else result)
 
 
 def _center(x: Any, axes: tuple[int, ...], dtype: np.dtype, where: Any) -> Any:

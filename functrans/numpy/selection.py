@@ -9,7 +9,6 @@ import numpy as np
 
 from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
-from functrans.core.trace import Tracer
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import ufuncs
 from functrans.numpy.dispatch import NO_VALUE, mirrors, refuse
@@ -33,45 +32,11 @@ def where(condition: Any, x: Any = NO_VALUE, y: Any = NO_VALUE, /) -> Any:
     if x is NO_VALUE or y is NO_VALUE:
         if x is not y:
             raise ValueError("either both or neither of x and y should be given")
+        from functrans.numpy.index_functions import nonzero
+
         return nonzero(condition)
     chosen = ufuncs.truth(strong(condition))
     return p.select_p.bind(chosen, *promote(x, y))
-
-
-@mirrors(np.nonzero)
-def nonzero(a: Any) -> tuple[Any, ...]:
-    """`numpy.nonzero`: the indices of the elements that are not zero; not under `jit`.
-
-    >>> import functrans.numpy as fnp
-    >>> [i.tolist() for i in fnp.nonzero([0, 3, 4])]
-    [[1, 2]]
-    """
-    advice = (
-        "The number of results depends on it: use fnp.where(condition, x, y) with both branches."
-    )
-    return np.nonzero(a.concrete("nonzero", advice) if type(a) is Tracer else np.asarray(a))
-
-
-@mirrors(np.flatnonzero)
-def flatnonzero(a: Any) -> Any:
-    """`numpy.flatnonzero`: the indices in the flattened array that are not zero; not under `jit`.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.flatnonzero([0, 3, 4]).tolist()
-    [1, 2]
-    """
-    return nonzero(strong(a).reshape(-1))[0]
-
-
-@mirrors(np.argwhere)
-def argwhere(a: Any) -> Any:
-    """`numpy.argwhere`: the indices that are not zero as rows; not under `jit`.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.argwhere([0, 3, 4]).tolist()
-    [[1], [2]]
-    """
-    return np.transpose(nonzero(a))
 
 
 @mirrors(np.select)

@@ -13,7 +13,7 @@ from functrans.core.source import user_line
 from functrans.core.trace import Tracer
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy.dispatch import explain, has_tracer, mirrors, refuse
-from functrans.numpy.promotion import as_array, promote_for, to_dtype
+from functrans.numpy.promotion import as_array, promote_for, ready, to_dtype
 from functrans.primitives import arithmetic as p
 from functrans.primitives.elementwise import broadcast_shapes
 from functrans.primitives.shaping import full
@@ -31,8 +31,13 @@ def unary(ufunc: np.ufunc, compute: Primitive | Compute, example: str = "") -> C
     """
     run: Compute = compute.bind if isinstance(compute, Primitive) else compute
 
+    is_closed = "d->d" in ufunc.types
+
     def function(x: Any, /, **kwargs: Any) -> Any:
-        if type(x) is not Tracer and not has_tracer((x,)):
+        if type(x) is Tracer:
+            if is_closed and not kwargs and x.aval.dtype.kind == "f" and not x.aval.weak_type:
+                return run(x)
+        elif not has_tracer((x,)):
             return _eager(ufunc, traced, (x,), kwargs)
         return traced(x, **kwargs)
 
@@ -47,8 +52,20 @@ def binary(ufunc: np.ufunc, compute: Primitive | Compute, example: str = "") -> 
     """functrans's form of a NumPy ufunc of two operands; arguments as `unary`."""
     run: Compute = compute.bind if isinstance(compute, Primitive) else compute
 
+    is_closed = "dd->d" in ufunc.types or "dd->?" in ufunc.types
+
     def function(x1: Any, x2: Any, /, **kwargs: Any) -> Any:
-        if type(x1) is not Tracer and type(x2) is not Tracer and not has_tracer((x1, x2)):
+        if type(x1) is Tracer:
+            if is_closed and not kwargs and x1.aval.dtype.kind == "f":
+                other = ready(x1, x2)
+                if other is not None:
+                    return run(x1, other)
+        elif type(x2) is Tracer:
+            if is_closed and not kwargs and x2.aval.dtype.kind == "f":
+                other = ready(x2, x1)
+                if other is not None:
+                    return run(other, x2)
+        elif not has_tracer((x1, x2)):
             return _eager(ufunc, traced, (x1, x2), kwargs)
         return traced(x1, x2, **kwargs)
 
@@ -94,7 +111,9 @@ def _only_dtype(ufunc: np.ufunc, kwargs: dict[str, Any]) -> np.dtype | None:
     dtype = kwargs.pop("dtype", None)
     out = kwargs.pop("out", None)
     where = kwargs.pop("where", True)
-    refuse(ufunc.__name__, out=(None if out in (None, (None,)) else out, None))
+    if type(out) is tuple and len(out) == 1:
+        (out,) = out
+    refuse(ufunc.__name__, out=(out, None))
     if where is not True:
         raise TypeError(
             f"{ufunc.__name__} was given where=: what a ufunc leaves out is undefined without "

@@ -47,7 +47,7 @@ def _evaluate(index: Any, *values: Any, branches: Branches) -> list[Any]:
     return list(map(as_typed, evaluate(branch, values), branch.out_avals))
 
 
-# --- forward mode -----------------------------------------------------------------------------------
+# --- forward mode ---------------------------------------------------------------------------------
 
 
 def _forward(ts: list, primals: list, *, branches: Branches) -> tuple[list, list]:
@@ -73,9 +73,7 @@ def _union(masks: Sequence[Nonzero]) -> Nonzero:
     return tuple(any(ms) for ms in zip(*masks, strict=True))
 
 
-def filled(
-    program: Program, keep: int, has: Sequence[bool], avals: Sequence[Aval]
-) -> Program:
+def filled(program: Program, keep: int, has: Sequence[bool], avals: Sequence[Aval]) -> Program:
     """The Program with zeros of `avals` among its outputs, from `keep` on, where it has none."""
     if all(has):
         return program
@@ -95,7 +93,7 @@ def filled(
     return program.cache[key]
 
 
-# --- linearisation ----------------------------------------------------------------------------------
+# --- linearisation --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -160,9 +158,7 @@ def _build_linear_branches(branches: Branches, mask: Nonzero) -> _LinearBranches
     out_avals = [a for a, n in zip(branches[0].out_avals, every, strict=True) if n]
     linear = []
     for p, own in zip(parts, places, strict=True):
-        where = [
-            operands.index(i) if kind == "operand" else len(operands) + i for kind, i in own
-        ]
+        where = [operands.index(i) if kind == "operand" else len(operands) + i for kind, i in own]
         skip = len(reads) + len(slots)
 
         def run(args: Sequence[Any], p: Any = p, where: Any = where, skip: int = skip) -> list:
@@ -177,18 +173,18 @@ def _build_linear_branches(branches: Branches, mask: Nonzero) -> _LinearBranches
 def _slotted(program: Program, count: int, own: Sequence[Any], slots: Sequence[Aval]) -> Program:
     """The forward branch with its residuals in their slots, and zeros in the slots of others."""
     residual_of = {
-        i: a
-        for (kind, i), a in zip(own, program.outputs[count:], strict=True)
-        if kind == "slot"
+        i: a for (kind, i), a in zip(own, program.outputs[count:], strict=True) if kind == "slot"
     }
     present_ones = [residual_of[i] for i in sorted(residual_of)]
     shorter = Program(
         program.inputs, program.equations, [*program.outputs[:count], *present_ones], program.name
     )
-    return filled(drop_dead(shorter)[0], count, [i in residual_of for i in range(len(slots))], slots)
+    return filled(
+        drop_dead(shorter)[0], count, [i in residual_of for i in range(len(slots))], slots
+    )
 
 
-# --- transposition ----------------------------------------------------------------------------------
+# --- transposition --------------------------------------------------------------------------------
 
 
 def _transpose(cts: list, index: Any, *operands: Any, branches: Branches) -> list:
@@ -211,7 +207,7 @@ def spread_twice(values: Sequence[Any], inner: Sequence[bool], outer: Sequence[b
     return [next(mine) if n else None for n in outer]
 
 
-# --- batching ---------------------------------------------------------------------------------------
+# --- batching -------------------------------------------------------------------------------------
 
 
 def _batch(args: list, batched: list, *, branches: Branches) -> tuple[list, list]:

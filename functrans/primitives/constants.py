@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.trace import Tracer, staging_trace, top_trace
+from functrans.core.trace import Tracer, staging_trace
 from functrans.primitives.shaping import copy_p
 
 
 def constant(x: np.ndarray) -> Any:
-    """An array as a tracer of the innermost (staging) trace; x itself while none is open.
+    """An array as a tracer, while a trace without values is open (jit, vmap, a loop body).
 
-    A plain `numpy.ndarray` cannot be indexed by a tracer, since NumPy wants its value. As a tracer
-    it can; and since the value of a constant is known, `int()`, `if` and masks still work on it.
+    A plain `numpy.ndarray` cannot be indexed by a tracer without value; as a tracer itself it can.
+    The value of a constant is known all the same: `int()`, `if`, shapes and masks work on it.
+    Without such a trace x is returned: there every index has a value.
     """
-    trace = staging_trace() or top_trace()
+    trace = staging_trace()
     if trace is None or type(x) is Tracer:
         return x
     tracer = trace.record(copy_p, (x,), {})

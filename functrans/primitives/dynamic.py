@@ -54,6 +54,10 @@ def _evaluate_dynamic_slice(x: Any, *starts: Any, sizes: Sizes) -> Any:
     return x[_block(x.shape, starts, sizes)]
 
 
+def _jvp_dynamic_slice(tangents: list, primals: list, out: Any, *, sizes: Sizes) -> Any:
+    return dynamic_slice_p.bind(tangents[0], *primals[1:], sizes=sizes)
+
+
 def _transpose_dynamic_slice(ct: Any, x: Linear, *starts: Any, sizes: Sizes) -> list:
     zeros = full(x.aval.shape, 0, x.aval.dtype)
     return [dynamic_update_slice_p.bind(zeros, ct, *starts), *[None] * len(starts)]
@@ -121,9 +125,7 @@ dynamic_slice_p = Primitive(
     "dynamic_slice",
     infer=_infer_dynamic_slice,
     evaluate=_evaluate_dynamic_slice,
-    jvp=lambda tangents, primals, out, sizes: dynamic_slice_p.bind(
-        tangents[0], *primals[1:], sizes=sizes
-    ),
+    jvp=_jvp_dynamic_slice,
     transpose=_transpose_dynamic_slice,
     batch=_batch_dynamic_slice,
     cost=lambda inputs, outputs, **params: 0,
@@ -175,7 +177,7 @@ def _batch_dynamic_update_slice(args: list, batched: list) -> tuple[Any, bool]:
     if not axes:
         return update, True
     order = (0, *[a + 1 for a in axes + other_axes(len(shape), axes)])
-    params = {"op": "set", "mode": "promise_in_bounds", "unique": True}
+    params: dict[str, Any] = {"op": "set", "mode": "promise_in_bounds", "unique": True}
     moved = transpose_p.bind(update, permutation=order)
     return batch_scatter(
         [x, moved, *indices], [True, True, *[True] * len(axes)], axes=axes, **params

@@ -53,6 +53,19 @@ def elementwise(
     """
 
     def infer(*avals: Aval, **params: Any) -> Aval:
+        first = avals[0]
+        second = avals[-1]
+        if (
+            len(avals) <= 2
+            and first.dtype is second.dtype
+            and (first.shape == second.shape or second.shape == ())
+            and first.weak_type is (first.weak_type and second.weak_type)
+            and first.dtype.kind in kinds
+        ):
+            # by far the most frequent case, and eager derivatives wait for it
+            if result is None:
+                return first
+            return Aval(first.shape, result(first.dtype, second.dtype, **params), first.weak_type)
         _check_operands(name, avals, kinds, same_dtype)
         try:
             shape = broadcast_shapes(*[a.shape for a in avals])

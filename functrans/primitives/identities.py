@@ -12,9 +12,9 @@ from functrans.core.primitive import Linear, Primitive
 from functrans.core.trace import UNKNOWN, Tracer, as_value
 from functrans.core.types import Aval, dtype_of
 
-# --- stop_gradient: no rule for derivatives, so its tangent is zero -----------------------------------
+# --- stop_gradient: no rule for derivatives, so its tangent is zero -------------------------------
 
-stop_gradient_p = Primitive(
+stop_gradient_p: Primitive = Primitive(
     "stop_gradient",
     infer=lambda x: x.strong(),
     evaluate=lambda x: x if isinstance(x, np.ndarray | np.generic) else np.asarray(x)[()],
@@ -49,7 +49,7 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(stop, x)
 
 
-# --- optimization_barrier: the compiler moves nothing across it ---------------------------------------
+# --- optimization_barrier: the compiler moves nothing across it -----------------------------------
 
 
 def _jvp_barrier(ts: list, primals: list, outs: Any) -> list:
@@ -64,7 +64,7 @@ def _transpose_barrier(cts: list, *operands: Any) -> list:
     return [next(results) if n else None for n in linear]
 
 
-optimization_barrier_p = Primitive(
+optimization_barrier_p: Primitive = Primitive(
     "optimization_barrier",
     infer=lambda *avals: avals,
     evaluate=lambda *values: list(values),
@@ -90,14 +90,14 @@ def optimization_barrier(operand: Any) -> Any:
     return tree.unflatten(treedef, optimization_barrier_p.bind(*map(as_value, leaves)))
 
 
-# --- checkpoint_name: what the policies save_only_these_names and its kin look for ----------------------
+# --- checkpoint_name: what the policies save_only_these_names and its kin look for ----------------
 
 
 def _infer_name(x: Aval, *, name: str) -> Aval:
     return x
 
 
-name_p = Primitive(
+name_p: Primitive = Primitive(
     "name",
     infer=_infer_name,
     evaluate=lambda x, name: x,

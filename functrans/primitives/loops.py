@@ -41,7 +41,7 @@ class Counts:
         return split(values, self.consts, self.carry)
 
 
-# --- shape, value, cost -----------------------------------------------------------------------------
+# --- shape, value, cost ---------------------------------------------------------------------------
 
 
 def _infer(
@@ -108,7 +108,7 @@ def flops(program: Program) -> float:
     return total
 
 
-# --- forward mode -----------------------------------------------------------------------------------
+# --- forward mode ---------------------------------------------------------------------------------
 
 
 def _forward(
@@ -134,9 +134,7 @@ def _forward(
     return [*outs, *ys], [*spread(out_ts, carry_nonzero), *spread(y_ts, y_nonzero)]
 
 
-def _jvp_body(
-    program: Program, counts: Counts, masks: Nonzero
-) -> tuple[Program, Nonzero, Nonzero]:
+def _jvp_body(program: Program, counts: Counts, masks: Nonzero) -> tuple[Program, Nonzero, Nonzero]:
     """Body over (consts, their tangents, carry, its tangents, xs, their tangents).
 
     Which parts of the carry have a tangent is the least fixed point: a part whose tangent is zero
@@ -197,7 +195,7 @@ def either(a: Sequence[bool], b: Sequence[bool]) -> Nonzero:
     return tuple(x or y for x, y in zip(a, b, strict=True))
 
 
-# --- linearisation ----------------------------------------------------------------------------------
+# --- linearisation --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -290,7 +288,9 @@ def _build_linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _Lin
             outputs.append(r)
         stacked.append(found[r])
     forward, _ = drop_dead(Program(forward.inputs, forward.equations, outputs, program.name))
-    linear = _linear_body(split_body, is_invariant, (const_mask, carry_mask, x_mask), program, counts)
+    linear = _linear_body(
+        split_body, is_invariant, (const_mask, carry_mask, x_mask), program, counts
+    )
     return _LinearScan(
         forward,
         linear,
@@ -317,7 +317,7 @@ def _linear_body(
 ) -> Program:
     """The linear Program with its operands in a scan's order, and every carry tangent given."""
     linear, out_nonzero = parts.linear, parts.out_nonzero
-    const_ts, carry_ts, x_ts = (sum(m) for m in masks)
+    const_ts, carry_ts, _ = (sum(m) for m in masks)
     residual_avals = linear.in_avals[: len(invariant)]
     tangent_avals = linear.in_avals[len(invariant) :]
     same = [a for a, i in zip(residual_avals, invariant, strict=True) if i]
@@ -342,7 +342,7 @@ def _linear_body(
     return make_program_flat(run, avals, f"linear({program.name})")
 
 
-# --- transposition ----------------------------------------------------------------------------------
+# --- transposition --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -373,9 +373,7 @@ def _transpose(
     history = _history(program, counts, masks, linear_carry, operands, reverse, loop)
     ct_carry, ct_ys = split(cts, num_carry)
     ct_carry = [ct if n else None for ct, n in zip(ct_carry, linear_carry, strict=True)]
-    plan = _backward_scan(
-        program, counts, masks, linear_carry, nonzero(ct_carry), nonzero(ct_ys)
-    )
+    plan = _backward_scan(program, counts, masks, linear_carry, nonzero(ct_carry), nonzero(ct_ys))
     const_avals, carry_avals, _ = counts.divide(program.in_avals)
     starts = [
         full(a.shape, 0, a.dtype) if ct is None else ct
@@ -412,9 +410,7 @@ def _linear_carry(program: Program, counts: Counts, masks: Nonzero) -> Nonzero:
     const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(masks))
     while True:
         linear = {
-            v
-            for v, n in zip(program.inputs, (*const_mask, *carry_mask, *x_mask), strict=True)
-            if n
+            v for v, n in zip(program.inputs, (*const_mask, *carry_mask, *x_mask), strict=True) if n
         }
         for e in program.equations:
             if any(a in linear for a in e.inputs if isinstance(a, Var)):
@@ -543,7 +539,7 @@ def _where(avals: Sequence[Aval], mask: Sequence[bool], value: bool) -> list[Ava
     return [a.strong() if value else a for a, m in zip(avals, mask, strict=True) if m is value]
 
 
-# --- batching ---------------------------------------------------------------------------------------
+# --- batching -------------------------------------------------------------------------------------
 
 
 def _batch(

@@ -76,9 +76,7 @@ def _tangents(
 ) -> tuple[list, list]:
     """One while loop over the carry and its tangents."""
     const_ts, carry_ts = split(ts[cond_consts:], body_consts)
-    body, carry_nonzero = _jvp_body(
-        body_program, body_consts, nonzero(const_ts), nonzero(carry_ts)
-    )
+    body, carry_nonzero = _jvp_body(body_program, body_consts, nonzero(const_ts), nonzero(carry_ts))
     for_cond, for_body, carry = split(primals, cond_consts, body_consts)
     carry_ts = present(instantiate(carry_ts, carry, carry_nonzero))
     body_operands = [*for_body, *present(const_ts)]
@@ -167,7 +165,7 @@ def _transpose(cts: list, *operands: Any, body_program: Program, **params: Any) 
     )
 
 
-# --- batching ---------------------------------------------------------------------------------------
+# --- batching -------------------------------------------------------------------------------------
 
 
 def _batch(
@@ -257,7 +255,7 @@ def choose(condition: Any, x: Any, y: Any) -> Any:
 
 
 while_p = Primitive(
-    "while",
+    "while_loop",
     infer=_infer,
     evaluate=_evaluate,
     forward=_tangents,

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from functrans.core.effects import uses_axis_name
 from functrans.core.errors import TransformError
 from functrans.core.interpret import Environment
 from functrans.core.primitive import registry
-from functrans.core.program import Literal, Program, Var
+from functrans.core.program import Program, Var
 from functrans.core.source import set_source
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, shape_of
@@ -88,7 +89,7 @@ def batch(
             primitive, params = equation.primitive, equation.params
             values = env.read_all(equation.inputs)
             flags = [type(a) is Var and a in is_batched for a in equation.inputs]
-            if not any(flags) and params.get("axis_name") is None:
+            if not any(flags) and not uses_axis_name(params):
                 env.write(equation, primitive.bind(*values, **params))
                 continue
             if primitive.batch is None:

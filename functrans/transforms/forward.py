@@ -92,7 +92,7 @@ def _build_jvp(program: Program, nonzero: Nonzero) -> tuple[Program, Nonzero]:
 
 def _primal(equation: Equation, values: list[Any], known: Mapping[Var, Any] | None) -> Any:
     """The result of an equation, from the known values if they have it."""
-    if known is not None and equation.outputs and equation.outputs[0] in known:
+    if known is not None and all(v in known for v in equation.outputs):  # an effect has run too
         outs = [known[v] for v in equation.outputs]
         return outs if equation.primitive.multiple_results else outs[0]
     return equation.primitive.bind(*values, **equation.params)

@@ -1,0 +1,43 @@
+"""What a Program needs besides its operands: effects to happen, named axes to be open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from functrans.core.program import Equation, Program, programs_in
+
+
+def has_effects(equation: Equation) -> bool:
+    """Whether an equation does something besides computing its results, perhaps in a subprogram."""
+    if equation.primitive.effects:
+        return True
+    return any(map(_program_has_effects, programs_in(equation.params)))
+
+
+def _program_has_effects(program: Program) -> bool:
+    if "effects" not in program.cache:
+        program.cache["effects"] = any(map(has_effects, program.equations))
+    return program.cache["effects"]
+
+
+def uses_axis_name(params: Mapping[str, Any]) -> bool:
+    """Whether an equation with these parameters refers to a named axis, perhaps in a subprogram.
+
+    It may then differ along that axis even where its operands do not.
+    """
+    if params.get("axis_name") is not None:
+        return True
+    return any(map(_program_uses_axis_name, programs_in(params)))
+
+
+def _program_uses_axis_name(program: Program) -> bool:
+    if "axis names" not in program.cache:
+        program.cache["axis names"] = any(uses_axis_name(e.params) for e in program.equations)
+    return program.cache["axis names"]
+
+
+def belongs_to_trace(params: Mapping[str, Any]) -> bool:
+    """Whether Programs held in the parameters must be recorded where something is being traced,
+    even without traced operands: their effects belong to the run, their axes to the vmap."""
+    return any(_program_has_effects(p) or _program_uses_axis_name(p) for p in programs_in(params))
