@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core.lowering import Pointwise
+from functrans.core.primitive import registry
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.simplify import drop_dead
 from functrans.core.types import broadcast_shapes
@@ -282,7 +283,15 @@ def _reduction(e: Equation, r: Rewriter) -> Atom | None:
 
 
 def _integer_pow(e: Equation, r: Rewriter) -> Atom | None:
-    return e.inputs[0] if e.params["exponent"] == 1 else None
+    """Small powers as products, which may be shared; other exponents are the kernel's."""
+    x, exponent = e.inputs[0], e.params["exponent"]
+    if exponent == 1:
+        return x
+    if exponent not in (2, 3):
+        return None
+    multiply = registry["mul"]
+    square = r.emit(e, multiply, [x, x])
+    return square if exponent == 2 else r.emit(e, multiply, [square, x])
 
 
 IDENTITIES: Mapping[str, Callable[[Equation, Rewriter], Atom | None]] = {

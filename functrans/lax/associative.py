@@ -24,7 +24,7 @@ def associative_scan(
         fn: (a, b) → their combination; associative, and elementwise along `axis` (it is called
             on batches of elements).
         elems: a tree of arrays of one extent along `axis`.
-        reverse: combine from the last element on.
+        reverse: combine from the last element on, as if the arrays were flipped before and after.
         axis: the axis along which to combine.
 
     Raises:
@@ -47,8 +47,6 @@ def associative_scan(
         leaves = [flip_p.bind(x, axes=(p,)) for x, p in zip(leaves, places, strict=True)]
 
     def combine(a: list[Any], b: list[Any]) -> list[Any]:
-        if reverse:
-            a, b = b, a
         result = fn(tree.unflatten(treedef, a), tree.unflatten(treedef, b))
         return tree.leaves(result)
 

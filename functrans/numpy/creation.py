@@ -276,7 +276,8 @@ def arange(
         raise ZeroDivisionError("arange needs a step that is not zero")
     count = max(0, math.ceil((high - low) / by))
     if wanted.kind not in "iuf":
-        return _staged(np.arange(low, high, by, wanted))
+        eager: Any = np.arange
+        return _staged(eager(low, high, by, dtype=wanted))
     first = wanted.type(low)
     second = wanted.type(low + by)
     if wanted.kind in "iu":
@@ -405,7 +406,7 @@ def meshgrid(
     """
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
-    vectors = [ravel(x) for x in xi]
+    vectors = [ravel(asarray(x)) for x in xi]
     places = list(range(len(vectors)))
     if indexing == "xy" and len(places) > 1:
         places[:2] = [1, 0]
@@ -518,7 +519,8 @@ def _triangle(m: Any, k: int, lower: bool) -> Any:
         x = broadcast_to(x, shape_of(x) * 2)
     if len(shape_of(x)) < 2:
         raise ShapeError(f"a triangle needs an array with axes: got {aval_of(m)}.{user_line()}")
-    below = tri(*shape_of(x)[-2:], k=k if lower else k - 1, dtype=bool)
+    rows, columns = shape_of(x)[-2:]
+    below = tri(rows, columns, k if lower else k - 1, bool)
     zero = dtype_of(x).type(0)
     return select_p.bind(below, x, zero) if lower else select_p.bind(below, zero, x)
 

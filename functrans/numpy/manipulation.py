@@ -379,7 +379,8 @@ def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     >>> fnp.can_cast(fnp.int32, fnp.float64)
     True
     """
-    return np.can_cast(*[x.dtype if type(x) is Tracer else x for x in (from_, to)], casting)
+    source, target = (x.dtype if type(x) is Tracer else x for x in (from_, to))
+    return np.can_cast(source, target, casting)
 
 
 @mirrors(np.iscomplexobj)

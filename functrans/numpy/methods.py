@@ -31,7 +31,7 @@ from functrans.primitives.shaping import reshape_p, slice_axis
 
 # --- methods that are a function of the same name, and of the same arguments after the array ------
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Any] = {
     "all": reductions.all,
     "any": reductions.any,
     "argmax": reductions.argmax,
@@ -211,7 +211,7 @@ def as_data(self: Tracer, dtype: Any = None, copy: bool | None = None) -> np.nda
 
 _array = Tracer.__array__
 
-METHODS = {
+METHODS: dict[str, Any] = {
     "__abs__": ufuncs.absolute,
     "__array__": as_data,
     "__array_function__": protocols.array_function,
@@ -242,7 +242,7 @@ METHODS = {
     "transpose": transpose,
     "view": view,
 }
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, Any] = {
     "T": manipulation.transpose,
     "at": indexing.at,
     "device": lambda self: "cpu",

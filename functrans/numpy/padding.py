@@ -99,9 +99,8 @@ def _constant(x: Any, widths: list[Pair], values: Any) -> Any:
     pairs = _pairs(values, len(widths), "constant_values")
     first = pairs[0][0] if pairs else 0
     if all(v is first for pair in pairs for v in pair):
-        value = to_dtype(as_array(first), dtype_of(x))
-        low, high = [a for a, _ in widths], [b for _, b in widths]
-        return shaping.pad(x, low, high, zeros, value)
+        fill = to_dtype(as_array(first), dtype_of(x))
+        return shaping.pad(x, [a for a, _ in widths], [b for _, b in widths], zeros, fill)
     for axis, ((a, b), (u, v)) in enumerate(zip(widths, pairs, strict=True)):
         for low, high, value in ((a, 0, u), (0, b, v)):
             lows, highs = [0] * len(widths), [0] * len(widths)

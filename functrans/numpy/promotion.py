@@ -52,11 +52,6 @@ def ready(x: Tracer, other: Any) -> Any:
     return other if kind is dtype.type else None
 
 
-def any_traced(args: Any) -> bool:
-    """Whether one of the arguments is a tracer."""
-    return any(type(x) is Tracer for x in args)
-
-
 def to_dtype(x: Any, dtype: np.dtype) -> Any:
     """x as a strong value of the dtype."""
     if type(x) is Tracer:

@@ -65,7 +65,8 @@ def elementwise(
             # by far the most frequent case, and eager derivatives wait for it
             if result is None:
                 return first
-            return Aval(first.shape, result(first.dtype, second.dtype, **params), first.weak_type)
+            dtype = result(*[a.dtype for a in avals], **params)
+            return Aval(first.shape, dtype, first.weak_type)
         _check_operands(name, avals, kinds, same_dtype)
         try:
             shape = broadcast_shapes(*[a.shape for a in avals])

@@ -15,6 +15,7 @@ from functrans import numpy as fnp
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.trace import trace_depth
+from functrans.core.types import dtype_of
 from functrans.test_util import check_grads
 from functrans.transforms.inspect import make_program
 
@@ -213,7 +214,7 @@ def total(f: Any) -> Any:
     def scalar(*args: Any) -> Any:
         result = 0.0
         for i, y in enumerate(tree.leaves(f(*args))):
-            if np.dtype(y.dtype).kind == "f":
+            if dtype_of(y).kind == "f":
                 result = result + fnp.sum(y * y) * (1.0 + 0.3 * i)
         return result
 
@@ -224,6 +225,9 @@ def same(got: Any, want: Any, tol: float = 1e-10) -> None:
     assert tree.structure(got) == tree.structure(want)
     for a, b in zip(tree.leaves(got), tree.leaves(want), strict=True):
         assert np.shape(a) == np.shape(b)
+        if dtype_of(b) == ft.float0:  # the tangent of a counter
+            assert dtype_of(a) == ft.float0
+            continue
         np.testing.assert_allclose(a, b, rtol=tol, atol=tol)
 
 
@@ -510,11 +514,6 @@ def test_associative_scan(count: int, reverse: bool) -> None:
     for i in order:
         state = (a[i], b[i]) if state is None else affine(state, (a[i], b[i]))
         rows[i] = state
-    if reverse:  # fn(later, earlier) as JAX combines them
-        state = None
-        for i in order:
-            state = (a[i], b[i]) if state is None else affine(state, (a[i], b[i]))
-            rows[i] = state
     np.testing.assert_allclose(got[0], np.stack([rows[i][0] for i in range(count)]))
     np.testing.assert_allclose(got[1], np.stack([rows[i][1] for i in range(count)]))
     along = lax.associative_scan(lambda u, v: u * v, a.T, axis=1, reverse=reverse)

@@ -1,0 +1,276 @@
+"""Fit the polynomials of the elementary functions and write functrans/compiler/math/coefficients.py.
+
+Each is a minimax polynomial for a weighted error, by Remez' exchange in 60 digits (mpmath). Run:
+python tools/fit_coefficients.py, which prints each fit's error as a power of two.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpmath import mp, mpf
+
+mp.dps = 60
+Function = Callable[[Any], Any]
+TARGET = Path(__file__).parents[1] / "functrans/compiler/math/coefficients.py"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """p with weight(x) * (p(x) - f(x)) as small as possible on an interval.
+
+    `degrees` is by dtype; `interval` and `f` too where they are dicts.
+    """
+
+    name: str
+    formula: str
+    f: Any
+    interval: Any
+    degrees: dict[str, int]
+    weight: Function = lambda x: mpf(1)
+
+
+def remez(f: Function, a: Any, b: Any, degree: int, weight: Function) -> tuple[list, Any]:
+    """The coefficients, lowest first, and the largest weighted error."""
+    a, b = mpf(a), mpf(b)
+    middle, half = (a + b) / 2, (b - a) / 2
+    count = degree + 2
+    nodes = [mp.cos(mp.pi * (count - 1 - i) / (count - 1)) for i in range(count)]
+    grid = [mp.cos(mp.pi * i / (24 * count)) for i in range(24 * count, -1, -1)]
+    on_grid = [(f(middle + half * t), weight(middle + half * t)) for t in grid]
+    for _ in range(12):
+        rows, right = [], []
+        for i, t in enumerate(nodes):
+            x = middle + half * t
+            rows.append([mp.chebyt(k, t) for k in range(degree + 1)] + [(-1) ** i / weight(x)])
+            right.append(f(x))
+        solution = mp.lu_solve(mp.matrix(rows), mp.matrix(right))
+        c, level = list(solution)[:-1], abs(solution[degree + 1])
+        errors = [w * (clenshaw(c, t) - y) for t, (y, w) in zip(grid, on_grid, strict=True)]
+        nodes = alternation(grid, errors, count)
+        worst = max(map(abs, errors))
+        if worst < level * mpf("1.02"):
+            break
+    return to_powers(c, middle, half), worst
+
+
+def clenshaw(c: list, t: Any) -> Any:
+    """The value of a Chebyshev series."""
+    u = v = mpf(0)
+    for coefficient in reversed(c[1:]):
+        u, v = coefficient + 2 * t * u - v, u
+    return c[0] + t * u - v
+
+
+def alternation(grid: list, errors: list, count: int) -> list:
+    """The places of the largest errors with alternating signs."""
+    peaks: list[tuple[Any, Any]] = []
+    for t, e in zip(grid, errors, strict=True):
+        if peaks and (peaks[-1][1] > 0) == (e > 0):
+            if abs(e) > abs(peaks[-1][1]):
+                peaks[-1] = (t, e)
+        else:
+            peaks.append((t, e))
+    while len(peaks) > count:
+        peaks.pop(0 if abs(peaks[0][1]) < abs(peaks[-1][1]) else -1)
+    if len(peaks) < count:
+        raise ArithmeticError(f"only {len(peaks)} of {count} alternations")
+    return [t for t, _ in peaks]
+
+
+def to_powers(c: list, middle: Any, half: Any) -> list:
+    """A Chebyshev series in (x - middle) / half as powers of x."""
+    t0, t1 = [mpf(1)], [mpf(0), mpf(1)]
+    total = [mpf(0)] * len(c)
+    for k, coefficient in enumerate(c):
+        term = t0 if k == 0 else t1
+        for i, v in enumerate(term):
+            total[i] += coefficient * v
+        if k:
+            following = [mpf(0)] + [2 * v for v in t1]
+            for i, v in enumerate(t0):
+                following[i] -= v
+            t0, t1 = t1, following
+    result = [mpf(0)] * len(c)
+    for i, v in enumerate(total):
+        for j in range(i + 1):
+            share = mp.binomial(i, j) * (-middle) ** (i - j)
+            result[j] += v * share / half**i
+    return result
+
+
+def series(f: Function, limit: Any) -> Function:
+    """f, but its limit at zero, where the formula has no value."""
+    return lambda x: mpf(limit) if abs(x) < mpf("1e-25") else f(x)
+
+
+def in_square(f: Function, limit: Any) -> Function:
+    """f(x) as a function of z = x²."""
+    return series(lambda z: f(mp.sqrt(z)), limit)
+
+
+LN2_HALF = mp.log(2) / 2 * mpf("1.01")
+ROOT = {"low": mp.sqrt(mpf(1) / 2) - 1, "high": mp.sqrt(2) - 1}
+S2 = (ROOT["high"] / (2 + ROOT["high"])) ** 2 * mpf("1.01")
+
+
+def log_tail(f: Any) -> Any:
+    return (mp.log1p(f) - f + f * f / 2) / f**3
+
+
+def atanh_tail(z: Any) -> Any:
+    """(2 atanh(s) - 2 s) / (s z), z = s²."""
+    s = mp.sqrt(z)
+    return (2 * mp.atanh(s) - 2 * s) / (s * z)
+
+
+FITS = [
+    Fit(
+        "EXP",
+        "exp(r) = 1 + r + r² p(r)",
+        series(lambda r: (mp.expm1(r) - r) / r**2, 0.5),
+        (-LN2_HALF, LN2_HALF),
+        {"float32": 4, "float64": 9},
+        lambda r: r**2 + mpf("1e-12"),
+    ),
+    Fit(
+        "EXPM1",
+        "exp(r) - 1 = r + r² p(r), small relative to r",
+        series(lambda r: (mp.expm1(r) - r) / r**2, 0.5),
+        (-LN2_HALF, LN2_HALF),
+        {"float32": 5, "float64": 10},
+        lambda r: abs(r) + mpf("1e-12"),
+    ),
+    Fit(
+        "EXP2",
+        "2^r = 1 + r p(r)",
+        series(lambda r: (mpf(2) ** r - 1) / r, mp.log(2)),
+        (-0.505, 0.505),
+        {"float32": 5, "float64": 10},
+        lambda r: abs(r) + mpf("1e-12"),
+    ),
+    Fit(
+        "LOG",
+        "log(1 + f) = f - f²/2 + f³ p(f), float32",
+        series(log_tail, mpf(1) / 3),
+        (ROOT["low"], ROOT["high"]),
+        {"float32": 7},
+        lambda f: f**2 + mpf("1e-12"),
+    ),
+    Fit(
+        "ATANH_SERIES",
+        "log(1 + f) = 2 s + s z p(z), s = f / (2 + f), z = s²",
+        series(atanh_tail, mpf(2) / 3),
+        (0, S2),
+        {"float64": 6},
+    ),
+    Fit(
+        "SIN_PI",
+        "sin(r) = r + r³ p(r²) on [-π/2, π/2]",
+        in_square(lambda r: (mp.sin(r) - r) / r**3, mpf(-1) / 6),
+        {"float32": (0, 1.6**2), "float64": (0, 1.58**2)},
+        {"float32": 3, "float64": 7},
+        lambda z: z + mpf("1e-12"),
+    ),
+    Fit(
+        "SIN",
+        "sin(r) = r + r³ p(r²) on [-π/4, π/4]",
+        in_square(lambda r: (mp.sin(r) - r) / r**3, mpf(-1) / 6),
+        {"float32": (0, 0.81**2), "float64": (0, 0.79**2)},
+        {"float32": 2, "float64": 5},
+        lambda z: z + mpf("1e-12"),
+    ),
+    Fit(
+        "COS",
+        "cos(r) = 1 - r²/2 + r⁴ p(r²) on [-π/4, π/4]",
+        in_square(lambda r: (mp.cos(r) - 1 + r * r / 2) / r**4, mpf(1) / 24),
+        {"float32": (0, 0.81**2), "float64": (0, 0.79**2)},
+        {"float32": 2, "float64": 5},
+        lambda z: z**2 + mpf("1e-12"),
+    ),
+    Fit(
+        "ARCTAN",
+        "arctan(t) = t + t³ p(t²) on [-1, 1]",
+        in_square(lambda t: (mp.atan(t) - t) / t**3, mpf(-1) / 3),
+        (0, 1),
+        {"float32": 8, "float64": 18},
+        lambda z: z + mpf("1e-12"),
+    ),
+    Fit(
+        "ARCSIN",
+        "arcsin(t) = t + t³ p(t²) on [-1/2, 1/2]",
+        in_square(lambda t: (mp.asin(t) - t) / t**3, mpf(1) / 6),
+        (0, 0.25),
+        {"float32": 4, "float64": 11},
+        lambda z: z + mpf("1e-12"),
+    ),
+    Fit(
+        "ERF",
+        "erf(x) = x + x p(x²) on [0, 0.9]",
+        in_square(lambda x: mp.erf(x) / x - 1, 2 / mp.sqrt(mp.pi) - 1),
+        (0, 0.81),
+        {"float32": 5, "float64": 11},
+    ),
+    Fit(
+        "ERFCX",
+        "(1 + 2 x) exp(x²) erfc(x) = p((x - k) / (x + k)), x > 0, k = 2 or 4 (after N. Juffa)",
+        {"float32": 2, "float64": 4},
+        {"float32": (-1, 0.7), "float64": (-1, 0.75)},
+        {"float32": 10, "float64": 22},
+    ),
+    Fit(
+        "SINH",
+        "sinh(t) = t + t³ p(t²) on [-1, 1]",
+        in_square(lambda t: (mp.sinh(t) - t) / t**3, mpf(1) / 6),
+        (0, 1),
+        {"float32": 3, "float64": 6},
+        lambda z: z + mpf("1e-12"),
+    ),
+]
+
+HEADER = '''"""Coefficients of the elementary functions, lowest power first; written by a program.
+
+Minimax polynomials by Remez' exchange: tools/fit_coefficients.py, which has the functions, the
+intervals and the weights. The comment gives the largest weighted error before rounding.
+"""
+
+'''
+
+
+def scaled_erfc(k: int) -> Function:
+    """(1 + 2 x) exp(x²) erfc(x) as a function of t = (x - k) / (x + k)."""
+
+    def f(t: Any) -> Any:
+        x = k * (1 + t) / (1 - t)
+        return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
+    return f
+
+
+def write(fits: list[Fit]) -> str:
+    """The text of coefficients.py."""
+    text = HEADER
+    for fit in fits:
+        text += f"# {fit.formula}\n{fit.name} = {{\n"
+        for dtype, degree in fit.degrees.items():
+            a, b = fit.interval[dtype] if isinstance(fit.interval, dict) else fit.interval
+            f = scaled_erfc(fit.f[dtype]) if isinstance(fit.f, dict) else fit.f
+            c, worst = remez(f, a, b, degree, fit.weight)
+            print(f"{fit.name:16} {dtype} degree {degree:2}  2^{float(mp.log(worst, 2)):.1f}")
+            rounded = [repr(float(np.dtype(dtype).type(float(v)))) for v in c]
+            lines = "".join(f"        {v},\n" for v in rounded)
+            text += f'    "{dtype}": (  # 2^{float(mp.log(worst, 2)):.1f}\n{lines}    ),\n'
+        text += "}\n"
+    return text
+
+
+if __name__ == "__main__":
+    chosen = [f for f in FITS if not sys.argv[1:] or f.name in sys.argv[1:]]
+    written = write(chosen)
+    if len(chosen) == len(FITS):
+        TARGET.write_text(written)
