@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from functrans.compiler.lower import lower
 from functrans.core.program import Program
 from functrans.core.trace import as_value
 from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
-from functrans.primitives import calls
 from functrans.primitives.calls import infer_call
 
 _lock = threading.RLock()
@@ -36,11 +34,6 @@ def compile_program(program: Program) -> Compiled:
                 _executables[program] = known
             program.cache["compiled"] = known
     return known
-
-
-def run_program(program: Program, values: Sequence[Any]) -> list[Any]:
-    """Evaluate a closed Program on arrays in compiled form."""
-    return compile_program(program)(list(values))
 
 
 class Compiled:
@@ -113,6 +106,3 @@ def _unboxing(aval: Aval) -> Any:
 
 def _scalar(x: np.ndarray) -> Any:
     return x[()]
-
-
-calls.run_compiled = run_program

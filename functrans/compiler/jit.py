@@ -10,18 +10,36 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import update_wrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from functrans.compiler.compile import Compiled, compile_program
 from functrans.core import tree
 from functrans.core.errors import TransformError
 from functrans.core.program import Program
 from functrans.core.trace import Tracer, trace
 from functrans.core.types import Aval, aval_of
+from functrans.primitives import calls
 from functrans.primitives.calls import call_p
 from functrans.transforms.api import FlatFunction, check_callable, flatten_args, name_of
+
+if TYPE_CHECKING:
+    from functrans.compiler.compile import Compiled
+
+
+def compile_program(program: Program) -> Compiled:
+    """The compiled form of a Program; the compiler is loaded when first needed."""
+    from functrans.compiler.compile import compile_program
+
+    return compile_program(program)
+
+
+def run_program(program: Program, values: Sequence[Any]) -> list[Any]:
+    """The outputs of a Program on arrays, compiled."""
+    return compile_program(program)(list(values))
+
+
+calls.run_compiled = run_program
 
 
 def jit(

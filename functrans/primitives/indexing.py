@@ -147,12 +147,15 @@ def _evaluate_gather(x: Any, *indices: Any, axes: Axes, mode: str, fill: Any) ->
     if mode == "fill":
         value = default_fill(x.dtype) if fill is None else fill
         inside = np.asarray(_inside(indices, extents))
+        if inside.all():
+            return source[indices]
         if 0 in extents:
             shape = (*_index_shape(indices), *source.shape[len(axes) :])
             return np.full(shape, value, x.dtype)[()]
         read = source[tuple([_clip(i, n) for i, n in zip(indices, extents, strict=True)])]
-        inside = inside.reshape(inside.shape + (1,) * (np.ndim(read) - inside.ndim))
-        return np.where(inside, read, x.dtype.type(value))[()]
+        out = np.array(read)
+        out[~inside] = value
+        return out[()]
     return source[tuple([_clip(i, n) for i, n in zip(indices, extents, strict=True)])]
 
 
