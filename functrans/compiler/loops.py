@@ -104,4 +104,4 @@ def _flat(rows: Any) -> list[int]:
     return [x for row in rows for x in row]
 
 
-control_flow.update({"scan": lower_scan, "while": lower_while, "cond": lower_cond})
+control_flow.update({"scan": lower_scan, "while_loop": lower_while, "cond": lower_cond})

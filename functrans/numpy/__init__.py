@@ -21,6 +21,11 @@ from functrans.numpy.cumulative import (
 from functrans.numpy.einsum import (
     einsum,
 )
+from functrans.numpy.elementary import (
+    acos, acosh, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, asin, asinh,
+    atan, atan2, atanh, cbrt, cos, cosh, deg2rad, degrees, exp, exp2, expm1, hypot, ldexp, log,
+    log10, log1p, log2, logaddexp, logaddexp2, rad2deg, radians, sin, sinc, sinh, sqrt, tan, tanh,
+)
 from functrans.numpy.joining import (
     append, array_split, column_stack, concat, concatenate, delete, dsplit, dstack, flip, fliplr,
     flipud, hsplit, hstack, insert, repeat, resize, roll, rot90, split, stack, tile, unstack,
@@ -72,6 +77,6 @@ from functrans.numpy.indexing import (
     at,
 )
 from functrans.numpy.index_functions import (
-    argwhere, choose, compress, extract, fill_diagonal, flatnonzero, ix_, nonzero,
-    put, put_along_axis, ravel_multi_index, take, take_along_axis, unravel_index,
+    argwhere, choose, compress, extract, fill_diagonal, flatnonzero, ix_, nonzero, put,
+    put_along_axis, ravel_multi_index, take, take_along_axis, unravel_index,
 )

@@ -224,7 +224,7 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """`numpy.hsplit`: split along the second axis, of vectors along the first.
 
     >>> import functrans.numpy as fnp
-    >>> [x.tolist() for x in fnp.hsplit([1, 2], 2)]
+    >>> [x.tolist() for x in fnp.hsplit(fnp.asarray([1, 2]), 2)]
     [[1], [2]]
     """
     return split(ary, indices_or_sections, 0 if len(shape_of(as_array(ary))) == 1 else 1)
@@ -235,7 +235,7 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """`numpy.vsplit`: split along the first axis.
 
     >>> import functrans.numpy as fnp
-    >>> [x.tolist() for x in fnp.vsplit([[1], [2]], 2)]
+    >>> [x.tolist() for x in fnp.vsplit(fnp.asarray([[1], [2]]), 2)]
     [[[1]], [[2]]]
     """
     return split(ary, indices_or_sections, 0)
@@ -257,7 +257,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """`numpy.unstack`: the subarrays along an axis.
 
     >>> import functrans.numpy as fnp
-    >>> [v.tolist() for v in fnp.unstack([[1, 2], [3, 4]])]
+    >>> [v.tolist() for v in fnp.unstack(fnp.asarray([[1, 2], [3, 4]]))]
     [[1, 2], [3, 4]]
     """
     return tuple(_items(moveaxis(x, axis, 0)))

@@ -1,1 +1,22 @@
 """What a program can say: every primitive, a file per family."""
+
+from functrans.primitives import arithmetic as arithmetic
+from functrans.primitives import branches as branches
+from functrans.primitives import callbacks as callbacks
+from functrans.primitives import calls as calls
+from functrans.primitives import checkpoints as checkpoints
+from functrans.primitives import collectives as collectives
+from functrans.primitives import constants as constants
+from functrans.primitives import custom_jvp as custom_jvp
+from functrans.primitives import custom_vjp as custom_vjp
+from functrans.primitives import dynamic as dynamic
+from functrans.primitives import identities as identities
+from functrans.primitives import indexing as indexing
+from functrans.primitives import loops as loops
+from functrans.primitives import products as products
+from functrans.primitives import reductions as reductions
+from functrans.primitives import shaping as shaping
+from functrans.primitives import sorting as sorting
+from functrans.primitives import special as special
+from functrans.primitives import transcendental as transcendental
+from functrans.primitives import while_loops as while_loops

@@ -97,7 +97,8 @@ def _jvp_pow_exponent(t: Any, x: Any, y: Any, z: Any) -> Any:
 
     # 0 ** y does not change with y > 0, and log(0) would make nan of it
     at_zero = x == 0
-    return t * select(at_zero, select(y == 0, -np.inf, 0), z * log_p.bind(select(at_zero, 1, x)))
+    there = select(y == 0, full_like(z, -np.inf), 0)
+    return t * select(at_zero, there, z * log_p.bind(select(at_zero, 1, x)))
 
 
 pow_p = elementwise(

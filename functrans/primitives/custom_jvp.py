@@ -14,7 +14,7 @@ from functrans.core.errors import TransformError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
-from functrans.core.trace import UNKNOWN, Tracer, trace
+from functrans.core.trace import UNKNOWN, Tracer, trace, trace_depth
 from functrans.core.types import Aval, aval_of, float0
 from functrans.primitives.arithmetic import zeros_like
 from functrans.primitives.calls import call_p, nonzero, present, split, spread
@@ -107,7 +107,7 @@ class custom_jvp:
             )
         args = positional(self.fun, args, kwargs)
         fun, rest, fixed = with_fixed(self.fun, args, self.nondiff_argnums, name_of(self.fun))
-        if not is_traced(rest):
+        if not is_traced(rest) and not trace_depth():
             return self.fun(*args)
         call = trace_call(fun, rest, name_of(self.fun))
         rule = JvpRule(

@@ -14,7 +14,7 @@ from functrans.core.errors import TransformError, TreeError
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
 from functrans.core.source import user_line
-from functrans.core.trace import as_value
+from functrans.core.trace import as_value, trace_depth
 from functrans.core.types import Aval, aval_of, float0
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.custom import (
@@ -106,7 +106,7 @@ class custom_vjp:
             )
         args = positional(self.fun, args, kwargs)
         fun, rest, fixed = with_fixed(self.fun, args, self.nondiff_argnums, name_of(self.fun))
-        if not is_traced(rest):
+        if not is_traced(rest) and not trace_depth():
             return self.fun(*args)
         fwd, _, _ = with_fixed(self.fwd, args, self.nondiff_argnums, name_of(self.fun))
         call = trace_call(fun, rest, name_of(self.fun))

@@ -155,6 +155,22 @@ def test_reads_differentiate(shape, index):
     check_grads(lambda x, *i: getitem(x, rebuild(*i)) ** 2, (sample(shape) / 10, *values), 2)
 
 
+@pytest.mark.parametrize(("shape", "index"), CASES, ids=name)
+def test_reads_compose_and_compile(shape, index):
+    rebuild, values = with_arguments(index)
+    x = sample(shape)
+
+    def loss(x, *i):
+        return ft.numpy.sum(getitem(x, rebuild(*i)) ** 3)
+
+    wanted = expected_update(np.zeros(shape), index, "add", 3 * x[index] ** 2)
+    mapped = ft.jit(ft.vmap(ft.grad(loss), (0, *[None] * len(values))))
+    np.testing.assert_allclose(mapped(np.stack([x, x]), *values), np.stack([wanted] * 2))
+    got = ft.grad(lambda x: ft.numpy.sum(ft.jit(ft.grad(loss))(x, *values)))(x)
+    wanted = expected_update(np.zeros(shape), index, "add", 6 * x[index])
+    np.testing.assert_allclose(got, wanted, atol=1e-12)
+
+
 def expected_update(x, index, op, v):
     out = np.array(x)
     if op == "set":
@@ -220,6 +236,24 @@ def test_updates_differentiate(shape, index, op):
     v = np.abs(sample(np.shape(x[index]), seed=1)) / 10 + 0.7
     check_grads(lambda x, v: getattr(at(x)[index], op)(v) ** 2, (x, v), 2)
     check_grads(lambda x, v, *i: getattr(at(x)[rebuild(*i)], op)(v) ** 2, (x, v, *values), 1)
+
+
+@pytest.mark.parametrize(("shape", "index"), CASES, ids=name)
+@pytest.mark.parametrize("op", ["set", "multiply"])
+def test_updates_compose_and_compile(shape, index, op):
+    rebuild, values = with_arguments(index)
+    x = np.abs(sample(shape)) / 10 + 0.5
+    v = np.abs(sample(np.shape(x[index]), seed=1)) / 10 + 0.7
+
+    def loss(x, v, *i):
+        return ft.numpy.sum(getattr(at(x)[rebuild(*i)], op)(v) ** 3)
+
+    gradient = ft.grad(loss, (0, 1))
+    wanted = gradient(x, v, *values)
+    axes = (0, 0, *[None] * len(values))
+    got = ft.jit(ft.vmap(gradient, axes))(np.stack([x, x]), np.stack([v, v]), *values)
+    for g, w in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(g, np.stack([w, w]), rtol=1e-12)
 
 
 def test_products_of_repeated_updates_differentiate_at_zeros():

@@ -19,7 +19,7 @@ from tests.numpy.agreement import array, check
 
 X = array((3, 4), "float64")
 F = array((3, 4), "float32", 1)
-I = array((3, 4), "int32", 2) + 7
+N = array((3, 4), "int32", 2) + 7
 B = array((3, 4), "bool", 3)
 C = array((3, 4), "complex128", 4)
 
@@ -34,7 +34,7 @@ def swapped(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("op", [*ARITHMETIC, *DIVISION, *COMPARE, operator.pow])
-@pytest.mark.parametrize("x", [np.abs(X) + 1, np.abs(F) + 1, I], ids=["f64", "f32", "i32"])
+@pytest.mark.parametrize("x", [np.abs(X) + 1, np.abs(F) + 1, N], ids=["f64", "f32", "i32"])
 def test_operators(op: Any, x: np.ndarray) -> None:
     others = [2, 2.5, np.float32(3), np.float64(2), np.int64(2), x[0], x, np.array(3)]
     for other in others:
@@ -48,21 +48,21 @@ def test_operators(op: Any, x: np.ndarray) -> None:
 
 @pytest.mark.parametrize("op", BITS)
 def test_bit_operators(op: Any) -> None:
-    check(op, op, I, I[0])
+    check(op, op, N, N[0])
     check(op, op, B, B[0])
-    check(lambda v: op(v, 3), lambda v: op(v, 3), I)
-    check(lambda v: op(3, v), lambda v: op(3, v), I)
+    check(lambda v: op(v, 3), lambda v: op(v, 3), N)
+    check(lambda v: op(3, v), lambda v: op(3, v), N)
     check(lambda v: op(v, True), lambda v: op(v, True), B)
 
 
 def test_shifts_and_unary() -> None:
-    check(lambda v: v << 2, lambda v: v << 2, I)
-    check(lambda v: 1 << v, lambda v: 1 << v, I)
-    check(lambda v: v >> 1, lambda v: v >> 1, I)
+    check(lambda v: v << 2, lambda v: v << 2, N)
+    check(lambda v: 1 << v, lambda v: 1 << v, N)
+    check(lambda v: v >> 1, lambda v: v >> 1, N)
     for op in (operator.neg, operator.pos, abs):
         check(op, op, X)
-        check(op, op, I)
-    check(operator.invert, operator.invert, I)
+        check(op, op, N)
+    check(operator.invert, operator.invert, N)
     check(operator.invert, operator.invert, B)
 
 

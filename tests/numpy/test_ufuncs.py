@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.numpy.agreement import array, both, check, positive, sparse
 
 import functrans.numpy as fnp
 from functrans.core.errors import DTypeError, ShapeError
+from tests.numpy.agreement import array, both, check, positive, sparse
 
 DTYPES = ["float32", "float64", "int32", "bool", "complex128"]
 UFUNCS = sorted(
@@ -109,7 +109,7 @@ def test_dtype_argument(name: str) -> None:
         ("ldexp", (array((3,), "float64"), array((3,), "int32", 1))),
         ("ldexp", (np.array([1.5, 1e-300, 2.0]), np.array([3, 1100, -1060]))),
         ("nan_to_num", (SPECIAL,)),
-        ("nan_to_num", (SPECIAL.astype("float32"), True, 7.0, 8.0, 9.0)),
+        ("nan_to_num", (SPECIAL[:7].astype("float32"), True, 7.0, 8.0, 9.0)),
         ("nan_to_num", (SPECIAL * (1 + 1j),)),
         ("power", (array((3,), "float32"), 3)),
         ("power", (array((3,), "float32"), -2)),

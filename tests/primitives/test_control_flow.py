@@ -69,7 +69,7 @@ class Plain:
     switch = staticmethod(pick)
 
 
-# --- cases: a function of (the namespace, arrays), written once ---------------------------------
+# --- cases: a function of (the namespace, arrays), written once ----
 
 
 def scan_sum(s: Any, xs: Any) -> Any:
@@ -238,13 +238,11 @@ def batches(args: tuple, count: int = 3) -> tuple:
 
 
 def examples(f: Any, batched: tuple, mapped: tuple) -> Any:
-    rows = [
-        f(*[x[i] if m else x for x, m in zip(batched, mapped, strict=True)]) for i in range(3)
-    ]
+    rows = [f(*[x[i] if m else x for x, m in zip(batched, mapped, strict=True)]) for i in range(3)]
     return tree.map(lambda *parts: np.stack(parts), *rows)
 
 
-# --- the properties -----------------------------------------------------------------------------
+# --- the properties ----
 
 
 @table
@@ -328,9 +326,16 @@ def test_vmap_of_grad_and_grad_of_vmap(case: Case) -> None:
 @table
 def test_vmap_of_jvp(case: Case) -> None:
     wide = batches(case.args)
-    got = ft.vmap(lambda *a: ft.jvp(case.structured, a, a)[1])(*wide)
     mapped = (True,) * len(case.args)
-    same(got, examples(lambda *a: ft.jvp(case.plain, a, a)[1], wide, mapped))
+
+    def tangents(f: Any) -> Any:
+        def of(*args: Any) -> Any:
+            leaves = tree.leaves(ft.jvp(f, args, args)[1])
+            return [t for t in leaves if dtype_of(t) != ft.float0]
+
+        return of
+
+    same(ft.vmap(tangents(case.structured))(*wide), examples(tangents(case.plain), wide, mapped))
 
 
 @reversible
@@ -352,7 +357,7 @@ def test_jit(case: Case) -> None:
         same(ft.grad(ft.jit(total(case.structured)), every)(*case.args), want)
 
 
-# --- particular promises --------------------------------------------------------------------------
+# --- particular promises ----
 
 
 def test_eager_and_traced_results_have_one_type() -> None:
@@ -415,7 +420,7 @@ def test_batched_predicate_of_while_stops_each_example_in_its_time() -> None:
 
 
 def test_vmap_of_cond_selects_where_the_predicate_varies_and_only_there() -> None:
-    f = lambda p, x: lax.cond(p, lambda x: x * x, lambda x: -x, x)  # noqa: E731
+    f = lambda p, x: lax.cond(p, lambda x: x * x, lambda x: -x, x)
     x = np.array([1.0, 2.0, 3.0])
     varying = ft.vmap(f)(np.array([True, False, True]), x)
     np.testing.assert_array_equal(varying, [1.0, -2.0, 9.0])
@@ -522,7 +527,7 @@ def test_associative_scan(count: int, reverse: bool) -> None:
     check_grads(lambda a: lax.associative_scan(lambda u, v: u * v, a), (a,), 2)
 
 
-# --- errors -----------------------------------------------------------------------------------------
+# --- errors ----
 
 
 ERRORS = [

@@ -18,6 +18,16 @@ from tests.primitives.cases import CASES, Case
 STRUCTURED = {
     # primitives that hold Programs or Python functions are held to their own tables
     "tests/primitives/test_control_flow.py": ["scan", "while_loop", "cond"],
+    "tests/primitives/test_custom.py": [
+        "call", "checkpoint", "custom_jvp", "custom_vjp", "custom_lin",
+        "pure_callback", "debug_callback",
+    ],
+    "tests/primitives/test_collectives.py": [
+        "psum", "pmax", "pmin", "all_gather", "ppermute", "axis_index",
+    ],
+    "tests/primitives/test_indexing.py": [
+        "gather", "scatter", "dynamic_slice", "dynamic_update_slice", "sort",
+    ],
 }
 
 

@@ -1,0 +1,180 @@
+"""Exponentials, logarithms, roots, trigonometric and hyperbolic functions and their inverses.
+
+Derivatives are written in terms of the result where that is cheaper or more accurate.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from functrans.core.types import dtype_of
+from functrans.primitives.arithmetic import isinf_p, select
+from functrans.primitives.elementwise import elementwise
+
+LN2, LN10 = math.log(2), math.log(10)
+
+
+def _scaled(t: Any, factor: float) -> Any:
+    """t times a constant, in t's own precision."""
+    return t * dtype_of(t).type(factor)
+
+
+# --- exponentials and logarithms ------------------------------------------------------------------
+
+exp_p = elementwise(
+    "exp", np.exp, kinds="fc", jvp=lambda t, x, y: t * y, emit="exp", cost=12
+)
+exp2_p = elementwise(
+    "exp2", np.exp2, kinds="f", jvp=lambda t, x, y: _scaled(t * y, LN2), emit="exp2", cost=12
+)
+expm1_p = elementwise(
+    "expm1", np.expm1, kinds="fc", jvp=lambda t, x, y: t * (y + 1), emit="expm1", cost=15
+)
+log_p = elementwise("log", np.log, kinds="fc", jvp=lambda t, x, y: t / x, emit="log", cost=15)
+log2_p = elementwise(
+    "log2", np.log2, kinds="f", jvp=lambda t, x, y: _scaled(t / x, 1 / LN2), emit="log2", cost=15
+)
+log10_p = elementwise(
+    "log10",
+    np.log10,
+    kinds="f",
+    jvp=lambda t, x, y: _scaled(t / x, 1 / LN10),
+    emit="log10",
+    cost=15,
+)
+log1p_p = elementwise(
+    "log1p", np.log1p, kinds="fc", jvp=lambda t, x, y: t / (x + 1), emit="log1p", cost=15
+)
+
+
+def _logaddexp(name: str, evaluate: Any, exponential: Any) -> Any:
+    def share(x: Any, z: Any) -> Any:
+        # at an infinite maximum the difference is nan: the infinite term has all of the derivative
+        difference = select(isinf_p.bind(z), select(x == z, 0, -np.inf), x - z)
+        return exponential.bind(difference)
+
+    return elementwise(
+        name,
+        evaluate,
+        kinds="f",
+        jvp=[lambda t, x, y, z: t * share(x, z), lambda t, x, y, z: t * share(y, z)],
+        emit=name,
+        cost=30,
+    )
+
+
+logaddexp_p = _logaddexp("logaddexp", np.logaddexp, exp_p)
+logaddexp2_p = _logaddexp("logaddexp2", np.logaddexp2, exp2_p)
+
+# --- roots ------------------------------------------------------------------------------------------
+
+sqrt_p = elementwise(
+    "sqrt", np.sqrt, kinds="fc", jvp=lambda t, x, y: t * 0.5 / y, emit="sqrt", cost=6
+)
+rsqrt_p = elementwise(
+    "rsqrt",
+    lambda x: 1 / np.sqrt(x),
+    kinds="fc",
+    jvp=lambda t, x, y: t * -0.5 * (y / x),
+    emit="rsqrt",
+    cost=8,
+)
+cbrt_p = elementwise(
+    "cbrt", np.cbrt, kinds="f", jvp=lambda t, x, y: t / (3 * y * y), emit="cbrt", cost=20
+)
+
+
+def _direction(x: Any, z: Any) -> Any:
+    """x / z, and 0 at the origin, where the distance has no slope of its own."""
+    return select(z == 0, 0, x / select(z == 0, 1, z))
+
+
+hypot_p = elementwise(
+    "hypot",
+    np.hypot,
+    kinds="f",
+    jvp=[lambda t, x, y, z: t * _direction(x, z), lambda t, x, y, z: t * _direction(y, z)],
+    emit="hypot",
+    cost=10,
+)
+
+# --- trigonometric ------------------------------------------------------------------------------------
+
+sin_p = elementwise(
+    "sin", np.sin, kinds="fc", jvp=lambda t, x, y: t * cos_p.bind(x), emit="sin", cost=18
+)
+cos_p = elementwise(
+    "cos", np.cos, kinds="fc", jvp=lambda t, x, y: -t * sin_p.bind(x), emit="cos", cost=18
+)
+tan_p = elementwise(
+    "tan", np.tan, kinds="fc", jvp=lambda t, x, y: t * (1 + y * y), emit="tan", cost=25
+)
+arcsin_p = elementwise(
+    "arcsin",
+    np.arcsin,
+    kinds="fc",
+    jvp=lambda t, x, y: t * rsqrt_p.bind((1 - x) * (1 + x)),
+    emit="arcsin",
+    cost=20,
+)
+arccos_p = elementwise(
+    "arccos",
+    np.arccos,
+    kinds="fc",
+    jvp=lambda t, x, y: -t * rsqrt_p.bind((1 - x) * (1 + x)),
+    emit="arccos",
+    cost=20,
+)
+arctan_p = elementwise(
+    "arctan", np.arctan, kinds="fc", jvp=lambda t, x, y: t / (1 + x * x), emit="arctan", cost=20
+)
+arctan2_p = elementwise(
+    "arctan2",
+    np.arctan2,
+    kinds="f",
+    jvp=[
+        lambda t, x, y, z: t * (y / (x * x + y * y)),
+        lambda t, x, y, z: -t * (x / (x * x + y * y)),
+    ],
+    emit="arctan2",
+    cost=25,
+)
+
+# --- hyperbolic -----------------------------------------------------------------------------------------
+
+sinh_p = elementwise(
+    "sinh", np.sinh, kinds="fc", jvp=lambda t, x, y: t * cosh_p.bind(x), emit="sinh", cost=20
+)
+cosh_p = elementwise(
+    "cosh", np.cosh, kinds="fc", jvp=lambda t, x, y: t * sinh_p.bind(x), emit="cosh", cost=20
+)
+tanh_p = elementwise(
+    "tanh", np.tanh, kinds="fc", jvp=lambda t, x, y: t * (1 - y * y), emit="tanh", cost=15
+)
+arcsinh_p = elementwise(
+    "arcsinh",
+    np.arcsinh,
+    kinds="fc",
+    jvp=lambda t, x, y: t * rsqrt_p.bind(x * x + 1),
+    emit="arcsinh",
+    cost=25,
+)
+arccosh_p = elementwise(
+    "arccosh",
+    np.arccosh,
+    kinds="fc",
+    jvp=lambda t, x, y: t * (rsqrt_p.bind(x - 1) * rsqrt_p.bind(x + 1)),
+    emit="arccosh",
+    cost=25,
+)
+arctanh_p = elementwise(
+    "arctanh",
+    np.arctanh,
+    kinds="fc",
+    jvp=lambda t, x, y: t / ((1 - x) * (1 + x)),
+    emit="arctanh",
+    cost=25,
+)

@@ -1,0 +1,166 @@
+"""Functions that are compositions agree with NumPy, and their derivatives are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+import functrans.numpy as fnp
+from functrans.core.errors import ConcretizationError
+from functrans.core.trace import Trace
+from functrans.core.types import Aval
+from functrans.test_util import check_grads
+from tests.numpy.agreement import array, both, check
+
+X = array((3, 4), "float64")
+F = array((3, 4), "float32", 1)
+N = array((3, 4), "int32", 2)
+B = array((3, 4), "bool", 3)
+C = array((3, 4), "complex128", 4)
+V = np.array([0.5, -1.0, 2.0, 3.5, 1.0])
+
+CASES: list[tuple[str, tuple, dict[str, Any]]] = [
+    ("where", (B, X, F), {}),
+    ("where", (B, F, 1.0), {}),
+    ("where", (B, 1, 2), {}),
+    ("where", (N, X[0], 0), {}),
+    ("where", (B[:, :1], C, X), {}),
+    ("clip", (X, -1, 1), {}),
+    ("clip", (F, -1.0, None), {}),
+    ("clip", (F, None, 0.5), {}),
+    ("clip", (N, -1.5, 2), {}),
+    ("clip", (X, X[0], 2.0), {}),
+    ("clip", (X,), {"max": 0.0}),
+    ("clip", (X,), {}),
+    ("heaviside", (X, 0.5), {}),
+    ("isclose", (X, X + 1e-9), {}),
+    ("isclose", (N, X), {}),
+    ("isclose", (np.array([np.nan, np.inf, 1]), np.array([np.nan, np.inf, 2])), {}),
+    ("isclose", (np.array([np.nan, 1.0]), np.array([np.nan, 1.0])), {"equal_nan": True}),
+    ("isreal", (C,), {}),
+    ("iscomplex", (C,), {}),
+    ("iscomplex", (X,), {}),
+    ("polyval", (V, X), {}),
+    ("polyval", (N[0], 2), {}),
+    ("polyadd", (V, V[:2]), {}),
+    ("polymul", (V, V[:2]), {}),
+    ("polyder", (V,), {}),
+    ("polyder", (V, 2), {}),
+    ("convolve", (V, V[:2]), {}),
+    ("convolve", (V[:2], V), {}),
+    ("convolve", (V, V[:3], "same"), {}),
+    ("convolve", (V, V[:4], "same"), {}),
+    ("convolve", (V, N[0], "valid"), {}),
+    ("convolve", (np.arange(90.0), np.arange(40.0)), {}),
+    ("correlate", (V, V[:3]), {}),
+    ("correlate", (V[:3], V), {}),
+    ("correlate", (C[0], C[1], "full"), {}),
+    ("correlate", (V, V[:2], "same"), {}),
+    ("interp", (X, np.array([-2.0, 0.0, 1.0]), np.array([1.0, 3.0, 2.0])), {}),
+    ("interp", (X, [-2.0, 0.0, 1.0], np.array([1.0, 3.0, 2.0])), {"left": 0.0, "right": 9.0}),
+    ("interp", (F, [-2.0, 0.0, 1.0], C[0, :3]), {}),
+    ("interp", (X, [0.0, 90.0, 200.0], V[:3]), {"period": 360}),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), CASES, ids=[c[0] for c in CASES])
+def test_agrees(name: str, args: tuple, kwargs: dict[str, Any]) -> None:
+    check(*both(name), *args, **kwargs)
+
+
+def test_select_and_piecewise() -> None:
+    check(
+        lambda x: fnp.select([x < 0, x > 1], [x, x * 2], 5),
+        lambda x: np.select([x < 0, x > 1], [x, x * 2], 5),
+        X,
+    )
+    functions = [lambda v: v * v, -1.0, lambda v: v]
+    check(
+        lambda x: fnp.piecewise(x, [x < 0, x > 1], functions),
+        lambda x: np.piecewise(x, [x < 0, x > 1], functions),
+        X,
+    )
+
+
+def test_comparisons_of_arrays() -> None:
+    assert fnp.array_equal(X, X) is True
+    assert fnp.allclose(X, X + 1e-12) is True
+    for name, other in (("array_equal", X + 1), ("array_equiv", X[0]), ("allclose", X)):
+        check(*both(name), X, other, eager=True)
+    check(*both("array_equal"), X, V)
+    check(*both("array_equiv"), X, V)
+
+
+def test_where_with_one_argument_needs_values() -> None:
+    with Trace(staging=True) as trace:
+        x = trace.new_input(Aval((3,), float))
+        with pytest.raises(ConcretizationError):
+            fnp.where(x > 0)
+    assert ft.grad(lambda x: x[fnp.where(x > 0)].sum())(np.array([1.0, -1.0])).tolist() == [1, 0]
+
+
+DERIVATIVES: list[tuple[Callable[..., Any], tuple]] = [
+    (lambda x: fnp.matmul(x, x.T), (X,)),
+    (lambda x, y: fnp.matmul(x, y), (array((2, 1, 3, 4), "float64"), array((5, 4, 2), "float64"))),
+    (lambda x, y: fnp.einsum("ij,jk,ik->i", x, y, x @ y), (X, X.T)),
+    (lambda x: fnp.einsum("ii->i", x), (X[:, :3],)),
+    (lambda x, y: fnp.kron(x, y), (X[:2, :2], X[0])),
+    (lambda x, y: fnp.cross(x, y), (X[:, :3], X[:, 1:])),
+    (lambda x: fnp.mean(x, 1), (X,)),
+    (lambda x: fnp.var(x, 0, ddof=1), (X,)),
+    (lambda x: fnp.std(x, 0), (X,)),
+    (lambda x: fnp.prod(x, 1), (X,)),
+    (lambda x: fnp.cumsum(x, 1), (X,)),
+    (lambda x: fnp.cumprod(x, 0), (X,)),
+    (lambda x: fnp.diff(x, 2), (X,)),
+    (lambda x: fnp.gradient(x, axis=1), (X,)),
+    (lambda x: fnp.trapezoid(x, fnp.arange(4.0)), (X,)),
+    (lambda x: fnp.pad(x, 2, mode="reflect"), (X,)),
+    (lambda x: fnp.pad(x, ((1, 2), (2, 0)), mode="wrap"), (X,)),
+    (lambda x: fnp.pad(x, 2, mode="linear_ramp"), (X,)),
+    (lambda x: fnp.diag(x[0], 1), (X,)),
+    (lambda x: fnp.diagonal(x, -1), (X,)),
+    (lambda x: fnp.tril(x), (X,)),
+    (lambda x: fnp.roll(x, 2, 1), (X,)),
+    (lambda x: fnp.repeat(x, [1, 0, 2], 0), (X,)),
+    (lambda x: fnp.tile(x, (2, 2)), (X,)),
+    (lambda x: fnp.rot90(x), (X,)),
+    (lambda x: fnp.insert(x, [1, 2], 5.0, axis=1), (X,)),
+    (lambda x: fnp.convolve(x, x[:2]), (V,)),
+    (lambda x, y: fnp.correlate(x, y, "full"), (V, V[:3])),
+    (lambda p, x: fnp.polyval(p, x), (V, X)),
+    (lambda x, y: fnp.interp(x, [-3.0, 0.05, 2.0], y), (X[0] + 0.013, V[:3])),
+    (lambda x: fnp.where(x > 0.13, x**2, -x), (X,)),
+    (lambda x: fnp.nan_to_num(x), (X,)),
+    (lambda x: fnp.average(x, weights=x**2 + 1), (X,)),
+    (lambda x: fnp.linspace(x[0], x[1], 5), (X,)),
+    (lambda x: fnp.sinc(x), (np.array([0.0, 0.001, 0.3, -1.5]),)),
+    (lambda x: fnp.logaddexp(x, x.T), (X[:, :3],)),
+    (lambda x: fnp.hypot(x, x[0] + 0.3), (X,)),
+    (lambda x: x**0.5 + x**2.0 + x**-1 + 2.0**x, (np.abs(X) + 1,)),
+    (lambda x: fnp.power(x, 2.5), (np.abs(X) + 1,)),
+]
+
+
+@pytest.mark.parametrize("k", range(len(DERIVATIVES)))
+def test_derivatives(k: int) -> None:
+    function, args = DERIVATIVES[k]
+    check_grads(function, args, order=2)
+
+
+@pytest.mark.parametrize("k", range(len(DERIVATIVES)))
+def test_vmap(k: int) -> None:
+    function, args = DERIVATIVES[k]
+    stacked = [np.stack([a, a * 0.9, a + 0.2]) for a in args]
+    got = ft.vmap(function)(*stacked)
+    want = np.stack([function(*[a[i] for a in stacked]) for i in range(3)])
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_sinc_has_its_second_derivative_at_zero() -> None:
+    second = ft.grad(ft.grad(fnp.sinc))(0.0)
+    np.testing.assert_allclose(second, -(np.pi**2) / 3, rtol=1e-12)

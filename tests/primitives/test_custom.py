@@ -1,0 +1,521 @@
+"""Custom derivatives, checkpoint and callbacks mean the same in every composition of transforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans import lax
+from functrans import numpy as fnp
+from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
+from functrans.core.trace import trace_depth
+from functrans.core.types import ShapeDtypeStruct
+from functrans.primitives.callbacks import debug, pure_callback
+from functrans.primitives.checkpoints import checkpoint, checkpoint_policies
+from functrans.primitives.custom import SymbolicZero
+from functrans.primitives.custom_jvp import custom_jvp
+from functrans.primitives.custom_vjp import CustomVJPPrimal, custom_vjp
+from functrans.primitives.identities import (
+    checkpoint_name,
+    optimization_barrier,
+    stop_gradient,
+)
+from functrans.test_util import check_grads
+from functrans.transforms.inspect import closure_convert, make_program
+from functrans.transforms.linearize import linearize_program
+
+xs = np.array([0.5, 1.5, -2.0])
+
+
+# --- three ways to write x² y, with derivatives that are right ----
+
+
+@custom_jvp
+def by_jvp(x: Any, y: Any) -> Any:
+    return x * x * y
+
+
+@by_jvp.defjvp
+def by_jvp_rule(primals: Any, tangents: Any) -> Any:
+    (x, y), (tx, ty) = primals, tangents
+    return by_jvp(x, y), 2.0 * x * y * tx + x * x * ty
+
+
+@custom_vjp
+def by_vjp(x: Any, y: Any) -> Any:
+    return x * x * y
+
+
+by_vjp.defvjp(
+    lambda x, y: (by_vjp(x, y), {"x": x, "y": y}),
+    lambda r, ct: (2.0 * r["x"] * r["y"] * ct, r["x"] * r["x"] * ct),
+)
+
+
+@checkpoint
+def by_checkpoint(x: Any, y: Any) -> Any:
+    return x * x * y
+
+
+@custom_jvp
+def by_jvp_of_loop(x: Any, y: Any) -> Any:
+    return lax.fori_loop(0, 2, lambda i, c: c * x, y + 0.0 * x)
+
+
+# a rule whose Program holds loops over primals and tangents at once
+by_jvp_of_loop.defjvp(
+    lambda p, t: ft.jvp(lambda x, y: lax.fori_loop(0, 2, lambda i, c: c * x, y + 0.0 * x), p, t)
+)
+
+
+@custom_jvp
+def by_jvps(x: Any, y: Any) -> Any:
+    return x * x * y
+
+
+by_jvps.defjvps(lambda t, out, x, y: 2.0 * x * y * t, lambda t, out, x, y: x * x * t)
+
+FUNCTIONS = [by_jvp, by_vjp, by_checkpoint, by_jvp_of_loop, by_jvps]
+table = pytest.mark.parametrize("f", FUNCTIONS, ids=["jvp", "vjp", "remat", "jvp-of-loop", "jvps"])
+
+
+def plain(x: Any, y: Any) -> Any:
+    return x * x * y
+
+
+def compositions(f: Any) -> dict[str, Any]:
+    """Values that must not depend on which of the functions f is."""
+    x, y = 1.3, 0.7
+    both = (0, 1)
+    grad = ft.grad(f, both)
+
+    def in_scan(x: Any) -> Any:
+        return lax.scan(lambda c, w: (f(c, x) + w, c), 0.5, xs)[0]
+
+    def in_cond(x: Any, y: Any) -> Any:
+        return lax.cond(x > 0.0, f, lambda x, y: x + y, x, y)
+
+    def batch_loss(x: Any, y: Any) -> Any:
+        return fnp.sum(ft.vmap(f, (0, None))(x, y))
+
+    return {
+        "value": f(x, y),
+        "grad": grad(x, y),
+        "grad of grad": ft.grad(lambda x: fnp.sin(ft.grad(f)(x, y)))(x)
+        if hasattr(fnp, "sin")
+        else ft.grad(ft.grad(f))(x, y),
+        "third": ft.grad(ft.grad(ft.grad(f, 1)))(x, y),
+        "jacrev of jacrev": ft.jacrev(ft.jacrev(f, both), both)(x, y),
+        "vmap": ft.vmap(f, (0, None))(xs, y),
+        "vmap out": ft.vmap(f, (None, 0), out_axes=-1)(xs, xs),
+        "vmap of grad": ft.vmap(grad)(xs, xs),
+        "vmap of grad, shared": ft.vmap(grad, (0, None))(xs, y),
+        "grad of vmap": ft.grad(batch_loss, both)(xs, y),
+        "vmap of vmap": ft.vmap(ft.vmap(f, (0, None)), (None, 0))(xs, xs),
+        "grad of vmap of grad": ft.grad(
+            lambda y: fnp.sum(ft.vmap(ft.grad(f), (0, None))(xs, y) ** 2)
+        )(y),
+        "scan": ft.grad(in_scan)(x),
+        "vmap of scan": ft.vmap(ft.grad(in_scan))(xs),
+        "scan twice": ft.grad(ft.grad(in_scan))(x),
+        "cond": ft.grad(in_cond, both)(x, y),
+        "vmap of cond": ft.vmap(ft.grad(in_cond, both))(xs, xs),
+        "arrays": ft.grad(lambda x: fnp.sum(f(x, x * 2.0)))(xs),
+        "broadcast": ft.grad(lambda y: fnp.sum(f(xs, fnp.broadcast_to(y, (3,)))))(2.0),
+        "jit": ft.jit(f)(x, y),
+        "jit of grad": ft.jit(grad)(x, y),
+        "grad of jit": ft.grad(ft.jit(f), both)(x, y),
+        "jit of vmap of grad": ft.jit(ft.vmap(ft.grad(ft.jit(f), both)))(xs, xs),
+        "grad of grad of jit": ft.grad(ft.grad(ft.jit(f)))(x, y),
+    }
+
+
+@table
+def test_compositions(f: Any) -> None:
+    got, want = compositions(f), compositions(plain)
+    for name, value in want.items():
+        for a, b in zip(ft.tree.leaves(got[name]), ft.tree.leaves(value), strict=True):
+            assert np.shape(a) == np.shape(b), name
+            np.testing.assert_allclose(a, b, rtol=1e-12, err_msg=name)
+
+
+@table
+def test_derivatives_against_differences(f: Any) -> None:
+    modes = ("rev",) if f is by_vjp else ("fwd", "rev")
+    check_grads(f, (1.3, 0.7), 3, modes, atol=1e-4, rtol=1e-4)
+
+
+@table
+def test_programs_are_well_formed(f: Any) -> None:
+    make_program(f)(1.0, 2.0).check()
+    make_program(ft.grad(f))(1.0, 2.0).check()
+    make_program(ft.vmap(ft.grad(f)))(xs, xs).check()
+    make_program(ft.grad(lambda x: lax.scan(lambda c, w: (f(c, w), c), x, xs)[0]))(1.0).check()
+
+
+def test_forward_mode_where_it_is_defined() -> None:
+    for f in (by_jvp, by_checkpoint, by_jvp_of_loop, by_jvps):
+        got = ft.jvp(f, (1.3, 0.7), (1.0, 2.0))
+        np.testing.assert_allclose(got, ft.jvp(plain, (1.3, 0.7), (1.0, 2.0)))
+        np.testing.assert_allclose(ft.hessian(f)(1.3, 0.7), ft.hessian(plain)(1.3, 0.7), rtol=1e-12)
+        got = ft.vmap(lambda x: ft.jvp(f, (x, 2.0), (1.0, 0.0))[1])(xs)
+        np.testing.assert_allclose(got, 4 * xs)
+    for call in (
+        lambda: ft.jvp(by_vjp, (1.0, 2.0), (1.0, 1.0)),
+        lambda: ft.jacfwd(by_vjp)(1.0, 2.0),
+        lambda: ft.vmap(lambda x: ft.jvp(by_vjp, (x, x), (x, x)))(xs),
+        lambda: ft.linearize(by_vjp, 1.0, 2.0)[1](1.0, 1.0),
+    ):
+        with pytest.raises(TransformError, match=r"forward-mode.*by_vjp"):
+            call()
+    # forward over reverse differentiates fwd and bwd themselves
+    np.testing.assert_allclose(ft.hessian(by_vjp)(1.3, 0.7), 2 * 0.7)
+
+
+# --- what the rules are given ----
+
+
+def test_rules_are_used_and_may_be_wrong_on_purpose() -> None:
+    @custom_jvp
+    def f(x: Any) -> Any:
+        return x * x
+
+    f.defjvp(lambda p, t: (f(p[0]), 10.0 * t[0]))
+    assert ft.grad(f)(3.0) == 10.0 and ft.jvp(f, (3.0,), (1.0,))[1] == 10.0
+
+    @custom_vjp
+    def clip_gradient(x: Any, bound: Any) -> Any:
+        return x
+
+    clip_gradient.defvjp(
+        lambda x, bound: (x, bound),
+        lambda bound, ct: (fnp.minimum(fnp.maximum(ct, -bound), bound), None),
+    )
+    gradient = ft.grad(lambda x: fnp.sum(clip_gradient(x, 0.5) * np.array([0.1, 3.0, -9.0])))
+    np.testing.assert_array_equal(gradient(xs), [0.1, 0.5, -0.5])
+
+
+def test_trees_keywords_and_defaults() -> None:
+    @custom_vjp
+    def f(p: Any, scale: Any = 2.0) -> Any:
+        return {"y": p["a"] * p["b"] * scale, "n": (p["a"],)}
+
+    def fwd(p: Any, scale: Any) -> Any:
+        return f(p, scale), (p, [scale])
+
+    def bwd(residuals: Any, ct: Any) -> Any:
+        p, (scale,) = residuals
+        y = ct["y"] * scale
+        return {"a": y * p["b"] + ct["n"][0], "b": y * p["a"]}, ct["y"] * p["a"] * p["b"]
+
+    f.defvjp(fwd, bwd)
+    p = {"a": 2.0, "b": 3.0}
+    loss = lambda p, **kw: f(p, **kw)["y"] ** 2 + f(p, **kw)["n"][0]
+    assert ft.grad(loss)(p) == {"a": 2 * 12 * 6 + 1, "b": 2 * 12 * 4}
+    assert ft.grad(lambda s: loss(p, scale=s))(2.0) == 2 * 12 * 6
+
+
+def test_nondiff_argnums() -> None:
+    @custom_jvp
+    def unused(x: Any) -> Any:
+        return x
+
+    apply = custom_jvp(lambda f, x, n: f(x) * n, nondiff_argnums=(0, 2))
+    apply.defjvp(lambda f, n, p, t: (f(p[0]) * n, 100.0 * n * t[0]))
+    assert ft.grad(lambda x: apply(lambda v: v * v, x, 3))(2.0) == 300.0
+    assert apply(lambda v: v * v, 2.0, 3) == 12.0
+
+    power = custom_vjp(lambda x, n: x**n, nondiff_argnums=(1,))
+    power.defvjp(lambda x, n: (x**n, x), lambda n, x, ct: (ct * n * x ** (n - 1),))
+    assert ft.grad(power)(2.0, 3) == 12.0
+    np.testing.assert_allclose(ft.vmap(ft.grad(power), (0, None))(xs, 3), 3 * xs**2)
+    with pytest.raises(TransformError, match="no derivative is defined"):
+        unused(1.0)
+
+
+def test_symbolic_zeros() -> None:
+    seen: list[Any] = []
+    f = custom_jvp(lambda x, y: x * y)
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        seen[:] = [type(t) is SymbolicZero for t in tangents]
+        (x, y), (tx, ty) = primals, tangents
+        total = fnp.zeros(()) + 0.0
+        for t, other in ((tx, y), (ty, x)):
+            if type(t) is not SymbolicZero:
+                total = total + t * other
+        return x * y, total
+
+    f.defjvp(rule, symbolic_zeros=True)
+    assert ft.grad(f, 1)(2.0, 3.0) == 2.0 and seen == [True, False]
+
+    g = custom_vjp(lambda x, y: (x * y, x))
+
+    def fwd(x: Any, y: Any) -> Any:
+        assert isinstance(x, CustomVJPPrimal)
+        seen[:] = [x.perturbed, y.perturbed]
+        return (x.value * y.value, x.value), (x.value, y.value)
+
+    def bwd(r: Any, cts: Any) -> Any:
+        seen.append(type(cts[1]) is SymbolicZero)
+        return cts[0] * r[1], cts[0] * r[0]
+
+    g.defvjp(fwd, bwd, symbolic_zeros=True)
+    assert ft.grad(lambda x: g(x, 3.0)[0])(2.0) == 3.0
+    assert seen == [True, False, True]
+
+
+def test_python_control_flow_in_functions_and_rules_outside_jit() -> None:
+    @custom_jvp
+    def f(x: Any) -> Any:
+        return x * x if x > 0 else -x
+
+    @f.defjvp
+    def rule(p: Any, t: Any) -> Any:
+        return f(p[0]), (2.0 * p[0] * t[0] if p[0] > 0 else -t[0])
+
+    g = custom_vjp(lambda x: x * x if x > 0 else -x)
+    g.defvjp(lambda x: (g(x), x), lambda x, ct: (ct * (2.0 * x if x > 0 else -1.0),))
+    h = checkpoint(lambda x: x * x if x > 0 else -x)
+    for function in (f, g, h):
+        assert [ft.grad(function)(v) for v in (3.0, -3.0)] == [6.0, -1.0]
+        assert ft.grad(ft.grad(function))(3.0) == 2.0
+
+
+def test_closed_over_values_are_constants_and_differentiating_them_is_an_error() -> None:
+    def outer(a: Any, x: Any) -> Any:
+        f = custom_vjp(lambda x: a * x)
+        f.defvjp(lambda x: (f(x), None), lambda _, ct: (ct * a,))
+        return f(x)
+
+    assert ft.grad(outer, 1)(2.0, 3.0) == 2.0
+    np.testing.assert_array_equal(ft.vmap(ft.grad(outer, 1))(xs, xs), xs)
+    with pytest.raises(TransformError, match="closes over a value that is differentiated"):
+        ft.grad(outer)(2.0, 3.0)
+
+    def converted(a: Any, x: Any) -> Any:
+        f, consts = closure_convert(lambda x: a * x, x)
+        g = custom_vjp(lambda x, *consts: f(x, *consts))
+        g.defvjp(
+            lambda x, *consts: (f(x, *consts), (x, consts)),
+            lambda r, ct: (ct * r[1][0], ct * r[0]),
+        )
+        return g(x, *consts)
+
+    assert ft.grad(converted)(2.0, 3.0) == 3.0
+
+
+RULE_ERRORS = [
+    ("jvp", lambda p, t: p[0], TransformError, "must return a pair"),
+    ("jvp", lambda p, t: ((p[0], p[0]), (t[0], t[0])), TreeError, "right structure"),
+    ("jvp", lambda p, t: (p[0], fnp.stack([t[0]] * 2)), ShapeError, r"tangent of type f64\[3\]"),
+    ("jvp", lambda p, t: (p[0], t[0].astype("f4")), DTypeError, r"f64\[3\], got f32\[3\]"),
+    ("jvp", lambda p, t: (p[0].astype("f4"), t[0]), DTypeError, "output of type"),
+    ("fwd", lambda x: x, TransformError, "must return a pair"),
+    ("fwd", lambda x: ({"a": x}, None), TreeError, "right structure"),
+    ("bwd", lambda r, ct: ct, TreeError, "one per argument"),
+    ("bwd", lambda r, ct: (ct, ct), TreeError, "tuple of 1 cotangents"),
+    ("bwd", lambda r, ct: (fnp.sum(ct),), ShapeError, r"cotangent \[0\] of type f64\[3\], got"),
+    ("bwd", lambda r, ct: ({"x": ct},), TreeError, "right structure"),
+]
+
+
+@pytest.mark.parametrize(("which", "rule", "kind", "message"), RULE_ERRORS)
+def test_errors_of_rules_name_the_rule(which: str, rule: Any, kind: Any, message: str) -> None:
+    def my_function(x: Any) -> Any:
+        return x * 1.0
+
+    rule.__name__ = "my_rule"
+    if which == "jvp":
+        f: Any = custom_jvp(my_function)
+        f.defjvp(rule)
+    else:
+        f = custom_vjp(my_function)
+        f.defvjp(
+            rule if which == "fwd" else lambda x: (x, None),
+            rule if which == "bwd" else lambda r, ct: (ct,),
+        )
+    with pytest.raises(kind, match=message) as error:
+        ft.grad(lambda x: fnp.sum(f(x)))(xs)
+    assert "my_rule" in str(error.value) and "my_function" in str(error.value)
+    assert trace_depth() == 0
+
+
+# --- checkpoint ----
+
+
+def two_layers(x: Any) -> Any:
+    hidden = checkpoint_name(fnp.dot(np.ones((3, 3)), x * x), "hidden")
+    return fnp.sum(hidden * hidden * x)
+
+
+@pytest.mark.parametrize(
+    ("policy", "saved"),
+    [
+        (None, []),
+        (checkpoint_policies.nothing_saveable, []),
+        (checkpoint_policies.dots_saveable, [(3,)]),
+        (checkpoint_policies.save_only_these_names("hidden"), [(3,)]),
+        (checkpoint_policies.save_only_these_names("other"), []),
+        (checkpoint_policies.checkpoint_dots, [(3,)]),
+    ],
+)
+def test_policies_save_what_they_say(policy: Any, saved: list) -> None:
+    f = checkpoint(two_layers, policy=policy)
+    np.testing.assert_allclose(ft.grad(f)(xs), ft.grad(two_layers)(xs))
+    check_grads(f, (xs,), 2, rtol=1e-4, atol=1e-4)
+    program = linearize_program(make_program(f)(xs), (True,))
+    outputs = program.forward.outputs[1:]
+    assert [a.aval.shape for a in outputs if a not in program.forward.inputs] == saved
+    assert sum(a in program.forward.inputs for a in outputs) == 1
+
+
+def test_everything_saveable_computes_nothing_again() -> None:
+    f = checkpoint(two_layers, policy=checkpoint_policies.everything_saveable)
+    program = linearize_program(make_program(f)(xs), (True,))
+    (equation,) = [e for e in program.linear.equations if e.primitive.name == "checkpoint"]
+    inner = equation.params["program"]
+    dots = [e for e in inner.equations if e.primitive.name == "dot_general"]
+    assert len(dots) == 1  # of the tangent alone
+    np.testing.assert_allclose(ft.grad(f)(xs), ft.grad(two_layers)(xs))
+
+
+def test_recomputation_stands_behind_a_barrier() -> None:
+    names = [e.primitive.name for e in make_program(ft.grad(checkpoint(two_layers)))(xs).equations]
+    assert "optimization_barrier" in names
+    free = checkpoint(two_layers, prevent_cse=False)
+    names = [e.primitive.name for e in make_program(ft.grad(free))(xs).equations]
+    assert "optimization_barrier" not in names
+
+
+def test_checkpoint_of_a_scan_body_keeps_only_the_carry() -> None:
+    def step(c: Any, x: Any) -> Any:
+        for _ in range(5):
+            c = c * c * x + c
+        return c, None
+
+    def final(f: Any) -> Any:
+        return lambda c: lax.scan(f, c, xs)[0]
+
+    program = make_program(ft.grad(final(checkpoint(step))))(0.3)
+    first = next(e for e in program.equations if e.primitive.name == "scan")
+    assert [v.aval.shape for v in first.outputs] == [(), (3,)]
+    assert np.isclose(ft.grad(final(checkpoint(step)))(0.3), ft.grad(final(step))(0.3))
+
+
+def test_checkpoint_takes_static_arguments_keywords_and_jitted_functions() -> None:
+    f = checkpoint(lambda n, x, *, scale: scale * x**n, static_argnums=0)
+    assert ft.grad(lambda x: f(3, x, scale=2.0))(2.0) == 24.0
+    g = checkpoint(ft.jit(two_layers), policy=checkpoint_policies.dots_saveable)
+    np.testing.assert_allclose(ft.grad(g)(xs), ft.grad(two_layers)(xs))
+
+
+# --- identities and callbacks ----
+
+
+def test_stop_gradient_at_every_level() -> None:
+    f = lambda x: x * stop_gradient(x * x)
+    assert ft.grad(f)(3.0) == 9.0
+    assert ft.grad(ft.grad(f))(3.0) == 0.0
+    np.testing.assert_array_equal(ft.vmap(ft.grad(f))(xs), xs * xs)
+    np.testing.assert_array_equal(ft.jit(ft.vmap(ft.grad(f)))(xs), xs * xs)
+    assert ft.jvp(f, (3.0,), (1.0,))[1] == 9.0
+    assert stop_gradient({"a": 1, "b": xs})["a"] == 1
+    assert isinstance(ft.grad(lambda x: x * np.asarray(stop_gradient(x)))(3.0), float)
+
+
+def test_optimization_barrier_is_the_identity_under_transforms() -> None:
+    f = lambda x: fnp.sum(optimization_barrier({"a": x, "b": 2.0 * x})["b"] * x)
+    check_grads(f, (xs,), 2)
+    np.testing.assert_allclose(ft.vmap(ft.grad(f))(xs), 4 * xs)
+
+
+@pytest.mark.parametrize(
+    "method", ["sequential", "sequential_unrolled", "expand_dims", "broadcast_all"]
+)
+def test_pure_callback(method: str) -> None:
+    shapes: list[tuple] = []
+
+    def host(x: np.ndarray, y: np.ndarray) -> Any:
+        assert type(x) is np.ndarray
+        shapes.append((x.shape, y.shape))
+        return {"s": x * y, "n": np.sum(x)} if x.ndim == 0 else {"s": x * y, "n": x + 0.0}
+
+    def f(x: Any, y: Any) -> Any:
+        like = ShapeDtypeStruct((), np.float64)
+        return pure_callback(host, {"s": like, "n": like}, x, y, vmap_method=method)
+
+    assert f(2.0, 3.0)["s"] == 6.0 and ft.jit(f)(2.0, 3.0)["s"] == 6.0
+    shapes.clear()
+    out = ft.vmap(f, (0, None))(xs, 2.0)
+    np.testing.assert_array_equal(out["s"], 2 * xs)
+    np.testing.assert_array_equal(out["n"], xs)
+    want = {
+        "sequential": [((), ())] * 3,
+        "sequential_unrolled": [((), ())] * 3,
+        "expand_dims": [((3,), (1,))],
+        "broadcast_all": [((3,), (3,))],
+    }
+    assert shapes == want[method]
+
+
+def test_pure_callback_has_a_derivative_only_if_it_is_given_one() -> None:
+    like = ShapeDtypeStruct((), np.float64)
+
+    def host_sin(x: Any) -> Any:
+        return pure_callback(np.sin, like, x, vmap_method="broadcast_all")
+
+    with pytest.raises(TransformError, match=r"pure_callback has no derivative.*custom_jvp"):
+        ft.grad(host_sin)(1.0)
+    f = custom_jvp(host_sin)
+    f.defjvp(lambda p, t: (f(p[0]), t[0] * pure_callback(np.cos, like, p[0])))
+    assert np.isclose(ft.grad(f)(1.0), np.cos(1.0))
+    with pytest.raises(TransformError, match="vmap_method"):
+        ft.vmap(lambda x: pure_callback(np.cos, like, x))(xs)
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [
+        (lambda x: np.zeros(2), ShapeError),
+        (lambda x: np.float32(1), DTypeError),
+        (lambda x: (1.0, 2.0), TreeError),
+    ],
+)
+def test_pure_callback_checks_what_it_gets(result: Any, kind: Any) -> None:
+    with pytest.raises(kind, match="announce"):
+        pure_callback(result, ShapeDtypeStruct((), np.float64), 1.0)
+
+
+def test_pure_callback_cannot_write_into_the_callers_array() -> None:
+    def rude(x: np.ndarray) -> np.ndarray:
+        x += 1
+        return x
+
+    own = xs.copy()
+    out = pure_callback(rude, ShapeDtypeStruct((3,), np.float64), own)
+    np.testing.assert_array_equal(own, xs)
+    np.testing.assert_array_equal(out, xs + 1)
+
+
+def test_debug_sees_every_run_and_every_example(capsys: Any) -> None:
+    def f(x: Any) -> Any:
+        debug.print("x={}", x)
+        return x * x
+
+    assert ft.grad(f)(2.0) == 4.0
+    assert capsys.readouterr().out == "x=2.0\n"
+    ft.vmap(f)(np.array([1.0, 2.0]))
+    assert capsys.readouterr().out == "x=1.0\nx=2.0\n"
+    program = make_program(lambda: lax.scan(lambda c, _: (f(c), None), 2.0, None, length=2)[0])()
+    assert capsys.readouterr().out == ""
+    from functrans.core.interpret import evaluate
+
+    evaluate(program, [])
+    assert capsys.readouterr().out == "x=2.0\nx=4.0\n"
+    seen: list[Any] = []
+    debug.callback(lambda x, k: seen.append((x, k)), 1.5, k=2)
+    assert seen == [(1.5, 2)]
