@@ -1,24 +1,30 @@
 """Object code on disk, by the hash of what it was made from.
 
-Machine code is only ever loaded from a directory that belongs to the user and that nobody else can
-write. A cache that cannot be used (unwritable, foreign, damaged) is ignored with one warning.
+Machine code is only ever loaded from files and a directory that belong to the user and that nobody
+else can write. A cache that cannot be used (unwritable, foreign, damaged) is ignored with one
+warning in the life of the process; it is never an error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import stat
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
-FORMAT = b"functrans-1\n"
+FORMAT = b"functrans-object-2\n"
+"""First line of an entry; then the SHA-256 of the object code, then the code."""
 SIZE_LIMIT = 512 << 20
-"""Bytes kept on disk; the least recently used files go first."""
+"""Bytes kept on disk; the least recently used entries go first."""
+STALE = 3600.0
+"""Seconds after which a temporary file is what a killed process left behind."""
 
 _warned = False
-_writes = 0
 
 
 def directory() -> Path:
@@ -29,25 +35,35 @@ def directory() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "functrans"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "functrans" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "functrans"
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "functrans" / "cache"
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    # the XDG specification has relative paths ignored
+    return (Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache") / "functrans"
 
 
 def key_of(*parts: str) -> str:
     """The name of an entry made from these texts."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
 
 
 def load(key: str) -> bytes | None:
     """The object code of an entry; None if there is none that can be trusted."""
-    path = directory() / f"{key}.o"
     try:
-        if not path.exists() or not _trusted(path.parent):
+        folder = directory()
+        path = folder / f"{key}.o"
+        try:
+            data = _read(folder, path)
+        except FileNotFoundError:
             return None
-        data = path.read_bytes()
-        os.utime(path)
-    except OSError as error:
-        _warn(f"cannot read {path}: {error}")
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
+        _warn(f"cannot read it: {error}")
+        return None
+    if data is None:
         return None
     head, code = data[: len(FORMAT) + 32], data[len(FORMAT) + 32 :]
     if head != FORMAT + hashlib.sha256(code).digest():
@@ -57,57 +73,88 @@ def load(key: str) -> bytes | None:
 
 
 def save(key: str, code: bytes) -> None:
-    """Keep object code, atomically; failing to is no error."""
-    global _writes
-    folder = directory()
+    """Keep object code, atomically."""
     try:
+        folder = directory()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not _trusted(folder):
+        if not _is_private(folder.stat(), folder):
             return
-        handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(FORMAT + hashlib.sha256(code).digest() + code)
-        os.replace(name, folder / f"{key}.o")
-        _writes += 1
-        if _writes % 64 == 1:
-            _prune(folder)
-    except OSError as error:
-        _warn(f"cannot write to {folder}: {error}")
+        _write(folder, f"{key}.o", FORMAT + hashlib.sha256(code).digest() + code)
+        if key.startswith(("00", "40", "80", "c0")):  # one write in 64
+            prune(folder)
+    except (OSError, RuntimeError) as error:
+        _warn(f"cannot write it: {error}")
 
 
 def clear_cache() -> None:
     """Delete all object code from the disk cache.
 
+    Code that this process has loaded goes on working.
+
     >>> import functrans as ft
     >>> ft.clear_cache()
     """
-    for path in directory().glob("*.o"):
-        path.unlink(missing_ok=True)
+    with contextlib.suppress(RuntimeError):
+        for path in directory().glob("*.o"):
+            path.unlink(missing_ok=True)
 
 
-def _trusted(folder: Path) -> bool:
-    """Whether only this user can put code there."""
-    if sys.platform == "win32":
-        return True
-    status = folder.stat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o022:
-        _warn(f"{folder} belongs to or can be written by someone else, so it is not used")
-        return False
-    return True
-
-
-def _prune(folder: Path) -> None:
-    files = sorted(((p.stat().st_mtime, p.stat().st_size, p) for p in folder.glob("*.o")))
-    excess = sum(size for _, size, _ in files) - SIZE_LIMIT
-    for _, size, path in files:
+def prune(folder: Path, limit: int | None = None) -> None:
+    """Delete the least recently used entries beyond the size limit, and stale temporary files."""
+    entries = []
+    for item in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):  # another process prunes too
+            status = item.stat()
+            if item.name.endswith(".o"):
+                entries.append((status.st_mtime, status.st_size, item.path))
+            elif item.name.endswith(".tmp") and status.st_mtime < time.time() - STALE:
+                os.unlink(item.path)
+    excess = sum(size for _, size, _ in entries) - (SIZE_LIMIT if limit is None else limit)
+    for _, size, path in sorted(entries):
         if excess <= 0:
             return
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
         excess -= size
+
+
+def _read(folder: Path, path: Path) -> bytes | None:
+    with open(path, "rb") as file:
+        # the file just opened is looked at, not its name, which could change in between
+        if not (_is_private(folder.stat(), folder) and _is_private(os.fstat(file.fileno()), path)):
+            return None
+        data = file.read()
+    with contextlib.suppress(OSError):  # a read-only cache is as good to read from
+        os.utime(path)
+    return data
+
+
+def _write(folder: Path, name: str, data: bytes) -> None:
+    """A reader in another process sees the whole file or none."""
+    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, folder / name)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _is_private(status: os.stat_result, path: Path) -> bool:
+    """Whether only this user can change what was looked at."""
+    if sys.platform == "win32":  # profiles are private there, and modes say nothing
+        return True
+    if status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return True
+    _warn(f"{path} belongs to or can be written by someone else, so code in it is not trusted")
+    return False
 
 
 def _warn(text: str) -> None:
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn(f"functrans compiles without its disk cache: {text}", stacklevel=2)
+        message = f"functrans goes on without its disk cache of compiled code: {text}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -1,91 +1,158 @@
-"""LLVM IR → machine code in this process, through llvmlite, with the object code kept on disk."""
+"""LLVM IR as text → machine code in this process, through llvmlite, with object code kept on disk.
+
+Fresh and cached code take one path: object bytes, linked by one ORC engine into a library of their
+own, so names need only be distinct within a module. A library costs 0.15 ms, an engine 1 ms.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import count
 from typing import Any
 
 from functrans.compiler import cache as disk
 
+FORMAT = "2"
+"""Part of every key: raise it when the way IR becomes object code changes."""
+
 _lock = threading.RLock()
-_engines: list[Any] = []
-"""Engines own the code they loaded, so they live as long as the process."""
+_libraries: dict[Any, Any] = {}
+"""Loaded code by key and bound symbols. Never unloaded: kernels are called by bare address."""
+_serial = count()
 
 
-def compile_module(ir: str, names: Sequence[str]) -> dict[str, int]:
+def compile_module(
+    ir: str, names: Sequence[str], symbols: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """The addresses of functions of a module, compiled or loaded from the cache.
 
     Args:
-        ir: the text of a module.
+        ir: the text of a module; functions need neither a target nor attributes of the processor.
         names: of the functions wanted.
+        symbols: addresses for functions that the module declares and that the process does not
+            export by this name. They are bound when the code is loaded and are not part of it, so
+            the code stays good for another process, where addresses differ.
+
+    Raises:
+        RuntimeError: the text is not valid IR, or a symbol is not found; LLVM's message says which.
     """
     with _lock:
-        key = disk.key_of(ir, *_machine())
-        code = disk.load(key)
-        if code is None:
-            code = _emit(ir)
-            disk.save(key, code)
-        return _load(code, names)
+        key = disk.key_of(FORMAT, *_target(), ir)
+        bound = dict(symbols or {})
+        identity = (key, tuple(sorted(bound.items())))
+        library = _libraries.get(identity)
+        if library is None or not all(name in library for name in names):
+            code = disk.load(key)
+            if code is None:
+                code = _emit(ir)
+                disk.save(key, code)
+            known = library or {}
+            library = _load(code, list(dict.fromkeys([*known, *names])), bound)
+            _libraries[identity] = library
+        return {name: library[name] for name in names}
+
+
+def emit_assembly(ir: str) -> str:
+    """The optimised machine code of a module as text, for people."""
+    with _lock:
+        return str(_machine().emit_assembly(_optimized(ir)))
 
 
 def _llvm() -> Any:
+    """llvmlite's binding, imported at first use: it costs 30 ms, its IR builder would cost more."""
     import llvmlite.binding as llvm
 
     return llvm
 
 
 @cache
-def _machine() -> tuple[str, str, str]:
-    """Version of LLVM, name and features of the processor: what object code depends on."""
+def _target() -> tuple[str, ...]:
+    """What object code depends on besides the IR: LLVM, platform, processor."""
+    import llvmlite
+
     llvm = _llvm()
-    features = llvm.get_host_cpu_features()
-    on = ",".join(sorted(("+" if v else "-") + k for k, v in features.items()))
-    return ".".join(map(str, llvm.llvm_version_info)), llvm.get_host_cpu_name(), on
+    on = sorted(k for k, v in llvm.get_host_cpu_features().items() if v)
+    return llvmlite.__version__, llvm.get_process_triple(), llvm.get_host_cpu_name(), ",".join(on)
 
 
 @cache
-def _target_machine() -> Any:
+def _machine() -> Any:
+    return _new_machine()
+
+
+def _new_machine() -> Any:
+    """A target machine for this processor.
+
+    Position-independent code in the small model: constants are memory operands instead of
+    registers. Vectors of 512 bits where there are any, also where LLVM would prefer 256: measured
+    0.10 against 0.19 ns per float32 element of a polynomial.
+    """
     llvm = _llvm()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    _, cpu, features = _machine()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=cpu, features=features, opt=3, reloc="static", codemodel="jitdefault", jit=True
+    *_, cpu, on = _target()
+    features = [f"+{name}" for name in on.split(",") if name]
+    if "+avx512f" in features:
+        features.append("-prefer-256-bit")
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=cpu, features=",".join(features), opt=3, reloc="pic", codemodel="small"
     )
 
 
-def _emit(ir: str) -> bytes:
-    """Optimise a module and give its object code."""
-    llvm = _llvm()
-    machine = _target_machine()
+@cache
+def _engine() -> Any:
+    """The one engine. JITLink keeps the sections of an object within reach of each other."""
+    return _llvm().create_lljit_compiler(_new_machine(), use_jit_link=sys.platform != "win32")
+
+
+def _optimized(ir: str) -> Any:
+    llvm, machine = _llvm(), _machine()
     module = llvm.parse_assembly(ir)
-    module.triple = llvm.get_process_triple()
+    module.triple = machine.triple
     module.data_layout = str(machine.target_data)
+    module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
     options.slp_vectorization = True
     options.loop_interleaving = True
+    options.loop_unrolling = True
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    return machine.emit_object(module)
+    return module
 
 
-def _load(code: bytes, names: Sequence[str]) -> dict[str, int]:
-    llvm = _llvm()
-    _target_machine()
-    empty = llvm.parse_assembly("")
-    engine = llvm.create_mcjit_compiler(empty, _fresh_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    _engines.append(engine)
-    return {name: engine.get_function_address(name) for name in names}
+def _emit(ir: str) -> bytes:
+    """The object code of a module."""
+    return bytes(_machine().emit_object(_optimized(ir)))
 
 
-def _fresh_machine() -> Any:
-    """An engine takes ownership of its target machine, so each gets its own."""
-    _, cpu, features = _machine()
-    target = _llvm().Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
+class _Library(dict[str, int]):
+    """Addresses of the functions of loaded code, and what keeps it loaded."""
+
+    tracker: Any = None
+
+
+def _load(code: bytes, names: Sequence[str], symbols: Mapping[str, int]) -> _Library:
+    builder = _llvm().JITLibraryBuilder().add_object_img(code).add_current_process()
+    for name, address in symbols.items():
+        builder.import_symbol(name, address)
+    for name in names:
+        builder.export_symbol(name)
+    tracker = builder.link(_engine(), f"functrans{next(_serial)}")
+    library = _Library((name, tracker[name]) for name in names)
+    library.tracker = tracker
+    return library
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock; it does not exist in the child."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -12,10 +12,12 @@ after everything it reads, so grouping takes one pass and never makes a cycle.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from functrans.compiler.llvm import SUPPORTED
+from functrans.compiler import math as elementary
+from functrans.compiler.llvm import SUPPORTED, Builder
 from functrans.core.lowering import Indexed, Pointwise, Reduce
 from functrans.core.program import Equation, Program, Var
 
@@ -88,7 +90,17 @@ def partition(program: Program) -> Partition:
 
 def is_elemental(equation: Equation) -> bool:
     """Whether the result is a function from index to element that kernels can compute."""
-    return isinstance(equation.primitive.lower, Pointwise | Indexed) and _supported(equation)
+    lower = equation.primitive.lower
+    if isinstance(lower, Pointwise):
+        return _supported(equation) and emitter(lower.emit) is not None
+    return isinstance(lower, Indexed) and _supported(equation)
+
+
+def emitter(emit: Callable[..., Any] | str) -> Callable[..., Any] | None:
+    """The function that emits an element: a method of Builder or an elementary function by name."""
+    if not isinstance(emit, str):
+        return emit
+    return getattr(Builder, emit, None) or getattr(elementary, emit, None)
 
 
 def is_reduction(equation: Equation) -> bool:

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler import math as elementary
-from functrans.compiler.fuse import Kernel, is_reduction
+from functrans.compiler.fuse import Kernel, emitter, is_reduction
 from functrans.compiler.index import (
     Condition,
     Counter,
@@ -219,17 +218,14 @@ class _Emitter:
             return [value]
         assert isinstance(lower, Pointwise)
         operands = [self._value(a, _aligned(a, index)) for a in equation.inputs]
-        result = self._function(lower.emit)(self.b, *operands, **equation.params)
+        emit = emitter(lower.emit)
+        assert emit is not None  # fuse.is_elemental
+        result = emit(self.b, *operands, **equation.params)
         values = list(result) if equation.primitive.multiple_results else [result]
         shown = ", ".join(map(self._show, operands))
         for value in values:
             self._name(value, f"{equation.primitive.name}({shown})", equation)
         return values
-
-    def _function(self, emit: Any) -> Callable[..., Any]:
-        if not isinstance(emit, str):
-            return emit
-        return getattr(Builder, emit, None) or getattr(elementary, emit)
 
     def _literal(self, atom: Literal, index: tuple[IndexExpr, ...]) -> Value:
         if atom.aval.size == 1:

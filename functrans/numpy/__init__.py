@@ -4,16 +4,15 @@
 # ruff: noqa: I001
 from functrans.numpy import methods as methods
 from functrans.numpy.constants import (
-    bool, bool_, broadcast_shapes, complex128, complex64, complexfloating, double, dtype, e,
-    errstate, euler_gamma, finfo, float16, float32, float64, floating, generic, iinfo, inexact, inf,
-    int16, int32, int64, int8, int_, integer, isdtype, isscalar, issubdtype, nan, ndarray, newaxis,
-    number, pi, promote_types, set_printoptions, signedinteger, single, uint, uint16, uint32,
-    uint64, uint8, unsignedinteger,
+    bool, bool_, broadcast_shapes, complex128, complex64, complexfloating, diag_indices, double,
+    dtype, e, einsum_path, errstate, euler_gamma, finfo, float16, float32, float64, floating,
+    generic, iinfo, inexact, inf, int16, int32, int64, int8, int_, integer, isdtype, isscalar,
+    issubdtype, nan, ndarray, newaxis, number, pi, promote_types, set_printoptions, signedinteger,
+    single, tril_indices, triu_indices, uint, uint16, uint32, uint64, uint8, unsignedinteger,
 )
 from functrans.numpy.creation import (
-    arange, array, asanyarray, asarray, ascontiguousarray, diag, diagflat, diagonal, empty,
-    empty_like, eye, fromfunction, full, full_like, geomspace, identity, indices, linspace,
-    logspace, meshgrid, ones, ones_like, tri, tril, triu, vander, zeros, zeros_like,
+    arange, array, asanyarray, asarray, ascontiguousarray, empty, empty_like, fromfunction, full,
+    full_like, geomspace, indices, linspace, logspace, meshgrid, ones, ones_like, zeros, zeros_like,
 )
 from functrans.numpy.cumulative import (
     cumprod, cumsum, cumulative_prod, cumulative_sum, diff, ediff1d, gradient, trapezoid, unwrap,
@@ -35,6 +34,9 @@ from functrans.numpy.manipulation import (
     astype, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, can_cast, copy,
     expand_dims, iscomplexobj, isrealobj, matrix_transpose, moveaxis, ndim, permute_dims, ravel,
     reshape, result_type, rollaxis, shape, size, squeeze, swapaxes, transpose,
+)
+from functrans.numpy.matrices import (
+    diag, diagflat, diagonal, eye, identity, tri, tril, triu, vander,
 )
 from functrans.numpy.padding import (
     pad,
@@ -63,6 +65,10 @@ from functrans.numpy.signals import (
 from functrans.numpy.sorting import (
     argpartition, argsort, digitize, lexsort, partition, searchsorted, sort, sort_complex, unique,
     unique_all, unique_counts, unique_inverse, unique_values,
+)
+from functrans.numpy.statistics import (
+    apply_along_axis, apply_over_axes, bincount, corrcoef, cov, histogram, histogram_bin_edges,
+    isin,
 )
 from functrans.numpy.ufuncs import (
     abs, absolute, add, around, bitwise_and, bitwise_count, bitwise_invert, bitwise_left_shift,

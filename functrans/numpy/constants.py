@@ -1,4 +1,4 @@
-"""NumPy's constants and dtypes."""
+"""NumPy's constants and dtypes, and its functions of these and of shapes."""
 
 from __future__ import annotations
 
@@ -49,3 +49,9 @@ broadcast_shapes = np.broadcast_shapes
 isscalar = np.isscalar
 errstate = np.errstate
 set_printoptions = np.set_printoptions
+
+# functions of shapes and known numbers only
+diag_indices = np.diag_indices
+tril_indices = np.tril_indices
+triu_indices = np.triu_indices
+einsum_path = np.einsum_path

@@ -11,9 +11,9 @@ import numpy as np
 from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, shape_of
-from functrans.numpy.creation import diagonal
 from functrans.numpy.dispatch import mirrors, refuse
 from functrans.numpy.manipulation import strong, transpose
+from functrans.numpy.matrices import diagonal
 from functrans.numpy.products import contract
 from functrans.numpy.promotion import promote, to_dtype
 from functrans.numpy.reductions import sum

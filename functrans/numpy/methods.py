@@ -13,12 +13,12 @@ import numpy as np
 from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer
 from functrans.numpy import (
-    creation,
     cumulative,
     index_functions,
     indexing,
     joining,
     manipulation,
+    matrices,
     operators,
     products,
     protocols,
@@ -42,7 +42,7 @@ FUNCTIONS: dict[str, Any] = {
     "copy": manipulation.copy,
     "cumprod": cumulative.cumprod,
     "cumsum": cumulative.cumsum,
-    "diagonal": creation.diagonal,
+    "diagonal": matrices.diagonal,
     "dot": products.dot,
     "max": reductions.max,
     "mean": reductions.mean,

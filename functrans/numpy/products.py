@@ -11,9 +11,9 @@ from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, canonical_axis, dtype_of, shape_of
 from functrans.numpy import ufuncs
-from functrans.numpy.creation import diagonal
 from functrans.numpy.dispatch import mirrors, refuse
 from functrans.numpy.manipulation import broadcast_to, moveaxis, ravel, reshape, strong, transpose
+from functrans.numpy.matrices import diagonal
 from functrans.numpy.promotion import promote, promote_for
 from functrans.primitives.products import dot_general_p
 from functrans.primitives.reductions import reduce_or_p, reduce_sum_p

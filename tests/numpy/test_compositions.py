@@ -164,3 +164,50 @@ def test_vmap(k: int) -> None:
 def test_sinc_has_its_second_derivative_at_zero() -> None:
     second = ft.grad(ft.grad(fnp.sinc))(0.0)
     np.testing.assert_allclose(second, -(np.pi**2) / 3, rtol=1e-12)
+
+
+STATISTICS: list[tuple[str, tuple, dict[str, Any]]] = [
+    ("cov", (X,), {}),
+    ("cov", (X, X[:1]), {"rowvar": True, "ddof": 0}),
+    ("cov", (X,), {"rowvar": False, "bias": True}),
+    ("cov", (V,), {}),
+    ("cov", (C,), {}),
+    ("cov", (X,), {"aweights": np.arange(1.0, 5), "fweights": np.array([1, 2, 1, 3])}),
+    ("corrcoef", (X,), {}),
+    ("corrcoef", (C,), {}),
+    ("histogram", (X,), {}),
+    ("histogram", (X, 4, (-1.0, 2.0)), {"density": True}),
+    ("histogram", (X, [-3.0, -1.0, 0.0, 2.0]), {"weights": np.arange(12.0).reshape(3, 4)}),
+    ("histogram", (N,), {"bins": 5}),
+    ("isin", (N, np.array([1, 2])), {}),
+    ("isin", (N, [1, 2]), {"invert": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), STATISTICS, ids=[s[0] for s in STATISTICS])
+def test_statistics(name: str, args: tuple, kwargs: dict[str, Any]) -> None:
+    check(*both(name), *args, **kwargs)
+
+
+def test_bincount() -> None:
+    x = np.array([0, 3, 1, 3])
+    np.testing.assert_array_equal(fnp.bincount(x), np.bincount(x))
+    np.testing.assert_array_equal(ft.jit(lambda v: fnp.bincount(v, length=5))(x), [1, 1, 0, 2, 0])
+    weighted = ft.grad(lambda w: (fnp.bincount(x, w) ** 2).sum())(np.arange(4.0))
+    np.testing.assert_allclose(weighted, [0, 8, 4, 8])
+
+
+def test_apply_along_axis() -> None:
+    cube = array((2, 3, 4), "float64")
+    for axis in (0, 1, -1):
+        for function in (np.sum, lambda v: v[:2], lambda v: np.outer(v[:2], v[:2])):
+            check(
+                lambda x, f=function, i=axis: fnp.apply_along_axis(f, i, x),
+                lambda x, f=function, i=axis: np.apply_along_axis(f, i, x),
+                cube,
+            )
+    check(
+        lambda x: fnp.apply_over_axes(fnp.sum, x, [0, 2]),
+        lambda x: x.sum((0, 2), keepdims=True),
+        cube,
+    )
