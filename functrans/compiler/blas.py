@@ -1,50 +1,107 @@
-"""The address of the matrix product in the BLAS that NumPy itself has loaded.
+"""Addresses of matrix products in the BLAS that NumPy, or else SciPy, has loaded.
 
-NumPy's extension module is linked to its BLAS, so the dynamic linker finds the symbol through it:
-no second library, no second pool of threads, no import of SciPy. Where no known name resolves,
-products are left to NumPy.
+NumPy's extension module is linked to its BLAS, so the dynamic linker finds the symbols through it:
+no second library, no second pool of threads, no import of SciPy. Where no known name resolves, the
+pointers that SciPy exports to Cython are used, with Fortran's conventions.
 """
 
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-_LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
-_NAMES = (
-    ("scipy_cblas_{}gemm64_", 64),  # the wheels of NumPy
-    ("cblas_{}gemm64_", 64),
-    ("cblas_{}gemm$NEWLAPACK$ILP64", 64),  # Accelerate
-    ("scipy_cblas_{}gemm", 32),
-    ("cblas_{}gemm", 32),  # conda, Debian, MKL
+LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
+"""BLAS's letter for a dtype."""
+
+_CBLAS_NAMES = (  # with {} for the routine; and the width of integers
+    ("scipy_cblas_{}64_", 64),  # the wheels of NumPy
+    ("cblas_{}64_", 64),
+    ("cblas_{}$NEWLAPACK$ILP64", 64),  # Accelerate
+    ("cblas_{}_64", 64),
+    ("scipy_cblas_{}", 32),
+    ("cblas_{}$NEWLAPACK", 32),
+    ("cblas_{}", 32),  # conda, Debian, MKL
 )
-"""Names of the C interface, and the width of its integers."""
+
+
+@dataclass(frozen=True)
+class Blas:
+    """Where the products are and how to call them.
+
+    Attributes:
+        convention: "cblas" (row-major, scalars by value if real) or "fortran" (column-major, all by
+            pointer).
+        bits: the width of its integers.
+        gemm: addresses by BLAS's letter.
+    """
+
+    convention: str
+    bits: int
+    gemm: dict[str, int]
 
 
 @cache
-def find_gemm() -> tuple[dict[str, int], int] | None:
-    """Addresses of the products by dtype code, and the bits of their integers; None if unknown."""
+def find_blas() -> Blas:
+    """The products to use in this process.
+
+    Raises:
+        ImportError: neither NumPy nor SciPy gives any.
+    """
+    found = from_numpy() or from_scipy()
+    if found is None:
+        raise ImportError("functrans found no BLAS in NumPy or SciPy: reinstall scipy")
+    return found
+
+
+def from_numpy() -> Blas | None:
+    """Through the C interface of the library that NumPy is linked to."""
     from numpy._core import _multiarray_umath
 
     try:
         library = ctypes.CDLL(_multiarray_umath.__file__)
     except OSError:
         return None
-    for pattern, bits in _NAMES:
+    for pattern, bits in _CBLAS_NAMES:
         try:
-            addresses = {
-                code: _address(library, pattern.format(letter)) for code, letter in _LETTERS.items()
+            gemm = {
+                letter: _address(library, pattern.format(f"{letter}gemm"))
+                for letter in LETTERS.values()
             }
         except AttributeError:
             continue
-        return addresses, bits
+        return Blas("cblas", bits, gemm)
     return None
 
 
+def from_scipy() -> Blas | None:
+    """Through the pointers that SciPy exports to Cython; importing them costs 0.2 s."""
+    try:
+        from scipy.linalg import cython_blas
+    except ImportError:
+        return None
+    gemm = {}
+    for letter in LETTERS.values():
+        capsule = cython_blas.__pyx_capi__[f"{letter}gemm"]
+        signature = _capsule_name(capsule)
+        if b"int *" not in signature:
+            return None
+        gemm[letter] = _capsule_pointer(capsule, signature)
+    return Blas("fortran", 32, gemm)
+
+
+def find_gemm() -> tuple[dict[str, int], int] | None:
+    """Addresses of NumPy's products by dtype code, and the bits of their integers."""
+    found = from_numpy()
+    if found is None:
+        return None
+    return {code: found.gemm[letter] for code, letter in LETTERS.items()}, found.bits
+
+
 def gemm_address(dtype: np.dtype) -> int | None:
-    """The address of the product of this dtype, or None."""
+    """The address of NumPy's product of this dtype, or None."""
     found = find_gemm()
     return None if found is None else found[0].get(dtype.str[1:])
 
@@ -53,3 +110,13 @@ def _address(library: ctypes.CDLL, name: str) -> int:
     address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
     assert address is not None
     return address
+
+
+def _capsule_name(capsule: object) -> bytes:
+    function = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)
+    return function(("PyCapsule_GetName", ctypes.pythonapi))(capsule)
+
+
+def _capsule_pointer(capsule: object, name: bytes | None) -> int:
+    function = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    return function(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, name)

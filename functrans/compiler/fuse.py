@@ -92,7 +92,7 @@ def is_elemental(equation: Equation) -> bool:
     """Whether the result is a function from index to element that kernels can compute."""
     lower = equation.primitive.lower
     if isinstance(lower, Pointwise):
-        return _supported(equation) and emitter(lower.emit) is not None
+        return _supported(equation) and _has_emitter(equation)
     return isinstance(lower, Indexed) and _supported(equation)
 
 
@@ -111,6 +111,13 @@ def iteration_shape(equation: Equation) -> Shape:
     """The loops an equation needs: those of its operand if it reduces, else of its result."""
     source = equation.inputs[0] if is_reduction(equation) else equation.outputs[0]
     return source.aval.shape
+
+
+def _has_emitter(equation: Equation) -> bool:
+    """Whether the element can be emitted; some elementary functions have no complex form."""
+    found = emitter(equation.primitive.lower.emit)
+    is_complex = any(a.aval.dtype.kind == "c" for a in equation.inputs)
+    return found is not None and not (is_complex and getattr(found, "complex", True) is None)
 
 
 def _supported(equation: Equation) -> bool:

@@ -53,6 +53,8 @@ def current_source() -> Source | None:
             key = (id(code), frame.f_lasti)
             source = _sources.get(key)
             if source is None or source.code is not code:
+                if len(_sources) > 50_000:
+                    _sources.clear()
                 source = _sources[key] = Source(code, frame.f_lineno)
             return source
         frame = frame.f_back  # type: ignore[assignment]  # ends as None

@@ -28,6 +28,10 @@ _PYTHON_TYPE_OF_KIND = {"b": bool, "i": int, "f": float, "c": complex}
 _SHORT_KIND = {"b": "bool", "i": "i", "u": "u", "f": "f", "c": "c"}
 
 
+_ARRAYS = (np.ndarray, np.generic)
+_NATIVE = {np.dtype(c) for c in "?bhilqBHILQefdgFDG"}
+
+
 class Aval:
     """The abstract value of an array: shape, dtype, weak-typedness. Immutable and hashable."""
 
@@ -134,11 +138,12 @@ def aval_of(x: Any) -> Aval:
     Raises:
         DTypeError: x is none of these, or its dtype is not numeric.
     """
+    if isinstance(x, _ARRAYS):
+        dtype = x.dtype
+        return Aval(x.shape, dtype if dtype in _NATIVE else check_dtype(dtype))
     aval = getattr(x, "aval", None)
     if type(aval) is Aval:
         return aval
-    if isinstance(x, np.ndarray | np.generic):
-        return Aval(x.shape, check_dtype(x.dtype))
     dtype = PYTHON_SCALARS.get(type(x))
     if dtype is not None:
         return Aval((), dtype, weak_type=True)

@@ -4,11 +4,13 @@
 # ruff: noqa: I001
 from functrans.numpy import methods as methods
 from functrans.numpy.constants import (
-    bool, bool_, broadcast_shapes, complex128, complex64, complexfloating, diag_indices, double,
-    dtype, e, einsum_path, errstate, euler_gamma, finfo, float16, float32, float64, floating,
-    generic, iinfo, inexact, inf, int16, int32, int64, int8, int_, integer, isdtype, isscalar,
-    issubdtype, nan, ndarray, newaxis, number, pi, promote_types, set_printoptions, signedinteger,
-    single, tril_indices, triu_indices, uint, uint16, uint32, uint64, uint8, unsignedinteger,
+    bartlett, blackman, bool, bool_, broadcast_shapes, cdouble, complex128, complex64,
+    complexfloating, csingle, diag_indices, double, dtype, e, einsum_path, errstate, euler_gamma,
+    finfo, float16, float32, float64, floating, generic, half, hamming, hanning, iinfo, inexact,
+    inf, int16, int32, int64, int8, int_, intc, integer, intp, isdtype, isscalar, issubdtype,
+    iterable, kaiser, mask_indices, nan, ndarray, ndindex, newaxis, number, pi, promote_types,
+    set_printoptions, signedinteger, single, tril_indices, triu_indices, uint, uint16, uint32,
+    uint64, uint8, unsignedinteger,
 )
 from functrans.numpy.creation import (
     arange, array, asanyarray, asarray, ascontiguousarray, empty, empty_like, fromfunction, full,
@@ -26,9 +28,9 @@ from functrans.numpy.elementary import (
     log10, log1p, log2, logaddexp, logaddexp2, rad2deg, radians, sin, sinc, sinh, sqrt, tan, tanh,
 )
 from functrans.numpy.joining import (
-    append, array_split, column_stack, concat, concatenate, delete, dsplit, dstack, flip, fliplr,
-    flipud, hsplit, hstack, insert, repeat, resize, roll, rot90, split, stack, tile, unstack,
-    vsplit, vstack,
+    append, array_split, block, column_stack, concat, concatenate, delete, dsplit, dstack, flip,
+    fliplr, flipud, hsplit, hstack, insert, repeat, resize, roll, rot90, split, stack, tile,
+    unstack, vsplit, vstack,
 )
 from functrans.numpy.manipulation import (
     astype, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, can_cast, copy,
@@ -60,7 +62,7 @@ from functrans.numpy.nanreductions import (
     nanvar,
 )
 from functrans.numpy.signals import (
-    convolve, correlate, interp, polyadd, polyder, polymul, polyval,
+    convolve, correlate, interp, polyadd, polyder, polyint, polymul, polysub, polyval,
 )
 from functrans.numpy.sorting import (
     argpartition, argsort, digitize, lexsort, partition, searchsorted, sort, sort_complex, unique,

@@ -50,8 +50,22 @@ isscalar = np.isscalar
 errstate = np.errstate
 set_printoptions = np.set_printoptions
 
+intp = np.intp
+intc = np.intc
+half = np.half
+csingle = np.csingle
+cdouble = np.cdouble
+
 # functions of shapes and known numbers only
 diag_indices = np.diag_indices
 tril_indices = np.tril_indices
 triu_indices = np.triu_indices
 einsum_path = np.einsum_path
+mask_indices = np.mask_indices
+ndindex = np.ndindex
+iterable = np.iterable
+bartlett = np.bartlett
+blackman = np.blackman
+hamming = np.hamming
+hanning = np.hanning
+kaiser = np.kaiser

@@ -169,6 +169,37 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     return concatenate((arr, values), axis)
 
 
+@mirrors(np.block)
+def block(arrays: Any) -> Any:
+    """`numpy.block`: an array from nested lists of blocks, the innermost along the last axis.
+
+    >>> import functrans.numpy as fnp
+    >>> fnp.block([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [3, 4]]
+    """
+    depth = _depth(arrays)
+    rank = depth
+    for x in _leaves(arrays):
+        extent = len(shape_of(as_array(x)))
+        rank = extent if extent > rank else rank
+    return _joined(arrays, depth, rank)
+
+
+def _depth(arrays: Any) -> int:
+    return 1 + _depth(arrays[0]) if isinstance(arrays, list) and arrays else 0
+
+
+def _leaves(arrays: Any) -> list[Any]:
+    return [v for x in arrays for v in _leaves(x)] if isinstance(arrays, list) else [arrays]
+
+
+def _joined(arrays: Any, depth: int, rank: int) -> Any:
+    if depth == 0:
+        x = strong(arrays)
+        return reshape(x, (*(1,) * (rank - len(shape_of(x))), *shape_of(x)))
+    return concatenate([_joined(x, depth - 1, rank) for x in arrays], -depth)
+
+
 # --- splitting ----------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from functrans.core.source import user_line
-from functrans.core.trace import UNKNOWN, Tracer
+from functrans.core.trace import UNKNOWN, Tracer, apply_primitive
 from functrans.numpy import (
     cumulative,
     index_functions,
@@ -225,7 +225,7 @@ METHODS: dict[str, Any] = {
     "__invert__": ufuncs.invert,
     "__iter__": iterate,
     "__matmul__": matrix_product,
-    "__neg__": lambda self: p.neg_p.bind(self),
+    "__neg__": lambda self: apply_primitive(p.neg_p, (self,), {}),
     "__pos__": lambda self: self,
     "__rdivmod__": reflected_divmod,
     "__rmatmul__": reflected_matrix_product,

@@ -12,7 +12,7 @@ from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import ufuncs
 from functrans.numpy.dispatch import mirrors
 from functrans.numpy.indexing import getitem
-from functrans.numpy.joining import flip
+from functrans.numpy.joining import concatenate, flip
 from functrans.numpy.manipulation import reshape, strong
 from functrans.numpy.products import matmul
 from functrans.numpy.promotion import promote, to_dtype
@@ -49,6 +49,33 @@ def polyadd(a1: Any, a2: Any) -> Any:
     x, y = promote(strong(a1), strong(a2))
     n = np.maximum(shape_of(x)[0], shape_of(y)[0])
     return pad(x, (n - shape_of(x)[0],), (0,), (0,)) + pad(y, (n - shape_of(y)[0],), (0,), (0,))
+
+
+@mirrors(np.polysub)
+def polysub(a1: Any, a2: Any) -> Any:
+    """`numpy.polysub`: the difference of two polynomials.
+
+    >>> import functrans.numpy as fnp
+    >>> fnp.polysub([1, 2], [3]).tolist()
+    [1, -1]
+    """
+    return polyadd(a1, ufuncs.negative(strong(a2)))
+
+
+@mirrors(np.polyint)
+def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    """`numpy.polyint`: the m-th antiderivative of a polynomial, with integration constants k.
+
+    >>> import functrans.numpy as fnp
+    >>> fnp.polyint([2.0, 1.0]).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    x = strong(p)
+    constants = [0.0] * m if k is None else list(np.broadcast_to(k, (m,)))
+    for constant in constants:
+        powers = np.arange(shape_of(x)[0], 0, -1)
+        x = concatenate([x / powers, reshape(strong(constant), (1,))])
+    return x
 
 
 @mirrors(np.polymul)
@@ -172,7 +199,6 @@ def interp(
 
 
 def _interp_periodic(x: Any, xp: Any, fp: Any, period: Any) -> Any:
-    from functrans.numpy.joining import concatenate
     from functrans.numpy.sorting import argsort
 
     period = ufuncs.absolute(period)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.effects import has_effects
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
@@ -306,7 +307,7 @@ def _invariant(program: Program, num_consts: int) -> tuple[set[Var], list[Any]]:
     known = set(program.inputs[:num_consts])
     equations = []
     for e in program.equations:
-        if not e.primitive.effects and all(a in known for a in e.inputs if isinstance(a, Var)):
+        if not has_effects(e) and all(a in known for a in e.inputs if isinstance(a, Var)):
             known.update(e.outputs)
             equations.append(e)
     return known, equations

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core.types import dtype_of
-from functrans.primitives.arithmetic import isinf_p, select
+from functrans.primitives.arithmetic import full_like, isinf_p, select, zeros_like
 from functrans.primitives.elementwise import elementwise
 
 LN2, LN10 = math.log(2), math.log(10)
@@ -53,7 +53,8 @@ log1p_p = elementwise(
 def _logaddexp(name: str, evaluate: Any, exponential: Any) -> Any:
     def share(x: Any, z: Any) -> Any:
         # at an infinite maximum the difference is nan: the infinite term has all of the derivative
-        difference = select(isinf_p.bind(z), select(x == z, 0, -np.inf), x - z)
+        beyond = select(x == z, zeros_like(z), full_like(z, -np.inf))
+        difference = select(isinf_p.bind(z), beyond, x - z)
         return exponential.bind(difference)
 
     return elementwise(

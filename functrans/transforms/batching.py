@@ -55,6 +55,11 @@ def axis_extent(name: Any) -> int:
     raise TransformError(f"no vmap with axis_name={name!r} is open here; open names: {known}")
 
 
+def open_axes() -> tuple[Axis, ...]:
+    """The named axes that are open: what a trace of a function may depend on besides its arguments."""
+    return tuple(_batching.named)
+
+
 @contextmanager
 def named_axis(axis: Axis) -> Iterator[None]:
     """While the mapped function is traced, collectives can refer to the axis by its name."""

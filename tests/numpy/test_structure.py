@@ -254,6 +254,13 @@ def test_creation(name: str, args: tuple, kwargs: dict[str, Any]) -> None:
 def test_nested_lists_with_tracers() -> None:
     x = np.float32(2.0)
     check(lambda v: fnp.array([[v, 1.0], [0, v]]), lambda v: np.array([[v, 1.0], [0, v]]), x)
+    check(
+        lambda a, b: fnp.block([[a, b], [b, a]]),
+        lambda a, b: np.block([[a, b], [b, a]]),
+        np.ones((2, 2)),
+        np.float32(3) * np.ones((2, 2)),
+    )
+    check(lambda v: fnp.block([v, 1.0]), lambda v: np.block([v, 1.0]), np.ones(2))
     check(lambda v: fnp.stack([v, [1, 2]]), lambda v: np.stack([v, [1, 2]]), np.ones(2))
 
 

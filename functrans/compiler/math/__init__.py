@@ -22,3 +22,5 @@ from functrans.compiler.math.trigonometric import (
     sin,
     tan,
 )
+from functrans.compiler.math.power import cbrt, hypot, integer_pow, pow, rsqrt
+from functrans.compiler.math.special import erf, erfc

@@ -38,23 +38,20 @@ def clamp(x: Expr, bounds: tuple[float, float]) -> Expr:
     return most(least(x, bounds[1]), bounds[0])
 
 
-def by_ln2(x: Expr) -> tuple[Expr, Expr, Expr]:
-    """n as an integer, r and what rounding r lost: x = n ln 2 + r + lost."""
+def by_ln2(x: Expr, more: Expr | None = None) -> tuple[Expr, Expr, Expr]:
+    """n as an integer, r and what rounding r lost: x + more = n ln 2 + r + lost."""
     high, low = split_constant(LN2, x.dtype, 2)
     n, exponent = nearest_integer(x * split_constant(LOG2E, x.dtype, 1)[0])
     first = fma(n, -high, x)  # exact: see Muller, Elementary Functions, on Cody-Waite with fma
-    r = fma(n, -low, first)
+    r = fma(n, -low, first) if more is None else first + fma(n, -low, more)
     lost = fma(n, -low, first - r)
     return exponent, r, lost
 
 
 def exp_of_sum(x: Expr, low: Expr | None = None, shift: int = 0) -> Expr:
     """exp(x + low) 2^shift for a small correction `low`."""
-    n, r, _ = by_ln2(clamp(x, EXP_RANGE[x.kind]))
-    tail = exact_mul(r, r) * polynomial(r, table.EXP[x.kind])
-    if low is not None:
-        tail = fma(low, 1 + r, tail)
-    y = 1 + (r + tail)
+    n, r, _ = by_ln2(clamp(x, EXP_RANGE[x.kind]), low)
+    y = 1 + fma(exact_mul(r, r), polynomial(r, table.EXP[x.kind]), r)
     return scale(y, n + shift if shift else n)
 
 

@@ -13,6 +13,8 @@ from functrans.compiler.math.expression import (
     copysign,
     elementary,
     exact_mul,
+    exact_sub,
+    fast_two_sum,
     fma,
     nearest_integer,
     polynomial,
@@ -39,6 +41,16 @@ def reduce(x: Expr) -> tuple[Expr, Expr]:
     for part in split_constant(_half_pi(), x.dtype, 3):
         r = fma(n, -part, r)
     return quadrant, r
+
+
+def reduce_twice(x: Expr) -> tuple[Expr, Expr, Expr]:
+    """n, r and what rounding r lost: the tangent doubles an error of r at π/4."""
+    n, quadrant = nearest_integer(x * split_constant(TWO_OVER_PI, x.dtype, 1)[0])
+    first, second, third = split_constant(_half_pi(), x.dtype, 3)
+    start = fma(n, -first, x)
+    r = fma(n, -second, start)
+    rest = fma(n, -third, fma(n, -second, exact_sub(start, r)))
+    return quadrant, *fast_two_sum(r, rest)
 
 
 def sine_and_cosine(r: Expr) -> tuple[Expr, Expr]:
@@ -81,8 +93,13 @@ def cos(x: Expr) -> Expr:
 @elementary
 def tan(x: Expr) -> Expr:
     """The tangent."""
-    quadrant, r = reduce(x)
-    sine, cosine = sine_and_cosine(r)
+    quadrant, r, rest = reduce_twice(x)
+    z = exact_mul(r, r)
+    sine = r + fma(r * z, polynomial(z, table.SIN[r.kind]), rest)
+    half = 0.5 * z
+    near = exact_sub(r.const(1), half)
+    lost = exact_sub(exact_sub(r.const(1), near), half)
+    cosine = near + fma(z * z, polynomial(z, table.COS[r.kind]), lost - r * rest)
     odd = _odd(quadrant)
     y = where(odd, -cosine, sine) / where(odd, sine, cosine)
     y = where(x.equals(0), x, y)
