@@ -1,6 +1,5 @@
 """functrans: functional transforms of NumPy programs, compiled for the CPU."""
 
-
 from functrans import numpy as numpy
 from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit

@@ -178,6 +178,20 @@ FITS = [
         lambda z: z * z + mpf("1e-12"),
     ),
     Fit(
+        "LOG2_SHORT",
+        "log2(1 + f) = s p(z), for float32 results",
+        series(lambda z: atanh_tail(z) * z / mp.log(2) + 2 / mp.log(2), 2 / mp.log(2)),
+        (mpf(0), S2),
+        {"float64": 4},
+    ),
+    Fit(
+        "EXP2_SHORT",
+        "2^r = p(r), for float32 results",
+        lambda r: mpf(2) ** r,
+        (-0.5, 0.5),
+        {"float64": 6},
+    ),
+    Fit(
         "CBRT",
         "cbrt(1 + f), where an iteration starts",
         lambda f: mp.cbrt(1 + f),

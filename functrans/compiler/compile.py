@@ -49,7 +49,7 @@ class Compiled:
     def try_call(self, leaves: list[Any]) -> list[Any] | None:
         """The outputs, or None if a leaf is not an array of exactly the type compiled for."""
         outs = self._executable(leaves)
-        if type(outs) is int:
+        if isinstance(outs, int):
             return None
         if self._plain:
             return outs
@@ -64,9 +64,7 @@ class Compiled:
         outs = self.try_call(leaves)
         if outs is None:
             infer_call(self.program, [aval_of(x) for x in leaves])
-            arrays = [
-                _contiguous(x, a) for x, a in zip(leaves, self.program.in_avals, strict=True)
-            ]
+            arrays = [_contiguous(x, a) for x, a in zip(leaves, self.program.in_avals, strict=True)]
             outs = self.try_call(arrays)
         assert outs is not None
         return outs

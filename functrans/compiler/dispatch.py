@@ -48,7 +48,8 @@ def layout_is_known() -> bool:
         and (dims[0], dims[1]) == x.shape
         and raw[DESCR // 8] == id(x.dtype)
         and raw[FLAGS // 8] & (CONTIGUOUS | WRITEABLE) == CONTIGUOUS | WRITEABLE
-        and scalar == float(s) and number == p
+        and scalar == float(s)
+        and number == p
     )
 
 

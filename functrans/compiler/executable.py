@@ -204,8 +204,7 @@ def _view(address: int | None, aval: Aval, writeable: bool = False) -> np.ndarra
     """The array at an address; 0-d ones too."""
     if aval.size == 0:
         return np.empty(aval.shape, aval.dtype)
-    raw = (ctypes.c_char * aval.nbytes).from_address(address or 0)
-    array = np.frombuffer(raw, aval.dtype).reshape(aval.shape)
+    raw: Any = (ctypes.c_char * aval.nbytes).from_address(address or 0)
+    array: np.ndarray = np.ndarray(aval.shape, aval.dtype, buffer=raw)
     array.flags.writeable = writeable
     return array
-

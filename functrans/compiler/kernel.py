@@ -67,9 +67,7 @@ class Loop:
     reduced: bool
 
 
-def emit_kernel(
-    kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]
-) -> EmittedKernel:
+def emit_kernel(kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> EmittedKernel:
     """The IR of a kernel.
 
     Args:
@@ -425,8 +423,11 @@ class _Emitter:
         b = self.b
         cell = f"%c{len(self.entry_lines)}"
         self.entry_lines.append(f"{cell} = alloca i64")
-        first, last = ("%lo", "%hi") if self._is_outermost(loop) else (
-            "0", self._constant(loop.counter.extent))
+        first, last = (
+            ("%lo", "%hi")
+            if self._is_outermost(loop)
+            else ("0", self._constant(loop.counter.extent))
+        )
         head, body, end = b.fresh_label("loop"), b.fresh_label("body"), b.fresh_label("done")
         b.raw(f"store i64 {first}, ptr {cell}")
         b.br(head)

@@ -260,8 +260,19 @@ def write_gemm(dtype: np.dtype, int_bits: int) -> Callable[[Function], None]:
                 for j, stride in enumerate((sx, sy, so))
             )
             arguments = [
-                "i32 101", f"i32 {orders[0]}", f"i32 {orders[1]}", given(m), given(n), given(k),
-                alpha, f"ptr {x}", given(ldx), f"ptr {y}", given(ldy), beta, f"ptr {out}",
+                "i32 101",
+                f"i32 {orders[0]}",
+                f"i32 {orders[1]}",
+                given(m),
+                given(n),
+                given(k),
+                alpha,
+                f"ptr {x}",
+                given(ldx),
+                f"ptr {y}",
+                given(ldy),
+                beta,
+                f"ptr {out}",
                 given(ldo),
             ]
             b.raw(f"call void {blas}({', '.join(arguments)})")

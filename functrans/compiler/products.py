@@ -78,8 +78,7 @@ def canonical_products(program: Program) -> Program:
         equation = old.replace([rewriter.name(a) for a in old.inputs])
         if equation.primitive.name == "dot_general" and gemm_of(equation) is None:
             equation = _with_transposes(equation, rewriter)
-        outputs = rewriter.add(equation)
-        rewriter.replaced.update(zip(old.outputs, outputs, strict=True))
+        rewriter.replaced.update(zip(old.outputs, rewriter.add(equation), strict=True))
     outputs = [rewriter.name(a) for a in program.outputs]
     return Program(program.inputs, rewriter.equations, outputs, program.name)
 

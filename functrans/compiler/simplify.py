@@ -250,7 +250,10 @@ def _transposed_product(e: Equation, r: Rewriter) -> Atom | None:
 
 def _product(e: Equation, r: Rewriter) -> Atom | None:
     """A transposed operand becomes a choice of axes, which costs the library nothing."""
-    inputs, axes = list(e.inputs), [list(pair) for pair in zip(*e.params["dimensions"], strict=True)]
+    inputs, axes = (
+        list(e.inputs),
+        [list(pair) for pair in zip(*e.params["dimensions"], strict=True)],
+    )
     changed = False
     for i, operand in enumerate(e.inputs):
         inner = r.produced_by(operand, "transpose")
@@ -268,7 +271,9 @@ def _product(e: Equation, r: Rewriter) -> Atom | None:
     if not changed:
         return None
     (cx, bx), (cy, by) = axes
-    return r.emit(e, e.primitive, inputs, dimensions=((tuple(cx), tuple(cy)), (tuple(bx), tuple(by))))
+    return r.emit(
+        e, e.primitive, inputs, dimensions=((tuple(cx), tuple(cy)), (tuple(bx), tuple(by)))
+    )
 
 
 def _select(e: Equation, r: Rewriter) -> Atom | None:

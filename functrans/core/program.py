@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from functrans.core.source import Source
 from functrans.core.types import Aval, aval_of
 
 
+@final
 class Var:
     """A typed variable; its identity is its name."""
 
@@ -22,6 +23,7 @@ class Var:
         self.aval = aval
 
 
+@final
 class Literal:
     """A constant operand: a Python scalar (weak), a NumPy scalar or an array."""
 
@@ -202,9 +204,7 @@ def _used(bound: set[Var], atom: Atom, where: str) -> None:
 
 
 def _check_types(equation: Equation, where: str) -> None:
-    inferred = infer_outputs(
-        equation.primitive, [a.aval for a in equation.inputs], equation.params
-    )
+    inferred = infer_outputs(equation.primitive, [a.aval for a in equation.inputs], equation.params)
     declared = tuple(v.aval for v in equation.outputs)
     if inferred != declared:
         raise ProgramError(f"{where} is declared to give {declared} but infers {inferred}")

@@ -26,6 +26,7 @@ from functrans.core.errors import (
     LeakedTracerError,
     ShapeError,
 )
+from functrans.core import primitive as _primitive
 from functrans.core.primitive import Primitive
 from functrans.core.program import Atom, Equation, Literal, Program, Var, infer_outputs
 from functrans.core.source import current_source, user_line
@@ -407,3 +408,6 @@ def _with_line(error: Exception) -> Exception:
         return error
     first, *rest = text.split("\n")
     return type(error)("\n".join([first + line, *rest]))
+
+
+_primitive.apply = apply_primitive

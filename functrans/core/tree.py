@@ -144,9 +144,8 @@ def register_node(
         flatten_func: gives (children, hashable auxiliary data) of an instance.
         unflatten_func: builds an instance from (auxiliary data, children).
     """
-    return optree.register_pytree_node(
-        cls, flatten_func, unflatten_func, namespace=NAMESPACE  # type: ignore[arg-type]
-    )
+    rebuild: Any = unflatten_func
+    return optree.register_pytree_node(cls, flatten_func, rebuild, namespace=NAMESPACE)
 
 
 def register_dataclass(
@@ -173,10 +172,10 @@ def register_dataclass(
     names = [f.name for f in dataclasses.fields(cls) if f.init and f.name not in meta]
     data = tuple(data_fields if data_fields is not None else names)
 
-    def tochildren(x: Any) -> tuple[tuple, tuple]:
+    def to_children(x: Any) -> tuple[tuple, tuple]:
         return tuple(getattr(x, n) for n in data), tuple(getattr(x, n) for n in meta)
 
-    def fromchildren(aux: tuple, children: Sequence[Any]) -> Any:
+    def from_children(aux: tuple, children: Sequence[Any]) -> Any:
         fields = dict(zip(data, children, strict=True)) | dict(zip(meta, aux, strict=True))
         return cls(**fields)
 

@@ -21,6 +21,7 @@ from functrans.lax.reducing import (
     argmax, argmin, cumlogsumexp, cummax, cummin, cumprod, cumsum, reduce, reduce_and, reduce_max,
     reduce_min, reduce_or, reduce_prod, reduce_sum, sort, sort_key_val, top_k,
 )
+from functrans.lax.solves import custom_linear_solve, custom_root
 from functrans.lax.slicing import (
     dynamic_index_in_dim, dynamic_slice, dynamic_slice_in_dim, dynamic_update_index_in_dim,
     dynamic_update_slice, dynamic_update_slice_in_dim, index_in_dim, index_take, slice,
@@ -32,7 +33,7 @@ __all__ = [
     "all_gather", "all_to_all", "argmax", "argmin", "associative_scan", "axis_index", "axis_size",
     "batch_matmul", "bitcast_convert_type", "broadcast", "broadcast_in_dim", "broadcasted_iota",
     "clamp", "complex", "concatenate", "cond", "convert_element_type", "cumlogsumexp", "cummax",
-    "cummin", "cumprod", "cumsum", "div", "dot", "dot_general", "dynamic_index_in_dim",
+    "cummin", "cumprod", "cumsum", "custom_linear_solve", "custom_root", "div", "dot", "dot_general", "dynamic_index_in_dim",
     "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice",
     "dynamic_update_slice_in_dim", "expand_dims", "fori_loop", "full", "full_like", "index_in_dim",
     "index_take", "integer_pow", "iota", "map", "optimization_barrier", "pad", "pmax", "pmean",

@@ -66,7 +66,9 @@ def _weak(x: Any, dtype: np.dtype) -> Any:
     """A weak value of the dtype from a weak value."""
     if aval_of(x).dtype == dtype:
         return x
-    return to_dtype(x, dtype) if type(x) is Tracer else dtype.type(x).item()
+    if type(x) is Tracer:
+        return p.convert_p.bind(x, dtype=dtype, weak_type=True)
+    return dtype.type(x).item()
 
 
 def comparison(primitive: Primitive, strong: Binary) -> Binary:

@@ -42,7 +42,7 @@ def select(condition: Any, x: Any, y: Any) -> Any:
 
 # --- arithmetic -------------------------------------------------------------------------------
 
-add_p = elementwise(
+add_p: Primitive = elementwise(
     "add",
     np.add,
     linear_in=(0, 1),
@@ -50,7 +50,7 @@ add_p = elementwise(
     transpose=lambda i, ct, x, y: ct,
     emit=lambda b, x, y: b.or_(x, y) if x.dtype == BOOL else b.add(x, y),
 )
-sub_p = elementwise(
+sub_p: Primitive = elementwise(
     "sub",
     np.subtract,
     kinds="iufc",
@@ -59,14 +59,14 @@ sub_p = elementwise(
     transpose=lambda i, ct, x, y: ct if i == 0 else -ct,
     emit="sub",
 )
-mul_p = elementwise(
+mul_p: Primitive = elementwise(
     "mul",
     np.multiply,
     linear_in=(0, 1),
     transpose=lambda i, ct, x, y: ct * y if i == 0 else x * ct,
     emit=lambda b, x, y: b.and_(x, y) if x.dtype == BOOL else b.mul(x, y),
 )
-div_p = elementwise(
+div_p: Primitive = elementwise(
     "div",
     np.true_divide,
     kinds=INEXACT,
@@ -76,7 +76,7 @@ div_p = elementwise(
     emit="div",
     cost=4,
 )
-neg_p = elementwise(
+neg_p: Primitive = elementwise(
     "neg",
     np.negative,
     kinds="iufc",
@@ -101,7 +101,7 @@ def _jvp_pow_exponent(t: Any, x: Any, y: Any, z: Any) -> Any:
     return t * select(at_zero, there, z * log_p.bind(select(at_zero, 1, x)))
 
 
-pow_p = elementwise(
+pow_p: Primitive = elementwise(
     "pow",
     np.power,
     kinds="iufc",
@@ -126,7 +126,7 @@ def _jvp_integer_pow(t: Any, x: Any, y: Any, *, exponent: int) -> Any:
     return t * (factor * exponent)
 
 
-integer_pow_p = elementwise(
+integer_pow_p: Primitive = elementwise(
     "integer_pow",
     _integer_pow,
     kinds="iufc",
@@ -135,14 +135,14 @@ integer_pow_p = elementwise(
     cost=3,
 )
 
-floor_divide_p = elementwise(
+floor_divide_p: Primitive = elementwise(
     "floor_divide",
     np.floor_divide,
     kinds="iuf",
     emit="floor_divide",
     cost=8,
 )
-remainder_p = elementwise(
+remainder_p: Primitive = elementwise(
     "remainder",
     np.remainder,
     kinds="iuf",
@@ -150,7 +150,7 @@ remainder_p = elementwise(
     emit="remainder",
     cost=8,
 )
-fmod_p = elementwise(
+fmod_p: Primitive = elementwise(
     "fmod",
     np.fmod,
     kinds="iuf",
@@ -177,10 +177,8 @@ def complex_dtype(dtype: np.dtype, *_: Any) -> np.dtype:
     return dtype if dtype.kind == "c" else np.dtype(f"c{max(dtype.itemsize, 4) * 2}")
 
 
-abs_p = elementwise(
-    "abs", np.absolute, jvp=_jvp_abs, result=real_dtype, emit="abs"
-)
-sign_p = elementwise("sign", np.sign, kinds="iufc", emit="sign", cost=3)
+abs_p: Primitive = elementwise("abs", np.absolute, jvp=_jvp_abs, result=real_dtype, emit="abs")
+sign_p: Primitive = elementwise("sign", np.sign, kinds="iufc", emit="sign", cost=3)
 
 # --- extrema: a tie shares the derivative equally, as in JAX -----------------------------------
 
@@ -204,17 +202,17 @@ def _extremum(name: str, evaluate: Any, emit: Any) -> Primitive:
     )
 
 
-max_p = _extremum("max", np.maximum, "maximum")
-min_p = _extremum("min", np.minimum, "minimum")
+max_p: Primitive = _extremum("max", np.maximum, "maximum")
+min_p: Primitive = _extremum("min", np.minimum, "minimum")
 
 # --- rounding: piecewise constant, so no derivative ----------------------------------------------
 
-floor_p = elementwise("floor", np.floor, kinds="f", emit="floor")
-ceil_p = elementwise("ceil", np.ceil, kinds="f", emit="ceil")
-rint_p = elementwise("rint", np.rint, kinds="fc", emit="rint")
-trunc_p = elementwise("trunc", np.trunc, kinds="f", emit="trunc")
-nextafter_p = elementwise("nextafter", np.nextafter, kinds="f")
-copysign_p = elementwise(
+floor_p: Primitive = elementwise("floor", np.floor, kinds="f", emit="floor")
+ceil_p: Primitive = elementwise("ceil", np.ceil, kinds="f", emit="ceil")
+rint_p: Primitive = elementwise("rint", np.rint, kinds="fc", emit="rint")
+trunc_p: Primitive = elementwise("trunc", np.trunc, kinds="f", emit="trunc")
+nextafter_p: Primitive = elementwise("nextafter", np.nextafter, kinds="f")
+copysign_p: Primitive = elementwise(
     "copysign",
     np.copysign,
     kinds="f",
@@ -229,38 +227,30 @@ def _to_bool(*_: np.dtype) -> np.dtype:
     return BOOL
 
 
-eq_p = elementwise("eq", np.equal, result=_to_bool, emit="eq")
-ne_p = elementwise("ne", np.not_equal, result=_to_bool, emit="ne")
-lt_p = elementwise("lt", np.less, result=_to_bool, emit="lt")
-le_p = elementwise("le", np.less_equal, result=_to_bool, emit="le")
-gt_p = elementwise("gt", np.greater, result=_to_bool, emit="gt")
-ge_p = elementwise("ge", np.greater_equal, result=_to_bool, emit="ge")
+eq_p: Primitive = elementwise("eq", np.equal, result=_to_bool, emit="eq")
+ne_p: Primitive = elementwise("ne", np.not_equal, result=_to_bool, emit="ne")
+lt_p: Primitive = elementwise("lt", np.less, result=_to_bool, emit="lt")
+le_p: Primitive = elementwise("le", np.less_equal, result=_to_bool, emit="le")
+gt_p: Primitive = elementwise("gt", np.greater, result=_to_bool, emit="gt")
+ge_p: Primitive = elementwise("ge", np.greater_equal, result=_to_bool, emit="ge")
 
-isnan_p = elementwise(
-    "isnan", np.isnan, kinds=INEXACT, result=_to_bool, emit="isnan"
-)
-isinf_p = elementwise(
-    "isinf", np.isinf, kinds=INEXACT, result=_to_bool, emit="isinf"
-)
-isfinite_p = elementwise(
+isnan_p: Primitive = elementwise("isnan", np.isnan, kinds=INEXACT, result=_to_bool, emit="isnan")
+isinf_p: Primitive = elementwise("isinf", np.isinf, kinds=INEXACT, result=_to_bool, emit="isinf")
+isfinite_p: Primitive = elementwise(
     "isfinite", np.isfinite, kinds=INEXACT, result=_to_bool, emit="isfinite"
 )
-signbit_p = elementwise(
+signbit_p: Primitive = elementwise(
     "signbit", np.signbit, kinds="f", result=_to_bool, emit="signbit"
 )
 
 # --- bits -----------------------------------------------------------------------------------------
 
-and_p = elementwise("and", np.bitwise_and, kinds="biu", emit="and_")
-or_p = elementwise("or", np.bitwise_or, kinds="biu", emit="or_")
-xor_p = elementwise("xor", np.bitwise_xor, kinds="biu", emit="xor_")
-not_p = elementwise("not", np.invert, kinds="biu", emit="not_")
-shift_left_p = elementwise(
-    "shift_left", np.left_shift, kinds=INTEGER, emit="shl"
-)
-shift_right_p = elementwise(
-    "shift_right", np.right_shift, kinds=INTEGER, emit="shr"
-)
+and_p: Primitive = elementwise("and", np.bitwise_and, kinds="biu", emit="and_")
+or_p: Primitive = elementwise("or", np.bitwise_or, kinds="biu", emit="or_")
+xor_p: Primitive = elementwise("xor", np.bitwise_xor, kinds="biu", emit="xor_")
+not_p: Primitive = elementwise("not", np.invert, kinds="biu", emit="not_")
+shift_left_p: Primitive = elementwise("shift_left", np.left_shift, kinds=INTEGER, emit="shl")
+shift_right_p: Primitive = elementwise("shift_right", np.right_shift, kinds=INTEGER, emit="shr")
 
 
 def _shift_right_logical(x: Any, n: Any) -> Any:
@@ -274,13 +264,13 @@ def _emit_shift_right_logical(b: Any, x: Any, n: Any) -> Any:
     return b.bitcast(shifted, x.dtype)
 
 
-shift_right_logical_p = elementwise(
+shift_right_logical_p: Primitive = elementwise(
     "shift_right_logical",
     _shift_right_logical,
     kinds=INTEGER,
     emit=_emit_shift_right_logical,
 )
-population_count_p = elementwise(
+population_count_p: Primitive = elementwise(
     "population_count", lambda x: np.bitwise_count(x).astype(x.dtype), kinds=INTEGER
 )
 
@@ -293,7 +283,7 @@ def _complex(x: Any, y: Any) -> Any:
     return out[()]
 
 
-real_p = elementwise(
+real_p: Primitive = elementwise(
     "real",
     lambda x: np.real(x).copy()[()],
     kinds="c",
@@ -302,7 +292,7 @@ real_p = elementwise(
     transpose=lambda i, ct, x: complex_p.bind(ct, zeros_like(ct)),
     emit="real",
 )
-imag_p = elementwise(
+imag_p: Primitive = elementwise(
     "imag",
     lambda x: np.imag(x).copy()[()],
     kinds="c",
@@ -311,7 +301,7 @@ imag_p = elementwise(
     transpose=lambda i, ct, x: complex_p.bind(zeros_like(ct), -ct),
     emit="imag",
 )
-complex_p = elementwise(
+complex_p: Primitive = elementwise(
     "complex",
     _complex,
     kinds="f",
@@ -324,7 +314,7 @@ complex_p = elementwise(
     transpose=lambda i, ct, x, y: real_p.bind(ct) if i == 0 else -imag_p.bind(ct),
     emit="complex",
 )
-conj_p = elementwise(
+conj_p: Primitive = elementwise(
     "conj",
     np.conjugate,
     kinds="c",
@@ -361,9 +351,9 @@ def _infer_select(condition: Aval, x: Aval, y: Aval) -> Aval:
     return Aval(shape, x.dtype, x.weak_type and y.weak_type and shape == ())
 
 
-select_p = elementwise(
+select_p: Primitive = elementwise(
     "select",
-    lambda condition, x, y: np.where(condition, x, y)[()],
+    lambda condition, x, y: np.asarray(np.where(condition, x, y))[()],
     linear_in=(1, 2),
     transpose=_transpose_select,
     jvp=[None, _jvp_select(1), _jvp_select(2)],
@@ -373,34 +363,35 @@ select_p = elementwise(
 select_p.infer = _infer_select
 
 
-def _infer_convert(x: Aval, *, dtype: np.dtype) -> Aval:
-    return Aval(x.shape, check_dtype(dtype))
+def _infer_convert(x: Aval, *, dtype: np.dtype, weak_type: bool = False) -> Aval:
+    return Aval(x.shape, check_dtype(dtype), weak_type)
 
 
-def _evaluate_convert(x: Any, *, dtype: np.dtype) -> Any:
+def _evaluate_convert(x: Any, *, dtype: np.dtype, weak_type: bool = False) -> Any:
     x = np.asarray(x)
     if x.dtype.kind == "c" and dtype.kind not in "cb":
         x = x.real
-    return x.astype(dtype)[()]
+    converted = x.astype(dtype)
+    return converted.item() if weak_type else converted[()]
 
 
-def _jvp_convert(tangents: list, primals: list, y: Any, *, dtype: np.dtype) -> Any:
+def _jvp_convert(tangents: list, primals: list, y: Any, *, dtype: np.dtype, **_: Any) -> Any:
     return convert_p.bind(tangents[0], dtype=dtype) if dtype.kind in "fc" else None
 
 
-def _transpose_convert(ct: Any, x: Linear, *, dtype: np.dtype) -> list:
+def _transpose_convert(ct: Any, x: Linear, **_: Any) -> list:
     return [convert(ct, x.aval.dtype)]
 
 
-convert_p = Primitive(
+convert_p: Primitive = Primitive(
     "convert",
     infer=_infer_convert,
     evaluate=_evaluate_convert,
     jvp=_jvp_convert,
     transpose=_transpose_convert,
     batch=lambda args, batched, **params: (convert_p.bind(*args, **params), True),
-    cost=lambda inputs, outputs, dtype: outputs[0].size,
-    lower=Pointwise("convert"),
+    cost=lambda inputs, outputs, **_: outputs[0].size,
+    lower=Pointwise(lambda b, x, dtype, weak_type=False: b.convert(x, dtype)),
 )
 
 
@@ -420,7 +411,7 @@ def _infer_bitcast(x: Aval, *, dtype: np.dtype) -> Aval:
     return Aval(x.shape, dtype)
 
 
-bitcast_p = Primitive(
+bitcast_p: Primitive = Primitive(
     "bitcast",
     infer=_infer_bitcast,
     evaluate=lambda x, dtype: np.array(x).view(dtype)[()],

@@ -87,7 +87,7 @@ def _sum(x: Any, *, axes: Axes) -> Any:
     return np.sum(x, axes, dtype=x.dtype)
 
 
-reduce_sum_p = reduction(
+reduce_sum_p: Primitive = reduction(
     "reduce_sum",
     _sum,
     jvp=_jvp_sum,
@@ -106,13 +106,13 @@ def _jvp_extremum(tangents: list, primals: list, out: Any, *, axes: Axes) -> Any
     return reduce_sum_p.bind(chosen, axes=axes) / count
 
 
-reduce_max_p = reduction(
+reduce_max_p: Primitive = reduction(
     "reduce_max",
     lambda x, axes: np.max(x, axes),
     jvp=_jvp_extremum,
     combine=lambda b, a, x: b.maximum(a, x),
 )
-reduce_min_p = reduction(
+reduce_min_p: Primitive = reduction(
     "reduce_min",
     lambda x, axes: np.min(x, axes),
     jvp=_jvp_extremum,
@@ -165,20 +165,20 @@ def _prod(x: Any, *, axes: Axes) -> Any:
     return np.prod(x, axes, dtype=x.dtype)
 
 
-reduce_prod_p = reduction(
+reduce_prod_p: Primitive = reduction(
     "reduce_prod",
     _prod,
     jvp=_jvp_prod,
     combine=lambda b, a, x: b.mul(a, x, reassoc=True),
     identity=lambda dtype: 1,
 )
-reduce_or_p = reduction(
+reduce_or_p: Primitive = reduction(
     "reduce_or",
     lambda x, axes: np.any(x, axes),
     combine=lambda b, a, x: b.or_(a, x),
     identity=lambda dtype: False,
 )
-reduce_and_p = reduction(
+reduce_and_p: Primitive = reduction(
     "reduce_and",
     lambda x, axes: np.all(x, axes),
     combine=lambda b, a, x: b.and_(a, x),
@@ -206,8 +206,8 @@ def _arg_extremum(name: str, evaluate: Any) -> Primitive:
     return primitive
 
 
-argmax_p = _arg_extremum("argmax", lambda x, axis: np.argmax(x, axis))
-argmin_p = _arg_extremum("argmin", lambda x, axis: np.argmin(x, axis))
+argmax_p: Primitive = _arg_extremum("argmax", lambda x, axis: np.argmax(x, axis))
+argmin_p: Primitive = _arg_extremum("argmin", lambda x, axis: np.argmin(x, axis))
 
 # --- cumulative operations ----------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ def _transpose_cumsum(ct: Any, x: Any, *, axis: int, reverse: bool) -> list:
     return [cumsum_p.bind(ct, axis=axis, reverse=not reverse)]
 
 
-cumsum_p = _cumulative(
+cumsum_p: Primitive = _cumulative(
     "cumsum",
     np.add,
     jvp=lambda tangents, primals, out, **params: cumsum_p.bind(tangents[0], **params),
@@ -276,7 +276,11 @@ def _combine_at(x: Any, t: Any, axis: int, distance: int, combine_jvp: Any) -> t
 
     def split(v: Any) -> tuple[Any, Any, Any]:
         head = slice_axis(v, axis, 0, distance)
-        return head, slice_axis(v, axis, 0, extent - distance), slice_axis(v, axis, distance, extent)
+        return (
+            head,
+            slice_axis(v, axis, 0, extent - distance),
+            slice_axis(v, axis, distance, extent),
+        )
 
     (x_head, x_left, x_right), (t_head, t_left, t_right) = split(x), split(t)
     value, tangent = combine_jvp(x_left, t_left, x_right, t_right)

@@ -47,7 +47,7 @@ def _infer_reshape(x: Aval, *, shape: tuple[int, ...]) -> Aval:
     return out
 
 
-reshape_p = unary_linear(
+reshape_p: Primitive = unary_linear(
     "reshape",
     infer=_infer_reshape,
     evaluate=lambda x, shape: np.reshape(x, shape),
@@ -58,7 +58,7 @@ reshape_p = unary_linear(
 
 # --- copy: an array of its own with the same elements ----------------------------------------------
 
-copy_p = unary_linear(
+copy_p: Primitive = unary_linear(
     "copy",
     infer=lambda x: x,
     evaluate=lambda x: x if isinstance(x, int | float | complex) else np.array(x)[()],
@@ -80,7 +80,7 @@ def _inverse(permutation: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argsort(permutation))
 
 
-transpose_p = unary_linear(
+transpose_p: Primitive = unary_linear(
     "transpose",
     infer=_infer_transpose,
     evaluate=lambda x, permutation: np.transpose(x, permutation),
@@ -119,7 +119,7 @@ def _read_broadcast(k: Any, index: list, shape: tuple[int, ...]) -> Any:
     return k.read(0, [0 if n == 1 else i for n, i in zip(aval.shape, tail, strict=True)])
 
 
-broadcast_p = unary_linear(
+broadcast_p: Primitive = unary_linear(
     "broadcast",
     infer=_infer_broadcast,
     evaluate=lambda x, shape: np.broadcast_to(x, shape),
@@ -149,7 +149,7 @@ def staged_size(shape: Sequence[int]) -> bool:
 
 # --- iota -----------------------------------------------------------------------------------------
 
-iota_p = Primitive(
+iota_p: Primitive = Primitive(
     "iota",
     creates=True,
     infer=lambda shape, axis, dtype: Aval(shape, dtype),
@@ -188,7 +188,7 @@ def _transpose_slice(ct: Any, aval: Aval, start: Any, stop: Any, step: Any) -> A
     return pad(ct, tuple(start), high, tuple(s - 1 for s in step))
 
 
-slice_p = unary_linear(
+slice_p: Primitive = unary_linear(
     "slice",
     infer=_infer_slice,
     evaluate=_evaluate_slice,
@@ -205,7 +205,7 @@ slice_p = unary_linear(
 
 # --- flip -----------------------------------------------------------------------------------------
 
-flip_p = unary_linear(
+flip_p: Primitive = unary_linear(
     "flip",
     infer=lambda x, axes: x.strong(),
     evaluate=lambda x, axes: np.flip(x, axes),
@@ -314,7 +314,7 @@ def _read_pad(k: Any, index: list, low: Any, high: Any, interior: Any) -> Any:
     return k.guard(inside, lambda: k.read(0, source), lambda: k.read(1, []))
 
 
-pad_p = Primitive(
+pad_p: Primitive = Primitive(
     "pad",
     infer=_infer_pad,
     evaluate=_evaluate_pad,
@@ -392,7 +392,7 @@ def _read_concatenate(k: Any, index: list, axis: int) -> Any:
     return part(0, 0)
 
 
-concatenate_p = Primitive(
+concatenate_p: Primitive = Primitive(
     "concatenate",
     infer=_infer_concatenate,
     evaluate=lambda *arrays, axis: np.concatenate(arrays, axis),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.primitive import Primitive
 from functrans.core.types import dtype_of, shape_of
 from functrans.primitives.elementwise import elementwise
 from functrans.primitives.transcendental import exp_p
@@ -33,7 +34,7 @@ def _constant(x: Any, value: float) -> Any:
 
 _SLOPE = 2 / math.sqrt(math.pi)
 
-erf_p = elementwise(
+erf_p: Primitive = elementwise(
     "erf",
     _scipy("erf"),
     kinds="f",
@@ -41,7 +42,7 @@ erf_p = elementwise(
     emit="erf",
     cost=25,
 )
-erfc_p = elementwise(
+erfc_p: Primitive = elementwise(
     "erfc",
     _scipy("erfc"),
     kinds="f",
@@ -49,7 +50,7 @@ erfc_p = elementwise(
     emit="erfc",
     cost=30,
 )
-erfinv_p = elementwise(
+erfinv_p: Primitive = elementwise(
     "erfinv",
     _scipy("erfinv"),
     kinds="f",
@@ -66,7 +67,7 @@ def _polygamma(x: Any, *, order: int) -> Any:
     return np.asarray(special.polygamma(order, x), x.dtype)[()]
 
 
-lgamma_p = elementwise(
+lgamma_p: Primitive = elementwise(
     "lgamma",
     _scipy("gammaln"),
     kinds="f",
@@ -74,7 +75,7 @@ lgamma_p = elementwise(
     emit="lgamma",
     cost=60,
 )
-digamma_p = elementwise(
+digamma_p: Primitive = elementwise(
     "digamma",
     _scipy("digamma"),
     kinds="f",
@@ -82,7 +83,7 @@ digamma_p = elementwise(
     emit="digamma",
     cost=60,
 )
-polygamma_p = elementwise(
+polygamma_p: Primitive = elementwise(
     "polygamma",
     _polygamma,
     kinds="f",
@@ -101,10 +102,10 @@ def _softplus(x: Any) -> Any:
     return np.logaddexp(x, np.zeros(shape_of(x), dtype_of(x)))
 
 
-logistic_p = elementwise(
+logistic_p: Primitive = elementwise(
     "logistic", _logistic, kinds="f", jvp=lambda t, x, y: t * (y * (1 - y)), emit="sigmoid", cost=16
 )
-softplus_p = elementwise(
+softplus_p: Primitive = elementwise(
     "softplus",
     _softplus,
     kinds="f",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.primitive import Primitive
 from functrans.core.types import dtype_of
 from functrans.primitives.arithmetic import full_like, isinf_p, select, zeros_like
 from functrans.primitives.elementwise import elementwise
@@ -24,20 +25,22 @@ def _scaled(t: Any, factor: float) -> Any:
 
 # --- exponentials and logarithms ------------------------------------------------------------------
 
-exp_p = elementwise(
+exp_p: Primitive = elementwise(
     "exp", np.exp, kinds="fc", jvp=lambda t, x, y: t * y, emit="exp", cost=12
 )
-exp2_p = elementwise(
+exp2_p: Primitive = elementwise(
     "exp2", np.exp2, kinds="f", jvp=lambda t, x, y: _scaled(t * y, LN2), emit="exp2", cost=12
 )
-expm1_p = elementwise(
+expm1_p: Primitive = elementwise(
     "expm1", np.expm1, kinds="fc", jvp=lambda t, x, y: t * (y + 1), emit="expm1", cost=15
 )
-log_p = elementwise("log", np.log, kinds="fc", jvp=lambda t, x, y: t / x, emit="log", cost=15)
-log2_p = elementwise(
+log_p: Primitive = elementwise(
+    "log", np.log, kinds="fc", jvp=lambda t, x, y: t / x, emit="log", cost=15
+)
+log2_p: Primitive = elementwise(
     "log2", np.log2, kinds="f", jvp=lambda t, x, y: _scaled(t / x, 1 / LN2), emit="log2", cost=15
 )
-log10_p = elementwise(
+log10_p: Primitive = elementwise(
     "log10",
     np.log10,
     kinds="f",
@@ -45,7 +48,7 @@ log10_p = elementwise(
     emit="log10",
     cost=15,
 )
-log1p_p = elementwise(
+log1p_p: Primitive = elementwise(
     "log1p", np.log1p, kinds="fc", jvp=lambda t, x, y: t / (x + 1), emit="log1p", cost=15
 )
 
@@ -67,15 +70,15 @@ def _logaddexp(name: str, evaluate: Any, exponential: Any) -> Any:
     )
 
 
-logaddexp_p = _logaddexp("logaddexp", np.logaddexp, exp_p)
-logaddexp2_p = _logaddexp("logaddexp2", np.logaddexp2, exp2_p)
+logaddexp_p: Primitive = _logaddexp("logaddexp", np.logaddexp, exp_p)
+logaddexp2_p: Primitive = _logaddexp("logaddexp2", np.logaddexp2, exp2_p)
 
 # --- roots ------------------------------------------------------------------------------------------
 
-sqrt_p = elementwise(
+sqrt_p: Primitive = elementwise(
     "sqrt", np.sqrt, kinds="fc", jvp=lambda t, x, y: t * 0.5 / y, emit="sqrt", cost=6
 )
-rsqrt_p = elementwise(
+rsqrt_p: Primitive = elementwise(
     "rsqrt",
     lambda x: 1 / np.sqrt(x),
     kinds="fc",
@@ -83,7 +86,7 @@ rsqrt_p = elementwise(
     emit="rsqrt",
     cost=8,
 )
-cbrt_p = elementwise(
+cbrt_p: Primitive = elementwise(
     "cbrt", np.cbrt, kinds="f", jvp=lambda t, x, y: t / (3 * y * y), emit="cbrt", cost=20
 )
 
@@ -93,7 +96,7 @@ def _direction(x: Any, z: Any) -> Any:
     return select(z == 0, 0, x / select(z == 0, 1, z))
 
 
-hypot_p = elementwise(
+hypot_p: Primitive = elementwise(
     "hypot",
     np.hypot,
     kinds="f",
@@ -104,16 +107,16 @@ hypot_p = elementwise(
 
 # --- trigonometric ------------------------------------------------------------------------------------
 
-sin_p = elementwise(
+sin_p: Primitive = elementwise(
     "sin", np.sin, kinds="fc", jvp=lambda t, x, y: t * cos_p.bind(x), emit="sin", cost=18
 )
-cos_p = elementwise(
+cos_p: Primitive = elementwise(
     "cos", np.cos, kinds="fc", jvp=lambda t, x, y: -t * sin_p.bind(x), emit="cos", cost=18
 )
-tan_p = elementwise(
+tan_p: Primitive = elementwise(
     "tan", np.tan, kinds="fc", jvp=lambda t, x, y: t * (1 + y * y), emit="tan", cost=25
 )
-arcsin_p = elementwise(
+arcsin_p: Primitive = elementwise(
     "arcsin",
     np.arcsin,
     kinds="fc",
@@ -121,7 +124,7 @@ arcsin_p = elementwise(
     emit="arcsin",
     cost=20,
 )
-arccos_p = elementwise(
+arccos_p: Primitive = elementwise(
     "arccos",
     np.arccos,
     kinds="fc",
@@ -129,10 +132,10 @@ arccos_p = elementwise(
     emit="arccos",
     cost=20,
 )
-arctan_p = elementwise(
+arctan_p: Primitive = elementwise(
     "arctan", np.arctan, kinds="fc", jvp=lambda t, x, y: t / (1 + x * x), emit="arctan", cost=20
 )
-arctan2_p = elementwise(
+arctan2_p: Primitive = elementwise(
     "arctan2",
     np.arctan2,
     kinds="f",
@@ -146,16 +149,16 @@ arctan2_p = elementwise(
 
 # --- hyperbolic -----------------------------------------------------------------------------------------
 
-sinh_p = elementwise(
+sinh_p: Primitive = elementwise(
     "sinh", np.sinh, kinds="fc", jvp=lambda t, x, y: t * cosh_p.bind(x), emit="sinh", cost=20
 )
-cosh_p = elementwise(
+cosh_p: Primitive = elementwise(
     "cosh", np.cosh, kinds="fc", jvp=lambda t, x, y: t * sinh_p.bind(x), emit="cosh", cost=20
 )
-tanh_p = elementwise(
+tanh_p: Primitive = elementwise(
     "tanh", np.tanh, kinds="fc", jvp=lambda t, x, y: t * (1 - y * y), emit="tanh", cost=15
 )
-arcsinh_p = elementwise(
+arcsinh_p: Primitive = elementwise(
     "arcsinh",
     np.arcsinh,
     kinds="fc",
@@ -163,7 +166,7 @@ arcsinh_p = elementwise(
     emit="arcsinh",
     cost=25,
 )
-arccosh_p = elementwise(
+arccosh_p: Primitive = elementwise(
     "arccosh",
     np.arccosh,
     kinds="fc",
@@ -171,7 +174,7 @@ arccosh_p = elementwise(
     emit="arccosh",
     cost=25,
 )
-arctanh_p = elementwise(
+arctanh_p: Primitive = elementwise(
     "arctanh",
     np.arctanh,
     kinds="fc",

@@ -289,9 +289,7 @@ def hessian(
     )
 
 
-def hvp(
-    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
-) -> Any:
+def hvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The product of the Hessian of a scalar function with a vector, without the matrix.
 
     Args:
@@ -324,8 +322,8 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     >>> ft.linear_transpose(lambda x: 3.0 * x, 1.0)(2.0)
     (np.float64(6.0),)
     """
-    from functrans.transforms.api import FlatFunction
     from functrans.core.trace import trace
+    from functrans.transforms.api import FlatFunction
 
     check_callable(fun, "linear_transpose")
     leaves, treedef = tree.flatten((primals, {}))
@@ -353,7 +351,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
 def resolve_argnums(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]:
     """Non-negative positions; TransformError if one is not an argument of this call."""
     single = isinstance(argnums, int | np.integer)
-    positions = (argnums,) if single else tuple(argnums)  # type: ignore[arg-type]
+    positions: tuple[Any, ...] = (argnums,) if single else tuple(argnums)  # type: ignore[arg-type]
     for i in positions:
         if not isinstance(i, int | np.integer):
             raise TransformError(f"argnums must be an int or a sequence of ints, got {argnums!r}")
@@ -476,9 +474,7 @@ def _check_inputs(
                 )
 
 
-def _check_outputs(
-    value: Any, name: str, transform: str, holomorphic: bool, forward: bool
-) -> None:
+def _check_outputs(value: Any, name: str, transform: str, holomorphic: bool, forward: bool) -> None:
     for path, y in tree.flatten_with_path(value)[0]:
         kind = dtype_of(y).kind
         if holomorphic and kind != "c":

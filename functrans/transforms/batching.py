@@ -56,7 +56,7 @@ def axis_extent(name: Any) -> int:
 
 
 def open_axes() -> tuple[Axis, ...]:
-    """The named axes that are open: what a trace of a function may depend on besides its arguments."""
+    """The named axes that are open: a trace may depend on them besides its arguments."""
     return tuple(_batching.named)
 
 

@@ -69,8 +69,7 @@ def _build(program: Program, linear: Nonzero, ct_nonzero: Nonzero) -> tuple[Prog
         nonlocal nonzero
         values, rest = iter(args[: len(fixed)]), iter(args[len(fixed) :])
         operands = [
-            Linear(a) if n else next(values)
-            for a, n in zip(program.in_avals, linear, strict=True)
+            Linear(a) if n else next(values) for a, n in zip(program.in_avals, linear, strict=True)
         ]
         cts = transpose(program, operands, [next(rest) if n else None for n in ct_nonzero])
         mine = [ct for ct, n in zip(cts, linear, strict=True) if n]

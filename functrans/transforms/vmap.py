@@ -116,7 +116,9 @@ def _axis_size(
     if given is not None:
         sizes.setdefault(given, f"axis_size is {given}")
     if len(sizes) > 1:
-        raise ShapeError("vmap needs one extent along the mapped axes: " + "; ".join(sizes.values()))
+        raise ShapeError(
+            "vmap needs one extent along the mapped axes: " + "; ".join(sizes.values())
+        )
     if not sizes:
         raise TransformError("vmap needs at least one mapped argument, or axis_size")
     return next(iter(sizes))
@@ -160,4 +162,6 @@ def _place(numbered: Any, outs: list, flags: list, out_axes: Any, size: int) -> 
 
 def _tuple_like(out_axes: Any, numbered: Any) -> Any:
     """A list of axes stands for a tuple of outputs, as in JAX."""
-    return tuple(out_axes) if isinstance(out_axes, list) and isinstance(numbered, tuple) else out_axes
+    return (
+        tuple(out_axes) if isinstance(out_axes, list) and isinstance(numbered, tuple) else out_axes
+    )

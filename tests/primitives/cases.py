@@ -48,7 +48,9 @@ class Case:
         return lambda *args: primitive.bind(*args, **self.params)
 
 
-def array(shape: Sequence[int], dtype: Any = np.float64, low: float = -2.0, high: float = 2.0) -> Any:
+def array(
+    shape: Sequence[int], dtype: Any = np.float64, low: float = -2.0, high: float = 2.0
+) -> Any:
     """Distinct reproducible values in a range, in an order that is not sorted."""
     dtype = np.dtype(dtype)
     n = int(np.prod(shape, dtype=int))
@@ -196,12 +198,27 @@ flags = array((3, 4), "?")
 for dtype in ("i4", "f8", "c16"):
     case("select", flags, array((3, 4), dtype), array((4,), dtype))
 case("select", np.bool_(True), array((2,)), array((2,), low=0.1))
-for source, target in [("f8", "f4"), ("f4", "f8"), ("i4", "f8"), ("f8", "i4"), ("?", "f4"),
-                       ("f8", "?"), ("f8", "c16"), ("c16", "c8"), ("u1", "i8"), ("c16", "f8")]:
+for source, target in [
+    ("f8", "f4"),
+    ("f4", "f8"),
+    ("i4", "f8"),
+    ("f8", "i4"),
+    ("?", "f4"),
+    ("f8", "?"),
+    ("f8", "c16"),
+    ("c16", "c8"),
+    ("u1", "i8"),
+    ("c16", "f8"),
+]:
     # narrowing is no function that differences could check; its derivative is that of widening
     smooth = (source, target) in [("f4", "f8"), ("f8", "c16")]
-    case("convert", array((2, 3), source), params={"dtype": np.dtype(target)}, smooth=smooth,
-         note=target)
+    case(
+        "convert",
+        array((2, 3), source),
+        params={"dtype": np.dtype(target)},
+        smooth=smooth,
+        note=target,
+    )
 case("bitcast", array((3,), "f4"), params={"dtype": np.dtype("i4")}, smooth=False)
 
 # --- shaping ------------------------------------------------------------------------------------------
@@ -220,8 +237,12 @@ case("iota", params={"shape": (3, 4), "axis": 1, "dtype": np.dtype("f4")}, smoot
 case("slice", x234, params={"start": (0, 1, 0), "stop": (2, 3, 4), "step": (1, 1, 3)})
 case("slice", x23, params={"start": (1, 1), "stop": (1, 3), "step": (1, 1)}, smooth=False)
 case("flip", x234, params={"axes": (0, 2)})
-for low_, high_, interior in [((1, 0), (2, 3), (0, 0)), ((-1, 1), (0, -1), (0, 0)),
-                              ((0, 2), (1, 0), (1, 2)), ((1, -1), (1, -1), (2, 1))]:
+for low_, high_, interior in [
+    ((1, 0), (2, 3), (0, 0)),
+    ((-1, 1), (0, -1), (0, 0)),
+    ((0, 2), (1, 0), (1, 2)),
+    ((1, -1), (1, -1), (2, 1)),
+]:
     params = {"low": low_, "high": high_, "interior": interior}
     case("pad", array((2, 4)), np.float64(0.5), params=params, note=str((low_, high_, interior)))
 case("concatenate", array((2, 3)), array((2, 1)), array((2, 2)), params={"axis": 1})
@@ -266,7 +287,13 @@ for sx, sy, dims in [
 ]:
     for dtype in ("f4", "f8", "c16", "i4"):
         smooth = 0 not in sx
-        case("dot_general", array(sx, dtype), array(sy, dtype), params={"dimensions": dims},
-             smooth=smooth, note=str(dims))
+        case(
+            "dot_general",
+            array(sx, dtype),
+            array(sy, dtype),
+            params={"dimensions": dims},
+            smooth=smooth,
+            note=str(dims),
+        )
 
 COVERED = {c.primitive for c in CASES}

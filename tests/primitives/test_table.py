@@ -19,14 +19,28 @@ STRUCTURED = {
     # primitives that hold Programs or Python functions are held to their own tables
     "tests/primitives/test_control_flow.py": ["scan", "while_loop", "cond"],
     "tests/primitives/test_custom.py": [
-        "call", "checkpoint", "custom_jvp", "custom_vjp", "custom_lin",
-        "pure_callback", "debug_callback",
+        "call",
+        "checkpoint",
+        "custom_jvp",
+        "custom_vjp",
+        "custom_lin",
+        "pure_callback",
+        "debug_callback",
     ],
     "tests/primitives/test_collectives.py": [
-        "psum", "pmax", "pmin", "all_gather", "ppermute", "axis_index",
+        "psum",
+        "pmax",
+        "pmin",
+        "all_gather",
+        "ppermute",
+        "axis_index",
     ],
     "tests/primitives/test_indexing.py": [
-        "gather", "scatter", "dynamic_slice", "dynamic_update_slice", "sort",
+        "gather",
+        "scatter",
+        "dynamic_slice",
+        "dynamic_update_slice",
+        "sort",
     ],
 }
 
@@ -72,7 +86,8 @@ def assert_same(got: Any, want: Any, **tol: float) -> None:
 
 case_table = pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
 smooth_table = pytest.mark.parametrize(
-    "case", [c for c in CASES if differentiable(c)],
+    "case",
+    [c for c in CASES if differentiable(c)],
     ids=[c.name for c in CASES if differentiable(c)],
 )
 

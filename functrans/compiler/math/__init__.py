@@ -1,5 +1,6 @@
 """The elementary functions as LLVM IR: f(b, x) appends the operations and returns the value."""
 
+from functrans.compiler.math.complex import angle, sqrt
 from functrans.compiler.math.exponential import cosh, exp, exp2, expm1, sigmoid, sinh, tanh
 from functrans.compiler.math.logarithm import (
     arccosh,
@@ -13,6 +14,8 @@ from functrans.compiler.math.logarithm import (
     logaddexp2,
     softplus,
 )
+from functrans.compiler.math.power import cbrt, hypot, integer_pow, pow, rsqrt
+from functrans.compiler.math.special import erf, erfc
 from functrans.compiler.math.trigonometric import (
     arccos,
     arcsin,
@@ -22,5 +25,5 @@ from functrans.compiler.math.trigonometric import (
     sin,
     tan,
 )
-from functrans.compiler.math.power import cbrt, hypot, integer_pow, pow, rsqrt
-from functrans.compiler.math.special import erf, erfc
+
+logistic = sigmoid

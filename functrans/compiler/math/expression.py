@@ -310,5 +310,3 @@ def scale(x: Expr, n: Expr) -> Expr:
     """x 2^n, right also where the result is infinite or denormal (|n| below twice the bias)."""
     half = n >> 1
     return exact_mul(exact_mul(x, power_of_two(half)), power_of_two(n - half))
-
-

@@ -187,8 +187,9 @@ def arccosh(x: Expr) -> Expr:
     lost = lost + fma(t_low, twice + t, t * exact_sub(t, exact_sub(twice, 2)))
     root, root_low = _sqrt_of_sum(square, lost)
     high, low = two_sum(t, root)
-    y = log_of_one_plus(where(large, x, high), where(large, 0, low + (root_low + t_low)),
-                        large.to(x.bits.dtype))
+    y = log_of_one_plus(
+        where(large, x, high), where(large, 0, low + (root_low + t_low)), large.to(x.bits.dtype)
+    )
     y = where(x.equals(np.inf), x, y)
     return where(x >= 1, y, x.const(np.nan))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from functrans.compiler.math import coefficients as table
-from functrans.compiler.math.exponential import EXP_RANGE, exp2, exp_of_sum
+from functrans.compiler.math.exponential import EXP_RANGE, clamp, exp_of_sum
 from functrans.compiler.math.expression import (
     LN2,
     MANTISSA,
@@ -13,7 +13,6 @@ from functrans.compiler.math.expression import (
     copysign,
     elementary,
     exact_mul,
-    exact_sub,
     fast_two_sum,
     fma,
     nearest_integer,
@@ -25,7 +24,7 @@ from functrans.compiler.math.expression import (
     two_product,
     where,
 )
-from functrans.compiler.math.logarithm import NORMAL, exponent_and_fraction, log2
+from functrans.compiler.math.logarithm import NORMAL, exponent_and_fraction
 
 MULTIPLIED = 8
 """Up to this exponent a float is multiplied by itself (3 roundings); beyond, pow is more exact."""
@@ -50,8 +49,17 @@ def pow(x: Expr, y: Expr) -> Expr:
 
 
 def _power_in_double(size: Expr, y: Expr) -> Expr:
-    """exp2(y log2(x)) in float64, which has bits to spare for a float32."""
-    return exp2(y.to(np.float64) * log2(size.to(np.float64))).to(np.float32)
+    """exp2(y log2(x)) in float64, which has bits to spare for a float32 and no denormals of one."""
+    x, y = size.to(np.float64), y.to(np.float64)
+    e, f = exponent_and_fraction(x, denormal=False)
+    s = f / (f + 2)
+    logarithm = fma(s, polynomial(s * s, table.LOG2_SHORT[x.kind]), e.to(x.dtype))
+    logarithm = where(x.equals(0), -np.inf, where(x < np.inf, logarithm, x))
+    n, exponent = nearest_integer(clamp(y * logarithm, (-200.0, 200.0)))
+    r = fma(y, logarithm, -n)
+    r = where(abs(r) <= 0.75, r, 0)  # beyond the clamp
+    z = exact_mul(polynomial(r, table.EXP2_SHORT[x.kind]), power_of_two(exponent))
+    return z.to(np.float32)
 
 
 def _power(size: Expr, y: Expr) -> Expr:
@@ -161,12 +169,10 @@ def hypot(x: Expr, y: Expr) -> Expr:
     back = where(tiny, 1 / up, where(huge, up, x.const(1)))
     # the power of two just below `high`
     top = (exact_mul(high, factor).bits & _exponent_mask(x)).as_float
-    inverse = (((x.const(1).bits + x.const(1).bits)) - top.bits).as_float
+    inverse = ((x.const(1).bits + x.const(1).bits) - top.bits).as_float
     a, b = exact_mul(exact_mul(high, factor), inverse), exact_mul(exact_mul(low, factor), inverse)
-    square, lost = two_product(a, a)
-    root = sqrt(fma(b, b, square))
+    root = sqrt(fma(b, b, exact_mul(a, a)))
     z = exact_mul(exact_mul(root, top), back)
-    _ = lost
     z = where(high.equals(0), 0, z)
     z = where(x.isnan | y.isnan, x + y, z)
     return where(x.equals(np.inf) | y.equals(np.inf), np.inf, z)

@@ -104,8 +104,9 @@ def _scalar(
 def _variant(name: str, kind: str, short: str, bound: str, count: int, n: int) -> str:
     body = _body(name, f"<{n} x {kind}>", f"llvm.fabs.v{n}{short}", bound, count, n)
     # weak: an internal function that nothing calls yet would be deleted before vectorisation
-    return _function("weak_odr hidden", f"{name}.v{n}", f"<{n} x {kind}>", count,
-                     f"{PURE} alwaysinline", body)
+    return _function(
+        "weak_odr hidden", f"{name}.v{n}", f"<{n} x {kind}>", count, f"{PURE} alwaysinline", body
+    )
 
 
 def _function(
@@ -119,8 +120,10 @@ def _body(name: str, kind: str, fabs: str, bound: str, count: int, n: int) -> li
     slow_name = name
     scalar = kind.split()[-1].rstrip(">")
     limit = bound if n == 1 else f"splat ({scalar} {bound})"
-    any_lane = "  %any = and i1 %special, true" if n == 1 else (
-        f"  %any = call i1 @llvm.vector.reduce.or.v{n}i1(<{n} x i1> %special)"
+    any_lane = (
+        "  %any = and i1 %special, true"
+        if n == 1
+        else (f"  %any = call i1 @llvm.vector.reduce.or.v{n}i1(<{n} x i1> %special)")
     )
     stores = []
     for k in range(count):

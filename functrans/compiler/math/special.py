@@ -50,4 +50,4 @@ def erfc(x: Expr) -> Expr:
     tail = erfc_of_positive(abs(x))
     middle = 1 - _erf_small(x)
     outer = where(x < 0, 2 - tail, tail)
-    return where(abs(x) < 0.25, middle, outer)
+    return where(abs(x) < 0.5, middle, outer)

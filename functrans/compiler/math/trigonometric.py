@@ -13,13 +13,14 @@ from functrans.compiler.math.expression import (
     copysign,
     elementary,
     exact_mul,
-    exact_sub,
     fast_two_sum,
     fma,
     nearest_integer,
     polynomial,
     split_constant,
     sqrt,
+    two_product,
+    two_sum,
     where,
 )
 from functrans.compiler.math.rare import otherwise_call
@@ -47,9 +48,9 @@ def reduce_twice(x: Expr) -> tuple[Expr, Expr, Expr]:
     """n, r and what rounding r lost: the tangent doubles an error of r at π/4."""
     n, quadrant = nearest_integer(x * split_constant(TWO_OVER_PI, x.dtype, 1)[0])
     first, second, third = split_constant(_half_pi(), x.dtype, 3)
-    start = fma(n, -first, x)
-    r = fma(n, -second, start)
-    rest = fma(n, -third, fma(n, -second, exact_sub(start, r)))
+    product, lost = two_product(n, -second)
+    r, rest = two_sum(fma(n, -first, x), product)
+    rest = fma(n, -third, rest + lost)
     return quadrant, *fast_two_sum(r, rest)
 
 
@@ -64,7 +65,7 @@ def sine_and_cosine(r: Expr) -> tuple[Expr, Expr]:
 def _flip(y: Expr, quadrant: Expr) -> Expr:
     """-y where bit 1 of the quadrant is set."""
     width = 8 * y.dtype.itemsize
-    return (y.bits ^ (((quadrant >> 1)) << (width - 1))).as_float
+    return (y.bits ^ ((quadrant >> 1) << (width - 1))).as_float
 
 
 def _odd(quadrant: Expr) -> Expr:
@@ -95,13 +96,15 @@ def tan(x: Expr) -> Expr:
     """The tangent."""
     quadrant, r, rest = reduce_twice(x)
     z = exact_mul(r, r)
-    sine = r + fma(r * z, polynomial(z, table.SIN[r.kind]), rest)
-    half = 0.5 * z
-    near = exact_sub(r.const(1), half)
-    lost = exact_sub(exact_sub(r.const(1), near), half)
-    cosine = near + fma(z * z, polynomial(z, table.COS[r.kind]), lost - r * rest)
+    sine = fast_two_sum(r, fma(r * z, polynomial(z, table.SIN[r.kind]), rest))
+    near, lost = fast_two_sum(r.const(1), -0.5 * z)
+    cosine = fast_two_sum(near, fma(z * z, polynomial(z, table.COS[r.kind]), lost - r * rest))
     odd = _odd(quadrant)
-    y = where(odd, -cosine, sine) / where(odd, sine, cosine)
+    num, num_low = (where(odd, -c, s) for c, s in zip(cosine, sine, strict=True))
+    den, den_low = (where(odd, s, c) for c, s in zip(cosine, sine, strict=True))
+    inverse = 1 / den
+    y = exact_mul(num, inverse)
+    y = fma(fma(-y, den, num) + (num_low - y * den_low), inverse, y)
     y = where(x.equals(0), x, y)
     return otherwise_call(y, x, LIMIT[x.kind], "tan", x)
 

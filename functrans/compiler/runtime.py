@@ -1,0 +1,128 @@
+"""The native functions under every schedule, compiled once: the runner, loops, branches, products.
+
+Every kernel has one signature: `i64 kernel(ptr bufs, ptr ints, i64 lo, i64 hi)`, with the data
+pointers of its buffers, its integers, and the range of its outermost loop; it returns 0, or another
+number (a *status*) to stop the schedule.
+
+A schedule is data: an int64 array of entries, one after the other,
+
+    function, address of its ints, extent, buffer count, slot, slot, …
+
+`i64 ft_run(ptr code, i64 entries, ptr slots)` calls each function with the pointers that the table
+has in these slots and the range [0, extent). Slot 0 holds the table's own address: a kernel that
+takes it as its first buffer can read and set slots, which is how loops and branches work. Slots of
+an entry beyond those a function reads are harmless.
+
+| kernel | buffers | ints |
+|---|---|---|
+| `ft_scan` | table | length, code, entries, reverse, moving count, carry count, moving rows, carry rows |
+| `ft_while` | table | test code, entries, flag slot, body code, entries, carry count, carry rows |
+| `ft_cond` | table | slot of the int32 index, branch count, then code, entries per branch |
+| `ft_cond64` | table | the same with an int64 index |
+| `ft_copy` | source, target | bytes |
+| `ft_fill0` | target | bytes |
+| `ft_gemm_f32`, `_f64`, `_c64`, `_c128` | x, y, out | see functrans/compiler/gemm.py |
+
+A *moving row* is `slot set, slot of the stacked array, bytes per step`: before every step the slot
+is set to that step's slice (inputs and outputs alike; the last slice first if reverse).
+
+A *carry row* is `slot read, slot written, bytes, slot of the first value, slot of the last value`.
+Both buffers belong to the loop. The first value is copied to the slot read, the body reads it there
+and writes the next to the slot written, and after every step the two pointers are exchanged. At the
+end the slot read is copied to that of the last value (a loop of no steps copies first to last), and
+the pointers are put back, also after a failure, so that frames serve again and loops nest.
+
+The flag of a while loop is one byte; an index is clamped to the branches there are. Loops look for
+Ctrl-C about twenty times a second and then stop with INTERRUPTED, Python's error being set.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+from importlib.resources import files
+
+from functrans.compiler.blas import find_blas
+from functrans.compiler.engine import compile_module
+from functrans.compiler.gemm import NAMES, gemm_ir, gemm_symbols
+
+RAISED = 1
+"""Status of a Python function called by a schedule that raised."""
+INTERRUPTED = 2
+"""Status of a loop that found a signal's exception."""
+
+KERNEL_TYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
+)
+RUN_TYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+
+_CONTROL = ("ft_run", "ft_scan", "ft_while", "ft_cond", "ft_cond64", "ft_copy", "ft_fill0")
+_PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
+_PYTHON = (
+    "PyErr_BadArgument",
+    "PyErr_CheckSignals",
+    "PyErr_Occurred",
+    "PyEval_RestoreThread",
+    "PyEval_SaveThread",
+    "PyGILState_Ensure",
+    "PyGILState_Release",
+    "PyList_New",
+    "PyLong_AsLongLongAndOverflow",
+    "PyLong_AsVoidPtr",
+    "PyLong_FromLongLong",
+    "Py_DecRef",
+    "Py_IncRef",
+)
+_NEW_FROM_DESCR = 94
+"""The place of PyArray_NewFromDescr in NumPy's table of functions, the same since NumPy 1.0."""
+
+
+def address_of(name: str) -> int:
+    """The address of a native function; BLAS is looked for when the first product is asked for."""
+    known = _products() if name in _PRODUCTS else _control()
+    return known[name]
+
+
+@cache
+def _control() -> dict[str, int]:
+    folder = files("functrans.compiler")
+    text = "".join((folder / name).read_text("utf-8") for name in ("runtime.ll", "dispatch.ll"))
+    return compile_module(text, [*_CONTROL, "ft_dispatch"], _control_symbols())
+
+
+@cache
+def _products() -> dict[str, int]:
+    blas = find_blas()
+    return compile_module(gemm_ir(blas), _PRODUCTS, gemm_symbols(blas))
+
+
+def _control_symbols() -> dict[str, int]:
+    symbols = {name: _pointer(getattr(ctypes.pythonapi, name)) for name in _PYTHON}
+    symbols["PyArray_NewFromDescr"] = _numpy_function(_NEW_FROM_DESCR)
+    symbols["ft_clock"] = _pointer(_clock())
+    return symbols
+
+
+def _pointer(function: object) -> int:
+    address = ctypes.cast(function, ctypes.c_void_p).value  # type: ignore[arg-type]
+    assert address is not None
+    return address
+
+
+def _numpy_function(index: int) -> int:
+    """An address out of the table that NumPy gives to C extensions."""
+    from numpy._core._multiarray_umath import _ARRAY_API  # type: ignore[attr-defined]
+
+    get = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    table = get(("PyCapsule_GetPointer", ctypes.pythonapi))(_ARRAY_API, None)
+    address = ctypes.c_void_p.from_address(table + index * ctypes.sizeof(ctypes.c_void_p)).value
+    assert address is not None
+    return address
+
+
+def _clock() -> object:
+    """C11's timespec_get, which Microsoft's library exports under another name."""
+    if sys.platform == "win32":
+        return ctypes.CDLL("ucrtbase")._timespec64_get
+    return ctypes.CDLL(None).timespec_get

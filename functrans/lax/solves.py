@@ -1,0 +1,134 @@
+"""Derivatives of solutions from the equation they solve: custom_linear_solve, custom_root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from functrans.core import tree
+from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.source import user_line
+from functrans.core.types import aval_of
+from functrans.lax.bodies import Body, check_carry_tree, paths, trace_body, typed
+from functrans.primitives.custom_jvp import custom_jvp
+from functrans.primitives.linear_solves import System, linear_solve_p
+from functrans.transforms.api import check_callable, flatten_args
+from functrans.transforms.autodiff import jvp, linear_transpose
+from functrans.transforms.inspect import closure_convert
+
+
+def custom_linear_solve(
+    matvec: Callable[[Any], Any],
+    b: Any,
+    solve: Callable[[Callable[[Any], Any], Any], Any],
+    transpose_solve: Callable[[Callable[[Any], Any], Any], Any] | None = None,
+    symmetric: bool = False,
+) -> Any:
+    """The x for which matvec(x) = b, by any solver, with derivatives from that equation.
+
+    The solver's own steps are not differentiated: it may use while_loop, or pure_callback.
+
+    Args:
+        matvec: a linear function from a tree like b to a tree like b; may close over values that
+            are differentiated.
+        b: the right-hand side, an array or tree of arrays.
+        solve: (matvec, b) → x.
+        transpose_solve: (transposed matvec, b) → x, for reverse mode.
+        symmetric: matvec is its own transpose, and `solve` serves for it.
+
+    Raises:
+        TreeError, ShapeError, DTypeError: matvec or solve give something that is not like b.
+        TransformError: reverse mode without transpose_solve or symmetric.
+
+    >>> import numpy as np, functrans as ft
+    >>> from functrans import lax
+    >>> def solution(a):
+    ...     return lax.custom_linear_solve(lambda x: a * x, 6.0, lambda f, b: b / f(1.0), symmetric=True)
+    >>> float(solution(2.0)), float(ft.grad(solution)(2.0))
+    (3.0, -1.5)
+    """
+    for function in (matvec, solve):
+        check_callable(function, "custom_linear_solve")
+    leaves, _ = flatten_args(b, "custom_linear_solve's b")
+    avals = [aval_of(x).strong() for x in leaves]
+    in_tree = tree.structure(((b,), {}))
+
+    def checked(function: Callable[..., Any], what: str) -> Body:
+        def like_b(v: Any) -> Any:
+            out = function(v)
+            check_carry_tree(f"what {what} gives", v, out)
+            return out
+
+        body = trace_body(like_b, in_tree, avals, what)
+        for path, want, got in zip(paths(b), avals, body.program.out_avals, strict=True):
+            if got.shape != want.shape or got.dtype != want.dtype:
+                kind = ShapeError if got.shape != want.shape else DTypeError
+                raise kind(f"{what} must give {want} as b{path}, got {got}.{user_line()}")
+        return body
+
+    forward = checked(matvec, "matvec")
+    solver = checked(lambda v: solve(matvec, v), "solve")
+    backward = solver if symmetric else None
+    if transpose_solve is not None:
+        vecmat = linear_transpose(matvec, b)
+        transposed = transpose_solve
+        backward = checked(lambda v: transposed(lambda u: vecmat(u)[0], v), "transpose_solve")
+    last = [] if backward is None else backward.captured
+    outs = linear_solve_p.bind(
+        *forward.captured,
+        *solver.captured,
+        *last,
+        *[typed(x, a) for x, a in zip(leaves, avals, strict=True)],
+        matvec=forward.program,
+        solve=solver.program,
+        transpose_solve=None if backward is None else backward.program,
+        system=System((len(forward.captured), len(solver.captured), len(last))),
+    )
+    return tree.unflatten(tree.structure(b), list(outs))
+
+
+def custom_root(
+    f: Callable[[Any], Any],
+    initial_guess: Any,
+    solve: Callable[[Callable[[Any], Any], Any], Any],
+    tangent_solve: Callable[[Callable[[Any], Any], Any], Any],
+) -> Any:
+    """The x for which f(x) = 0, by any solver, with derivatives by the implicit function theorem.
+
+    Args:
+        f: a function from a tree to a tree like it; the derivative is with respect to the values
+            that it closes over.
+        initial_guess: where the solver starts.
+        solve: (f, initial_guess) → the root.
+        tangent_solve: (g, y) → the x for which g(x) = y, for linear g; for reverse mode it must be
+            linear in y, as custom_linear_solve is, or `lambda g, y: y / g(1.0)` for scalars.
+
+    >>> import functrans as ft
+    >>> from functrans import lax
+    >>> def newton(f, x):
+    ...     return lax.while_loop(lambda x: abs(f(x)) > 1e-12, lambda x: x - f(x) / (2 * x), x)
+    >>> def sqrt(a):
+    ...     return lax.custom_root(lambda x: x * x - a, 1.0, newton, lambda g, y: y / g(1.0))
+    >>> round(float(sqrt(4.0)), 6), round(float(ft.grad(sqrt)(4.0)), 6)
+    (2.0, 0.25)
+    """
+    for function in (f, solve, tangent_solve):
+        check_callable(function, "custom_root")
+    leaves, treedef = flatten_args(initial_guess, "custom_root's initial_guess")
+    guess = tree.unflatten(treedef, [typed(x, aval_of(x)) for x in leaves])
+    converted, consts = closure_convert(f, guess)
+
+    @custom_jvp
+    def root(guess: Any, *consts: Any) -> Any:
+        return solve(lambda x: converted(x, *consts), guess)
+
+    @root.defjvp
+    def root_jvp(primals: tuple, tangents: tuple) -> Any:
+        guess, *values = primals
+        x = root(guess, *values)
+        moved = lambda *values: converted(x, *values)
+        _, change = jvp(moved, tuple(values), tuple(tangents[1:]))
+        g = lambda v: jvp(lambda x: converted(x, *values), (x,), (v,))[1]
+        return x, tangent_solve(g, tree.map(lambda t: -t, change))
+
+    return root(guess, *consts)
