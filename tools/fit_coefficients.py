@@ -1,4 +1,4 @@
-"""Fit the polynomials of the elementary functions and write functrans/compiler/math/coefficients.py.
+"""Fit the polynomials of the elementary functions: writes functrans/compiler/math/coefficients.py.
 
 Each is a minimax polynomial for a weighted error, by Remez' exchange in 60 digits (mpmath). Run:
 python tools/fit_coefficients.py, which prints each fit's error as a power of two.

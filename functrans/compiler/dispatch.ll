@@ -251,3 +251,65 @@ misused:
 raise:
   ret ptr null
 }
+
+; A METH_FASTCALL function too: its self is the address of (count, type of arrays, then rows), its
+; argument the address of an array of pointers; gives the list of arrays at these pointers.
+%View = type { ptr, i64, i64 }                        ; descr, ndim, flags; then the dims
+
+define ptr @ft_views(ptr %self, ptr %args, i64 %nargs) #0 {
+start:
+  %plan = call ptr @PyLong_AsVoidPtr(ptr %self)
+  %bufs.object = load ptr, ptr %args
+  %bufs = call ptr @PyLong_AsVoidPtr(ptr %bufs.object)
+  %count = load i64, ptr %plan
+  %array.type.at = getelementptr i64, ptr %plan, i64 1
+  %array.type = load ptr, ptr %array.type.at
+  %first = getelementptr i64, ptr %plan, i64 2
+  %views = call ptr @PyList_New(i64 %count)
+  %has.views = icmp ne ptr %views, null
+  br i1 %has.views, label %begin, label %raise
+
+begin:
+  %items.at = getelementptr %List, ptr %views, i64 0, i32 2
+  %items = load ptr, ptr %items.at
+  br label %next
+
+next:
+  %i = phi i64 [ 0, %begin ], [ %i.next, %made ]
+  %row = phi ptr [ %first, %begin ], [ %row.next, %made ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %one, label %end
+
+one:
+  %descr = load ptr, ptr %row
+  %ndim.at = getelementptr %View, ptr %row, i64 0, i32 1
+  %ndim = load i64, ptr %ndim.at
+  %flags.at = getelementptr %View, ptr %row, i64 0, i32 2
+  %flags = load i64, ptr %flags.at
+  %dims = getelementptr %View, ptr %row, i64 1
+  %row.next = getelementptr i64, ptr %dims, i64 %ndim
+  %buf = getelementptr ptr, ptr %bufs, i64 %i
+  %data = load ptr, ptr %buf
+  call void @Py_IncRef(ptr %descr)
+  %ndim.int = trunc i64 %ndim to i32
+  %flags.int = trunc i64 %flags to i32
+  %view = call ptr @PyArray_NewFromDescr(ptr %array.type, ptr %descr, i32 %ndim.int, ptr %dims, ptr null, ptr %data, i32 %flags.int, ptr null)
+  %good = icmp ne ptr %view, null
+  br i1 %good, label %made, label %drop
+
+made:
+  %item = getelementptr ptr, ptr %items, i64 %i
+  store ptr %view, ptr %item
+  %i.next = add nuw nsw i64 %i, 1
+  br label %next
+
+end:
+  ret ptr %views
+
+drop:
+  call void @Py_DecRef(ptr %views)
+  br label %raise
+
+raise:
+  ret ptr null
+}

@@ -50,7 +50,8 @@ def _driver(letter: str) -> str:
     size = _BYTES[letter]
     names = ("tx", "ty", *_SIZES[:3], "ldx", "ldy", "ldo", "batch", "sx", "sy", "so", "add")
     loads = "\n".join(
-        f"  %{name}.at = getelementptr i64, ptr %ints, i64 {i}\n  %{name} = load i64, ptr %{name}.at"
+        f"  %{name}.at = getelementptr i64, ptr %ints, i64 {i}\n"
+        f"  %{name} = load i64, ptr %{name}.at"
         for i, name in enumerate(names)
     )
     return f"""

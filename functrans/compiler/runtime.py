@@ -15,7 +15,7 @@ an entry beyond those a function reads are harmless.
 
 | kernel | buffers | ints |
 |---|---|---|
-| `ft_scan` | table | length, code, entries, reverse, moving count, carry count, moving rows, carry rows |
+| `ft_scan` | table | length, code, entries, reverse, moving count, carry count, then rows of both |
 | `ft_while` | table | test code, entries, flag slot, body code, entries, carry count, carry rows |
 | `ft_cond` | table | slot of the int32 index, branch count, then code, entries per branch |
 | `ft_cond64` | table | the same with an int64 index |
@@ -40,8 +40,10 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from typing import Any, ClassVar
 
 from functrans.compiler.blas import find_blas
 from functrans.compiler.engine import compile_module
@@ -74,8 +76,32 @@ _PYTHON = (
     "Py_DecRef",
     "Py_IncRef",
 )
+_METH_FASTCALL = 0x0080
 _NEW_FROM_DESCR = 94
 """The place of PyArray_NewFromDescr in NumPy's table of functions, the same since NumPy 1.0."""
+
+
+class _MethodDef(ctypes.Structure):
+    """CPython's PyMethodDef."""
+
+    _fields_: ClassVar = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+def native_function(name: str, plan_address: int) -> tuple[Callable[..., Any], Any]:
+    """A Python callable of a native METH_FASTCALL function whose self is the address of a plan.
+
+    Returns:
+        The callable, and what must live as long as it (besides the plan).
+    """
+    definition = _MethodDef(name.encode(), address_of(name), _METH_FASTCALL, None)
+    new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    create = new(("PyCFunction_NewEx", ctypes.pythonapi))
+    return create(ctypes.addressof(definition), plan_address, None), definition
 
 
 def address_of(name: str) -> int:
@@ -88,7 +114,7 @@ def address_of(name: str) -> int:
 def _control() -> dict[str, int]:
     folder = files("functrans.compiler")
     text = "".join((folder / name).read_text("utf-8") for name in ("runtime.ll", "dispatch.ll"))
-    return compile_module(text, [*_CONTROL, "ft_dispatch"], _control_symbols())
+    return compile_module(text, [*_CONTROL, "ft_dispatch", "ft_views"], _control_symbols())
 
 
 @cache

@@ -43,7 +43,8 @@ def custom_linear_solve(
     >>> import numpy as np, functrans as ft
     >>> from functrans import lax
     >>> def solution(a):
-    ...     return lax.custom_linear_solve(lambda x: a * x, 6.0, lambda f, b: b / f(1.0), symmetric=True)
+    ...     divide = lambda matvec, b: b / matvec(1.0)
+    ...     return lax.custom_linear_solve(lambda x: a * x, 6.0, divide, symmetric=True)
     >>> float(solution(2.0)), float(ft.grad(solution)(2.0))
     (3.0, -1.5)
     """

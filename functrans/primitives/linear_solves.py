@@ -39,11 +39,11 @@ class System:
         return split(operands, *self.consts)
 
 
-def _infer(*avals: Aval, solve: Program, **_: Any) -> tuple[Aval, ...]:
+def _infer(*avals: Aval, solve: Program, **others: Any) -> tuple[Aval, ...]:
     return tuple(a.strong() for a in solve.out_avals)
 
 
-def _evaluate(*values: Any, solve: Program, system: System, **_: Any) -> list[Any]:
+def _evaluate(*values: Any, solve: Program, system: System, **others: Any) -> list[Any]:
     _, consts, _, b = system.divide(values)
     return list(map(as_typed, evaluate(solve, [*consts, *b]), solve.out_avals))
 
@@ -64,7 +64,7 @@ def _tangents(
     """dx from A dx = db - dA x. How the solver depends on its consts does not matter."""
     system: System = params["system"]
     const_ts, _, _, b_ts = system.divide(ts)
-    consts, others, transposed, b = system.divide(primals)
+    consts, others, transposed, _ = system.divide(primals)
     right: list[Any] = list(b_ts)
     if any(t is not None for t in const_ts):
         inputs, tangents = [*consts, *outs], [*const_ts, *[None] * len(outs)]

@@ -184,7 +184,8 @@ def _tanh(z: Expr) -> Expr:
     far = x.__abs__() >= limit
     decay = exp_of_sum(-2 * x.__abs__())
     re = where(far, copysign(x.const(1), x), where(x.isnan, x, re))
-    im = where(far, 4 * sin(y) * cos(y) * decay, where(x.isnan, x, im))
+    faded = where(decay > 0, 4 * sin(y) * cos(y) * decay, copysign(x.const(0), y))
+    im = where(far, faded, where(x.isnan, x, im))
     return complex_(re, im)
 
 

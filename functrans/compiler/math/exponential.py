@@ -25,8 +25,8 @@ from functrans.compiler.math.expression import (
     where,
 )
 
-EXP_RANGE = {"float32": (-104.0, 89.0), "float64": (-746.0, 710.0)}
-"""Beyond, exp is zero or infinite; inside, its exponent fits in two factors."""
+EXP_RANGE = {"float32": (-104.0, 90.0), "float64": (-746.0, 711.0)}
+"""Beyond, exp is zero and exp / 2 infinite; inside, its exponent fits in two factors."""
 EXP2_RANGE = {"float32": (-151.0, 129.0), "float64": (-1076.0, 1025.0)}
 EXPM1_RANGE = {"float32": (-20.0, 89.0), "float64": (-40.0, 710.0)}
 TANH_LIMIT = {"float32": 20.0, "float64": 44.0}

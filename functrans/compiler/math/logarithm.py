@@ -1,4 +1,4 @@
-"""log and what is made of it: log2, log10, log1p, softplus, logaddexp, inverse hyperbolic functions.
+"""log and what is made of it: log1p, softplus, logaddexp, the inverse hyperbolic functions.
 
 x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = f + q, where q is a small correction
 to f, so that the last addition is nearly the only rounding.
