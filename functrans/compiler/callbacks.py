@@ -35,10 +35,11 @@ def python_kernel(
         copy_inputs: whether fun gets arrays of its own. Otherwise they are read-only views of
             memory that is used again after the call, so fun must not keep them.
     """
-    kernel = runtime.KERNEL_TYPE(_body(fun, list(in_specs), list(out_specs), copy_inputs))
+    ins, outs = _canonical(in_specs), _canonical(out_specs)
+    kernel = runtime.KERNEL_TYPE(_body(fun, ins, outs, copy_inputs))
     address = ctypes.cast(kernel, ctypes.c_void_p).value
     assert address is not None
-    _kernels[address] = kernel
+    _kernels[address] = (kernel, ins, outs)  # the native side has only the addresses of dtypes
     return address
 
 
@@ -53,13 +54,17 @@ def take_exception() -> BaseException:
     return error or RuntimeError("a kernel failed without saying why")
 
 
+def _canonical(specs: Sequence[ShapeAndDtype]) -> list[ShapeAndDtype]:
+    return [(tuple(shape), np.dtype(dtype)) for shape, dtype in specs]
+
+
 def _body(
     fun: Callable[..., Sequence[Any]],
     ins: list[ShapeAndDtype],
     outs: list[ShapeAndDtype],
     copy_inputs: bool,
 ) -> Callable[[int, int, int, int], int]:
-    views = _views(ins, outs)
+    views = _views([*ins, *outs], len(ins))
     n = len(ins)
 
     def body(bufs: int, ints: int, lo: int, hi: int) -> int:
@@ -87,25 +92,15 @@ def _store(target: np.ndarray, result: Any, fun: Any) -> None:
     np.copyto(target, array, casting="same_kind")
 
 
-def _views(
-    ins: list[ShapeAndDtype], outs: list[ShapeAndDtype]
-) -> Callable[[int], list[np.ndarray]]:
-    """The function that makes arrays of a kernel's buffers."""
-    specs = [*ins, *outs]
+def _views(specs: list[ShapeAndDtype], inputs: int) -> Callable[[int], list[np.ndarray]]:
+    """The function that makes arrays of a kernel's buffers, the inputs read-only."""
     if calls.layout_is_known():
-        plan = calls.view_plan(specs, len(ins))
-        function, definition = runtime.native_function("ft_views", plan.ctypes.data)
-        keep = (plan, definition, specs)
-
-        def native(bufs: int, keep: Any = keep) -> list[np.ndarray]:
-            return function(bufs)
-
-        return native
+        return runtime.native_function("ft_views", calls.view_plan(specs, inputs))
 
     def slow(bufs: int) -> list[np.ndarray]:
         pointers = (ctypes.c_int64 * len(specs)).from_address(bufs or 0) if specs else ()
         arrays = [calls.view_at(p, *spec) for p, spec in zip(pointers, specs, strict=True)]
-        for x in arrays[: len(ins)]:
+        for x in arrays[:inputs]:
             x.flags.writeable = False
         return arrays
 

@@ -85,9 +85,8 @@ def dispatcher(
         slow = PythonDispatcher(code, entries, inputs, outputs, cells, donations)
         return slow, [code]
     plan = make_plan(code, entries, inputs, outputs, cells, donations)
-    function, definition = runtime.native_function("ft_dispatch", plan.ctypes.data)
-    dtypes = [spec.dtype for spec in (*inputs, *outputs)]  # known by address alone from here on
-    return function, [code, plan, definition, dtypes]
+    dtypes = [spec.dtype for spec in (*inputs, *outputs)]  # the plan has only their addresses
+    return runtime.native_function("ft_dispatch", plan), [code, dtypes]
 
 
 def make_plan(

@@ -68,7 +68,7 @@ def sign(b: Builder, x: Complex) -> Complex:
         return b.select(at_zero, zero, b.select(infinite, limit, b.div(v, size)))
 
     re, im = part(x.re), part(x.im)
-    nan = b.isnan(x)
+    nan = b.isnan(size)
     return Complex(b.select(nan, size, re), b.select(nan, size, im), x.dtype)
 
 

@@ -1,8 +1,8 @@
 ; The way from Python into a schedule: check a list of arguments, make the outputs, run.
 ;
-; ft_dispatch is a METH_FASTCALL function; its self is the address of a plan, its two arguments the
-; address of a frame's table of slots and the list of leaves. functrans/compiler/calls.py documents
-; the plan and checks, before this is used, that objects lie in memory as they are read here.
+; ft_dispatch is a METH_FASTCALL function; its self is a plan (an int64 array), its two arguments are
+; the address of a frame's table of slots and the list of leaves. functrans/compiler/calls.py has the
+; layout of the plan and checks, before this is used, that objects lie in memory as is assumed here.
 
 declare ptr @PyLong_AsVoidPtr(ptr)
 declare ptr @PyLong_FromLongLong(i64)
@@ -32,7 +32,8 @@ declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 define ptr @ft_dispatch(ptr %self, ptr %args, i64 %nargs) #0 {
 start:
   %overflow = alloca i32
-  %plan = call ptr @PyLong_AsVoidPtr(ptr %self)
+  %plan.at = getelementptr %Array, ptr %self, i64 0, i32 1
+  %plan = load ptr, ptr %plan.at
   %inputs.at = getelementptr %Plan, ptr %plan, i64 0, i32 2
   %inputs = load i64, ptr %inputs.at
   %array.type.at = getelementptr %Plan, ptr %plan, i64 0, i32 4
@@ -252,13 +253,14 @@ raise:
   ret ptr null
 }
 
-; A METH_FASTCALL function too: its self is the address of (count, type of arrays, then rows), its
-; argument the address of an array of pointers; gives the list of arrays at these pointers.
+; A METH_FASTCALL function too: its plan is (count, type of arrays, then rows), its argument the
+; address of an array of pointers; gives the list of arrays at these pointers.
 %View = type { ptr, i64, i64 }                        ; descr, ndim, flags; then the dims
 
 define ptr @ft_views(ptr %self, ptr %args, i64 %nargs) #0 {
 start:
-  %plan = call ptr @PyLong_AsVoidPtr(ptr %self)
+  %plan.at = getelementptr %Array, ptr %self, i64 0, i32 1
+  %plan = load ptr, ptr %plan.at
   %bufs.object = load ptr, ptr %args
   %bufs = call ptr @PyLong_AsVoidPtr(ptr %bufs.object)
   %count = load i64, ptr %plan

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.fuse import Kernel, emitter, is_reduction
+from functrans.compiler.forms import emitter, is_reduction
+from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import (
     Condition,
     Counter,
@@ -103,13 +104,11 @@ class _Emitter:
 
     def emit(self) -> EmittedKernel:
         index = self._index()
-        reductions = [e for e in self.kernel.members if is_reduction(e)]
-        pointwise = [e for e in self.kernel.members if not is_reduction(e)]
         inner_kept = bool(self.loops) and not self.loops[-1].reduced
-        if reductions and inner_kept and any(loop.reduced for loop in self.loops):
-            self._emit_column_sums(index, reductions, pointwise)
+        if inner_kept and any(loop.reduced for loop in self.loops):
+            self._emit_column_sums(index)
         else:
-            self._emit_nest(index, reductions, pointwise)
+            self._emit_nest(index)
         return self._finish()
 
     def _index(self) -> list[IndexExpr]:
@@ -122,24 +121,49 @@ class _Emitter:
                 index[axis] = part
         return index
 
-    def _emit_nest(self, index: list, reductions: list, pointwise: list) -> None:
-        """Loops over what is kept around loops over what is reduced, accumulators in registers."""
+    def _emit_nest(self, index: list[IndexExpr]) -> None:
+        """Loops over what is kept; in each, stage by stage, a pass over what is reduced."""
         kept = [loop for loop in self.loops if not loop.reduced]
         folded = [loop for loop in self.loops if loop.reduced]
+        row = self._kept_index(index)
         with self._nest(kept):
-            accumulators = [self._accumulator(e) for e in reductions]
-            with self._nest(folded):
-                self._compute(index, pointwise)
-                for equation, cell in zip(reductions, accumulators, strict=True):
-                    self._fold(equation, cell, self._operand(equation, index))
-            for equation, cell in zip(reductions, accumulators, strict=True):
-                dtype = equation.outputs[0].aval.dtype
-                total = self.b.load(cell, None, dtype)
-                self.shown[_key(total)] = self.shown[cell]
-                self._store(equation.outputs[0], self._kept_index(index), total)
+            for stage in range(1 + max(m.stage for m in self.kernel.members)):
+                members = [m for m in self.kernel.members if m.stage == stage]
+                for member in members:
+                    if member.per_row:
+                        self._compute(self._row_index(member.equation, row), member.equation)
+                over_row = [m.equation for m in members if not m.per_row]
+                if over_row:
+                    self._emit_pass(index, row, folded, over_row)
 
-    def _emit_column_sums(self, index: list, reductions: list, pointwise: list) -> None:
+    def _emit_pass(
+        self, index: list[IndexExpr], row: list[IndexExpr], folded: list[Loop], members: list
+    ) -> None:
+        """One pass over a row: what is computed for each element, what is folded over all."""
+        cells = {id(e): self._accumulator(e) for e in members if is_reduction(e)}
+        with self._nest(folded):
+            for equation in members:
+                if is_reduction(equation):
+                    self._fold(equation, cells[id(equation)], self._operand(equation, index))
+                else:
+                    self._compute(index, equation)
+        for equation in members:
+            if is_reduction(equation):
+                cell, out = cells[id(equation)], equation.outputs[0]
+                total = self.b.load(cell, None, out.aval.dtype)
+                self.shown[_key(total)] = self.shown[cell]
+                self.memo[-1][(out, tuple(row))] = total
+                if out in self.stored:
+                    self._store(out, row, total)
+
+    def _row_index(self, equation: Equation, row: list[IndexExpr]) -> list[IndexExpr]:
+        """The index of a row in the shape that a member computed once per row has."""
+        return unflat(flat(row, self.kernel.row_shape), equation.outputs[0].aval.shape)
+
+    def _emit_column_sums(self, index: list[IndexExpr]) -> None:
         """The innermost axis is kept: accumulate whole rows in the output, which stays in cache."""
+        equations = [m.equation for m in self.kernel.members]
+        reductions = [e for e in equations if is_reduction(e)]
         last = self.loops[-1]
         outer = [loop for loop in self.loops[:-1] if not loop.reduced]
         folded = [loop for loop in self.loops if loop.reduced]
@@ -149,7 +173,9 @@ class _Emitter:
                 for equation in reductions:
                     self._store(equation.outputs[0], at, self._identity(equation))
             with self._nest(folded), self._nest([last]):
-                self._compute(index, pointwise)
+                for equation in equations:
+                    if not is_reduction(equation):
+                        self._compute(index, equation)
                 for equation in reductions:
                     out = equation.outputs[0]
                     before = self._load_output(out, at)
@@ -159,13 +185,12 @@ class _Emitter:
                     self._name(combined, f"{equation.primitive.name}(…)")
                     self._store(out, at, combined)
 
-    def _compute(self, index: list[IndexExpr], members: Sequence[Equation]) -> None:
-        for equation in members:
-            values = self._apply(equation, index)
-            for var, value in zip(equation.outputs, values, strict=True):
-                self.memo[-1][(var, tuple(index))] = value
-                if var in self.stored:
-                    self._store(var, index, value)
+    def _compute(self, index: list[IndexExpr], equation: Equation) -> None:
+        values = self._apply(equation, index)
+        for var, value in zip(equation.outputs, values, strict=True):
+            self.memo[-1][(var, tuple(index))] = value
+            if var in self.stored:
+                self._store(var, index, value)
 
     def _kept_index(self, index: list[IndexExpr]) -> list[IndexExpr]:
         return [i for axis, i in enumerate(index) if axis not in self.kernel.reduced]
@@ -589,19 +614,23 @@ def _boundaries(kernel: Kernel, inlined: dict[Var, Equation]) -> set[int]:
     rank = len(kernel.shape)
     everything = set(range(1, rank))
     apart: set[int] = set()
-    pending: list[Equation] = list(kernel.members)
-    seen: set[int] = set()
+    pending = [(m.equation, m.per_row) for m in kernel.members]
+    ones = (1,) * len(kernel.reduced)
+    seen: set[tuple[int, bool]] = set()
     while pending and apart != everything:
-        equation = pending.pop()
-        if id(equation) in seen:
+        equation, per_row = pending.pop()
+        if (id(equation), per_row) in seen:
             continue
-        seen.add(id(equation))
+        seen.add((id(equation), per_row))
         if not _merges(equation):
             return everything
         for atom in equation.inputs:
-            apart |= _boundaries_of(atom.aval.shape, kernel.shape)
+            shape = atom.aval.shape
+            if per_row and atom.aval.size == equation.outputs[0].aval.size:
+                shape = (*kernel.row_shape, *ones)
+            apart |= _boundaries_of(shape, kernel.shape)
             if isinstance(atom, Var) and atom in inlined:
-                pending.append(inlined[atom])
+                pending.append((inlined[atom], per_row))
     return apart
 
 

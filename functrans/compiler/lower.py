@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.blas import gemm_address
-from functrans.compiler.fuse import Kernel, Single, partition
+from functrans.compiler.fuse import partition
+from functrans.compiler.grouping import Kernel, Single
 from functrans.compiler.kernel import emit_kernel
 from functrans.compiler.memory import Temporary
 from functrans.compiler.products import canonical_products, gemm_of
@@ -132,11 +133,12 @@ class BlockLowering:
         return slot
 
     def _kernel(self, step: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> None:
-        if 0 in step.shape and not any(v.aval.size for e in step.members for v in e.outputs):
+        equations = [m.equation for m in step.members]
+        if 0 in step.shape and not any(v.aval.size for e in equations for v in e.outputs):
             return
         emitted = emit_kernel(step, inlined, stored)
         slots = tuple(self.slot(a) for a in emitted.buffers)
-        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, _lines_of(step.members)))
+        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, _lines_of(equations)))
 
     def _single(self, equation: Equation) -> None:
         rule = control_flow.get(equation.primitive.name)

@@ -45,6 +45,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, ClassVar
 
+import numpy as np
+
 from functrans.compiler.blas import find_blas
 from functrans.compiler.engine import compile_module
 from functrans.compiler.gemm import NAMES, gemm_ir, gemm_symbols
@@ -92,16 +94,17 @@ class _MethodDef(ctypes.Structure):
     ]
 
 
-def native_function(name: str, plan_address: int) -> tuple[Callable[..., Any], Any]:
-    """A Python callable of a native METH_FASTCALL function whose self is the address of a plan.
-
-    Returns:
-        The callable, and what must live as long as it (besides the plan).
-    """
-    definition = _MethodDef(name.encode(), address_of(name), _METH_FASTCALL, None)
+def native_function(name: str, plan: np.ndarray) -> Callable[..., Any]:
+    """A Python callable of a native METH_FASTCALL function whose self is a plan."""
     new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
     create = new(("PyCFunction_NewEx", ctypes.pythonapi))
-    return create(ctypes.addressof(definition), plan_address, None), definition
+    return create(ctypes.addressof(_definition(name)), plan, None)
+
+
+@cache
+def _definition(name: str) -> _MethodDef:
+    """CPython reads the definition also when it destroys a function, so it lives for ever."""
+    return _MethodDef(name.encode(), address_of(name), _METH_FASTCALL, None)
 
 
 def address_of(name: str) -> int:

@@ -35,6 +35,7 @@ STRUCTURED = {
         "ppermute",
         "axis_index",
     ],
+    "tests/lax/test_solves.py": ["linear_solve"],
     "tests/primitives/test_indexing.py": [
         "gather",
         "scatter",

@@ -76,13 +76,13 @@ def log_of_fraction(e: Expr, f: Expr, low: Expr | None = None) -> Expr:
 def log_of_one_plus(x: Expr, low: Expr | None = None, doublings: Expr | None = None) -> Expr:
     """log(1 + x + low) for x > -1 and finite; + log(2) `doublings` times."""
     u, lost = two_sum(x.const(1), x)
-    # the lost part matters only while 1 does; then 2^-e is a normal number
     if low is not None:
         lost = lost + low
-    lost = where(abs(x) < ONE_IS_LOST[x.kind], lost, 0)
     e, f = exponent_and_fraction(u, denormal=False)
     back = ((-e) << MANTISSA[x.kind]) + x.const(1).bits
-    f, rest = fast_two_sum(f, exact_mul(lost, back.as_float))
+    # the lost part matters only while 1 does; beyond, 2^-e may not be a normal number
+    lost = where(abs(x) < ONE_IS_LOST[x.kind], exact_mul(lost, back.as_float), 0)
+    f, rest = fast_two_sum(f, lost)
     return log_of_fraction(e if doublings is None else e + doublings, f, rest)
 
 
@@ -133,7 +133,7 @@ def softplus(x: Expr) -> Expr:
 @elementary
 def logaddexp(x: Expr, y: Expr) -> Expr:
     """log(e^x + e^y)."""
-    high = where(x < y, y, x)
+    high = x._("maximum", y)
     apart = high + log_of_one_plus(exp_of_sum(-abs(x - y)))
     return where(x.equals(y), x + split_constant(LN2, x.dtype, 1)[0], apart)
 
@@ -141,7 +141,7 @@ def logaddexp(x: Expr, y: Expr) -> Expr:
 @elementary
 def logaddexp2(x: Expr, y: Expr) -> Expr:
     """log2(2^x + 2^y)."""
-    high = where(x < y, y, x)
+    high = x._("maximum", y)
     e = log_of_one_plus(exp2(-abs(x - y)))
     return where(x.equals(y), x + 1, high + e * split_constant(LOG2E, x.dtype, 1)[0])
 
@@ -171,7 +171,7 @@ def arcsinh(x: Expr) -> Expr:
     high, low = fast_two_sum(where(large, size, a), part)
     ones = large.to(x.bits.dtype)
     y = log_of_one_plus(high, low + part_low, ones)
-    y = where(size.equals(np.inf), size, y)
+    y = where(size < np.inf, y, size)
     # where the square is denormal its error term is not exact, and arcsinh(x) is x
     return copysign(where(size < 2.0 ** -(MANTISSA[x.kind] // 2 + 2), size, y), x)
 

@@ -1,0 +1,55 @@
+"""What form of code an equation can take: computed per element, folded, or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from functrans.compiler import math as elementary
+from functrans.compiler.llvm import SUPPORTED, Builder
+from functrans.core.lowering import Indexed, Pointwise, Reduce
+from functrans.core.program import Equation
+
+Shape = tuple[int, ...]
+
+
+def is_elemental(equation: Equation) -> bool:
+    """Whether the result is a function from index to element that kernels can compute."""
+    lower = equation.primitive.lower
+    if isinstance(lower, Pointwise):
+        return _supported(equation) and _has_emitter(equation)
+    return isinstance(lower, Indexed) and _supported(equation)
+
+
+def emitter(emit: Callable[..., Any] | str) -> Callable[..., Any] | None:
+    """The function that emits an element: a method of Builder or an elementary function by name."""
+    if not isinstance(emit, str):
+        return emit
+    return getattr(Builder, emit, None) or getattr(elementary, emit, None)
+
+
+def is_reduction(equation: Equation) -> bool:
+    return isinstance(equation.primitive.lower, Reduce) and _supported(equation)
+
+
+def iteration_shape(equation: Equation) -> Shape:
+    """The loops an equation needs: those of its operand if it reduces, else of its result."""
+    source = equation.inputs[0] if is_reduction(equation) else equation.outputs[0]
+    return source.aval.shape
+
+
+def _has_emitter(equation: Equation) -> bool:
+    """Whether the element can be emitted; some elementary functions have no complex form."""
+    found = emitter(equation.primitive.lower.emit)
+    is_complex = any(a.aval.dtype.kind == "c" for a in equation.inputs)
+    return found is not None and not (is_complex and getattr(found, "complex", True) is None)
+
+
+def _supported(equation: Equation) -> bool:
+    return all(a.aval.dtype in SUPPORTED for a in (*equation.inputs, *equation.outputs))
+
+
+def own_weight(equation: Equation) -> int:
+    """Roughly the instructions that an element of an equation's own takes."""
+    lower = equation.primitive.lower
+    return lower.cost if isinstance(lower, Pointwise) else 0
