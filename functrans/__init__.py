@@ -1,11 +1,23 @@
 """functrans: functional transforms of NumPy programs, compiled for the CPU."""
 
+from functrans import lax as lax
 from functrans import numpy as numpy
+from functrans import test_util as test_util
 from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit
 from functrans.core import tree as tree
 from functrans.core.types import ShapeDtypeStruct as ShapeDtypeStruct
 from functrans.core.types import float0 as float0
+from functrans.numpy.indexing import at as at
+from functrans.primitives.callbacks import debug as debug
+from functrans.primitives.callbacks import pure_callback as pure_callback
+from functrans.primitives.checkpoints import checkpoint as checkpoint
+from functrans.primitives.checkpoints import checkpoint_policies as checkpoint_policies
+from functrans.primitives.checkpoints import remat as remat
+from functrans.primitives.custom_jvp import custom_jvp as custom_jvp
+from functrans.primitives.custom_vjp import custom_vjp as custom_vjp
+from functrans.primitives.identities import checkpoint_name as checkpoint_name
+from functrans.primitives.identities import stop_gradient as stop_gradient
 from functrans.transforms.autodiff import grad as grad
 from functrans.transforms.autodiff import hessian as hessian
 from functrans.transforms.autodiff import hvp as hvp
@@ -16,4 +28,7 @@ from functrans.transforms.autodiff import linear_transpose as linear_transpose
 from functrans.transforms.autodiff import linearize as linearize
 from functrans.transforms.autodiff import value_and_grad as value_and_grad
 from functrans.transforms.autodiff import vjp as vjp
+from functrans.transforms.inspect import closure_convert as closure_convert
+from functrans.transforms.inspect import eval_shape as eval_shape
+from functrans.transforms.inspect import make_program as make_program
 from functrans.transforms.vmap import vmap as vmap

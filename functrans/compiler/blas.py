@@ -58,7 +58,7 @@ def find_blas() -> Blas:
 
 def from_numpy() -> Blas | None:
     """Through the C interface of the library that NumPy is linked to."""
-    from numpy._core import _multiarray_umath
+    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
 
     try:
         library = ctypes.CDLL(_multiarray_umath.__file__)

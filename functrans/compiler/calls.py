@@ -260,4 +260,5 @@ def view_at(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes == 0:
         return np.empty(shape, dtype)
-    return np.frombuffer((ctypes.c_char * nbytes).from_address(address), dtype).reshape(shape)
+    memory = memoryview((ctypes.c_char * nbytes).from_address(address))
+    return np.frombuffer(memory, dtype).reshape(shape)

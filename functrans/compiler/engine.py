@@ -38,7 +38,7 @@ def compile_module(
             the code stays good for another process, where addresses differ.
 
     Raises:
-        RuntimeError: the text is not valid IR, or a symbol is not found; LLVM's message says which.
+        RuntimeError: the text is not valid IR, or a symbol is not found (LLVM prints which).
     """
     with _lock:
         key = disk.key_of(FORMAT, *_target(), ir)

@@ -39,7 +39,7 @@ def partition(program: Program) -> Partition:
     inlined = choose_inlined(program)
     grouper = Grouper(inlined, {a for a in program.outputs if isinstance(a, Var)})
     for equation in program.equations:
-        if equation.outputs[0] in inlined:
+        if equation.outputs and equation.outputs[0] in inlined:
             continue
         if is_elemental(equation) or is_reduction(equation):
             grouper.place(equation)

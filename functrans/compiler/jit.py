@@ -21,6 +21,7 @@ from functrans.core.trace import Tracer, trace
 from functrans.core.types import Aval, aval_of
 from functrans.primitives import calls
 from functrans.primitives.calls import call_p
+from functrans.transforms.batching import open_axes
 from functrans.transforms.api import FlatFunction, check_callable, flatten_args, name_of
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class JitFunction:
         else:
             key, dynamic_args, dynamic_kwargs = None, args, kwargs
         leaves, in_tree = tree.flatten((dynamic_args, dynamic_kwargs))
-        recent = self._recent.get((in_tree, key))
+        recent = None if open_axes() else self._recent.get((in_tree, key))
         if recent is not None:
             outs = recent.compiled.try_call(leaves)  # type: ignore[union-attr]
             if outs is not None:
@@ -156,7 +157,8 @@ class JitFunction:
     def _slow_call(self, key: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         leaves, in_tree = flatten_args((args, kwargs))
         special = self._specialization(key, in_tree, [aval_of(x) for x in leaves])
-        if special.captured or any(type(x) is Tracer for x in leaves):
+        traced = special.captured or any(type(x) is Tracer for x in leaves)
+        if traced or open_axes():
             outs = self._bind(special, leaves)
             return tree.unflatten(special.out_tree, outs)
         if special.compiled is None:
@@ -174,7 +176,7 @@ class JitFunction:
         return call_p.bind(*operands, program=special.program)
 
     def _specialization(self, key: Any, in_tree: Any, avals: list[Aval]) -> Specialization:
-        full_key = (key, in_tree, tuple(avals))
+        full_key = (key, in_tree, tuple(avals), open_axes())
         known = self._specializations.get(full_key)
         if known is not None:
             return known

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.effects import has_effects
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import registry
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -100,7 +101,7 @@ class Rewriter:
 
     def add(self, equation: Equation) -> tuple[Var, ...]:
         """Append an equation, or give the outputs of an equal one that is already there."""
-        apart = equation.primitive.effects or equation.primitive.name == "optimization_barrier"
+        apart = has_effects(equation) or equation.primitive.name == "optimization_barrier"
         key = None if apart else _equation_key(equation)
         if key is not None:
             known = self.seen.get(key)

@@ -287,9 +287,9 @@ def test_invalid_text_is_an_error(folder: Path, text: str) -> None:
 def test_missing_names_are_errors(folder: Path) -> None:
     with pytest.raises(RuntimeError, match="absent"):
         engine.compile_module(constant_module(1003), ["absent"])
-    unbound = "declare i64 @nowhere_at_all()\ndefine i64 @f() {\n  %x = call i64 @nowhere_at_all()\n"
+    unbound = "declare i64 @absent()\ndefine i64 @f() {\n  %x = call i64 @absent()\n  ret i64 %x\n}"
     with pytest.raises(RuntimeError):
-        engine.compile_module(unbound + "  ret i64 %x\n}\n", ["f"])
+        engine.compile_module(unbound, ["f"])
     assert call(engine.compile_module(constant_module(1004), ["seven"])["seven"]) == 1004
 
 
@@ -316,7 +316,7 @@ if sys.argv[1] == "second":
     engine._emit = refuse
 runtime.address_of("ft_run")
 runtime.address_of("ft_gemm_f64")
-print("numba" in sys.modules, "llvmlite.ir" in sys.modules)
+print("numba" in sys.modules)
 """
 
 
@@ -327,7 +327,7 @@ def test_second_process_loads_from_the_cache(folder: Path) -> None:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert done.stdout.split() == ["False", "False"]
+        assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -137,10 +137,12 @@ def test_layout_of_this_interpreter_is_known() -> None:
 def test_run_gathers_any_number_of_buffers(count: int) -> None:
     seen = []
     kernel = runtime.KERNEL_TYPE(
-        lambda bufs, ints, lo, hi: seen.append(
-            ([*np.frombuffer((ctypes.c_int64 * count).from_address(bufs), np.int64)], lo, hi)
+        lambda bufs, ints, lo, hi: (
+            seen.append(
+                ([*np.frombuffer((ctypes.c_int64 * count).from_address(bufs), np.int64)], lo, hi)
+            )
+            or 0
         )
-        or 0
     )
     address = ctypes.cast(kernel, ctypes.c_void_p).value
     table = np.arange(count) * 7 + 1
@@ -280,9 +282,7 @@ def test_scan_in_while() -> None:
 def test_cond_clamps_its_index(name: str, dtype: np.dtype, index: int) -> None:
     b = Build()
     i, out = b.slot(), b.slot()
-    blocks = [
-        b.block(b.entry("ft_copy", [b.constant(float(k)), out], [8])) for k in (10, 11, 12)
-    ]
+    blocks = [b.block(b.entry("ft_copy", [b.constant(float(k)), out], [8])) for k in (10, 11, 12)]
     entry = b.entry(name, [0], [i, 3, *itertools.chain(*blocks)])
     run = b.executable([entry], [array((), i, dtype)], [array((), out)])
     assert run([np.array(index, dtype)])[0] == 10 + min(max(index, 0), 2)
@@ -472,7 +472,7 @@ def test_wrong_number_of_leaves(leaves: list[Any], any_dispatcher: str) -> None:
         identity(array((2, 3), 1))(leaves)
 
 
-@pytest.mark.parametrize("code", "? b h i l B H I L e f d F D".split())
+@pytest.mark.parametrize("code", list("?bhilBHILefdFD"))
 def test_numpy_scalar_is_a_leaf(code: str, any_dispatcher: str) -> None:
     dtype = np.dtype(code)
     run = identity(array((), 1, dtype))
