@@ -34,8 +34,13 @@ FUNCTIONS: list[Row] = [  # name, the truth, NumPy's or SciPy's, JAX's, the oper
     ("log10", mp.log10, np.log10, "log10", [(0, 4)]),
     ("log1p", mp.log1p, np.log1p, "log1p", [(-1, 4)]),
     ("sigmoid", lambda x: 1 / (1 + mp.exp(-x)), scipy.special.expit, "sigmoid", [(-10, 10)]),
-    ("softplus", lambda x: mp.log1p(mp.exp(x)), lambda x: np.logaddexp(x, x.dtype.type(0)),
-     "softplus", [(-10, 10)]),
+    (
+        "softplus",
+        lambda x: mp.log1p(mp.exp(x)),
+        lambda x: np.logaddexp(x, x.dtype.type(0)),
+        "softplus",
+        [(-10, 10)],
+    ),
     ("tanh", mp.tanh, np.tanh, "tanh", [(-4, 4)]),
     ("sinh", mp.sinh, np.sinh, "sinh", [(-4, 4)]),
     ("cosh", mp.cosh, np.cosh, "cosh", [(-4, 4)]),
@@ -58,8 +63,13 @@ FUNCTIONS: list[Row] = [  # name, the truth, NumPy's or SciPy's, JAX's, the oper
     ("pow", lambda x, y: x**y, np.power, "power", [(0, 4), (-9, 9)]),
     ("arctan2", mp.atan2, np.arctan2, "arctan2", [(-4, 4), (-4, 4)]),
     ("hypot", mp.hypot, np.hypot, "hypot", [(-4, 4), (-4, 4)]),
-    ("logaddexp", lambda x, y: max(x, y) + mp.log1p(mp.exp(-abs(x - y))), np.logaddexp,
-     "logaddexp", [(0, 9), (0, 9)]),
+    (
+        "logaddexp",
+        lambda x, y: max(x, y) + mp.log1p(mp.exp(-abs(x - y))),
+        np.logaddexp,
+        "logaddexp",
+        [(0, 9), (0, 9)],
+    ),
 ]
 
 
@@ -125,8 +135,10 @@ def measure(row: Row, dtype: np.dtype) -> str:
     with np.errstate(all="ignore"):
         theirs = least_ns(lambda: reference(*operands), 8)
     compiled = jax_function(jax_name)
-    other = "–" if compiled is None else (
-        f"{least_ns(lambda: compiled(*operands).block_until_ready(), 15):.2f}"
+    other = (
+        "–"
+        if compiled is None
+        else (f"{least_ns(lambda: compiled(*operands).block_until_ready(), 15):.2f}")
     )
     ulp = error(out[:POINTS], [x[:POINTS] for x in operands], truth)
     return f" {ours:.2f} | {theirs:.2f} | {other} | {ulp:.2f} |"
@@ -137,8 +149,8 @@ def main() -> None:
         "# Elementary functions",
         "",
         "Written by `python benchmarks/elementary.py --jax`: nanoseconds per element of compiled",
-        "loops over 100,000 elements beside NumPy (or SciPy) and JAX (which may use two threads, and",
-        "whose dispatch is included), and our largest error over random points, in ulp.",
+        "loops over 100,000 elements beside NumPy (or SciPy) and JAX (which may use two threads,",
+        "and whose dispatch is included), and our largest error over random points, in ulp.",
         "",
         "| function | interval | float32 ns | NumPy | JAX | ulp | float64 ns | NumPy | JAX | ulp |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",

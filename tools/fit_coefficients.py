@@ -114,6 +114,31 @@ def in_square(f: Function, limit: Any) -> Function:
     return series(lambda z: f(mp.sqrt(z)), limit)
 
 
+def scaled_erfc(k: int) -> Function:
+    """(1 + 2 x) exp(x²) erfc(x) as a function of t = (x - k) / (x + k)."""
+
+    def f(t: Any) -> Any:
+        x = k * (1 + t) / (1 - t)
+        return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
+    return f
+
+
+def erfinv_of(w: Any) -> Any:
+    """erfinv(x) / x at x = sqrt(1 - e^-w)."""
+    if abs(w) < mpf("1e-25"):
+        return mp.sqrt(mp.pi) / 2
+    x = mp.sqrt(-mp.expm1(-w))
+    return mp.erfinv(x) / x
+
+
+def stirling(x: Any) -> Any:
+    """x times the remainder of Stirling's formula."""
+    return x * (mp.loggamma(x) - (x - 0.5) * mp.log(x) + x - mp.log(2 * mp.pi) / 2)
+
+
+DIGAMMA_ROOT = mp.findroot(mp.digamma, 1.46163214496836)
+
 LN2_HALF = mp.log(2) / 2 * mpf("1.01")
 ROOT = {"low": mp.sqrt(mpf(1) / 2) - 1, "high": mp.sqrt(2) - 1}
 S2 = (ROOT["high"] / (2 + ROOT["high"])) ** 2 * mpf("1.01")
@@ -240,9 +265,64 @@ FITS = [
     Fit(
         "ERFCX",
         "(1 + 2 x) exp(x²) erfc(x) = p((x - k) / (x + k)), x > 0, k = 2 or 4 (after N. Juffa)",
-        {"float32": 2, "float64": 4},
+        {"float32": scaled_erfc(2), "float64": scaled_erfc(4)},
         {"float32": (-1, 0.7), "float64": (-1, 0.75)},
         {"float32": 10, "float64": 22},
+    ),
+    Fit(
+        "ERFINV_CENTRE",
+        "erfinv(x) = x p(w - c), w = -log(1 - x²), w < 2 c, c = 2.5 or 3.125",
+        {"float32": lambda t: erfinv_of(t + 2.5), "float64": lambda t: erfinv_of(t + 3.125)},
+        {"float32": (-2.5, 2.5), "float64": (-3.125, 3.125)},
+        {"float32": 9, "float64": 23},
+    ),
+    Fit(
+        "ERFINV_MIDDLE",
+        "erfinv(x) = x p(sqrt(w) - 3.25), w < 16",
+        lambda t: erfinv_of((t + 3.25) ** 2),
+        (-0.751, 0.751),
+        {"float64": 20},
+    ),
+    Fit(
+        "ERFINV_TAIL",
+        "erfinv(x) = x p(sqrt(w) - c), c = 3 or 5",
+        {
+            "float32": lambda t: erfinv_of((t + 3) ** 2),
+            "float64": lambda t: erfinv_of((t + 5) ** 2),
+        },
+        {"float32": (-0.77, 1.1), "float64": (-1.001, 1.15)},
+        {"float32": 11, "float64": 20},
+    ),
+    Fit(
+        "LGAMMA",
+        "lgamma(2 + t) = t p(t)",
+        series(lambda t: mp.loggamma(2 + t) / t, 1 - mp.euler),
+        (-0.5, 0.5),
+        {"float32": 8, "float64": 18},
+    ),
+    Fit(
+        "STIRLING",
+        "lgamma(x) = (x - 1/2) log(x) - x + log(2 π) / 2 + p(1 / x²) / x, x >= 8",
+        series(lambda z: stirling(1 / mp.sqrt(z)), mpf(1) / 12),
+        (0, mpf(1) / 64),
+        {"float32": 2, "float64": 6},
+    ),
+    Fit(
+        "DIGAMMA",
+        "digamma(x) = (x - root) p(x - 1.5) on [1, 2]",
+        lambda t: mp.digamma(t + 1.5) / (t + 1.5 - DIGAMMA_ROOT),
+        (-0.5, 0.5),
+        {"float32": 10, "float64": 22},
+    ),
+    Fit(
+        "DIGAMMA_TAIL",
+        "digamma(x) = log(x) - 1 / (2 x) - z p(z), z = 1 / x², x >= 8",
+        series(
+            lambda z: (mp.log(z) / -2 - mp.sqrt(z) / 2 - mp.digamma(1 / mp.sqrt(z))) / z,
+            mpf(1) / 12,
+        ),
+        (0, mpf(1) / 64),
+        {"float32": 2, "float64": 6},
     ),
     Fit(
         "SINH",
@@ -263,16 +343,6 @@ intervals and the weights. The comment gives the largest weighted error before r
 '''
 
 
-def scaled_erfc(k: int) -> Function:
-    """(1 + 2 x) exp(x²) erfc(x) as a function of t = (x - k) / (x + k)."""
-
-    def f(t: Any) -> Any:
-        x = k * (1 + t) / (1 - t)
-        return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
-
-    return f
-
-
 def write(fits: list[Fit]) -> str:
     """The text of coefficients.py."""
     text = HEADER
@@ -280,7 +350,7 @@ def write(fits: list[Fit]) -> str:
         text += f"# {fit.formula}\n{fit.name} = {{\n"
         for dtype, degree in fit.degrees.items():
             a, b = fit.interval[dtype] if isinstance(fit.interval, dict) else fit.interval
-            f = scaled_erfc(fit.f[dtype]) if isinstance(fit.f, dict) else fit.f
+            f = fit.f[dtype] if isinstance(fit.f, dict) else fit.f
             c, worst = remez(f, a, b, degree, fit.weight)
             print(f"{fit.name:16} {dtype} degree {degree:2}  2^{float(mp.log(worst, 2)):.1f}")
             rounded = [repr(float(np.dtype(dtype).type(float(v)))) for v in c]

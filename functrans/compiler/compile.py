@@ -45,9 +45,16 @@ class Compiled:
         self._executable = Executable(self._schedule, program)
         self._unbox = [_unboxing(a) for a in program.out_avals]
         self._plain = not any(self._unbox)
+        self._weak = [i for i, a in enumerate(program.in_avals) if a.weak_type]
 
     def try_call(self, leaves: list[Any]) -> list[Any] | None:
         """The outputs, or None if a leaf is not an array of exactly the type compiled for."""
+        for i in self._weak:  # the dispatcher takes an array of no dimensions for a Python scalar
+            if type(leaves[i]) is np.ndarray:
+                return None
+        return self._run(leaves)
+
+    def _run(self, leaves: list[Any]) -> list[Any] | None:
         outs = self._executable(leaves)
         if isinstance(outs, int):
             return None
@@ -65,7 +72,7 @@ class Compiled:
         if outs is None:
             infer_call(self.program, [aval_of(x) for x in leaves])
             arrays = [_contiguous(x, a) for x, a in zip(leaves, self.program.in_avals, strict=True)]
-            outs = self.try_call(arrays)
+            outs = self._run(arrays)
         assert outs is not None
         return outs
 
@@ -92,7 +99,8 @@ def _contiguous(x: Any, aval: Aval) -> np.ndarray:
     x = as_value(x)
     if type(x) in PYTHON_SCALARS:
         return np.array(x, aval.dtype)
-    return np.array(x, aval.dtype, order="C", copy=None, ndmin=0, subok=False)
+    array = np.array(x, aval.dtype, order="C", copy=None, ndmin=0, subok=False)
+    return array if array.flags.aligned else array.copy()
 
 
 def _unboxing(aval: Aval) -> Any:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import CodeType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _is_internal: dict[str, bool] = {}
@@ -35,6 +35,14 @@ class Source(NamedTuple):
         text = linecache.getline(self.code.co_filename, self.line).strip()
         tail = f":  {text}" if text else ""
         return f"at {self.file}:{self.line} in {self.code.co_name}{tail}"
+
+    def __reduce__(self) -> Any:
+        return (_restored, (self.code.co_filename, self.code.co_name, self.line))
+
+
+def _restored(filename: str, name: str, line: int) -> Source:
+    """A Source from a pickle: code objects do not pickle, what is shown of them does."""
+    return Source(_restored.__code__.replace(co_filename=filename, co_name=name), line)
 
 
 _sources: dict[tuple[int, int], Source] = {}

@@ -32,11 +32,10 @@ def full_like(x: Any, value: Any) -> Any:
 
 def select(condition: Any, x: Any, y: Any) -> Any:
     """x where condition, else y; Python scalars take the dtype of the other branch."""
-    dtype = dtype_of(y) if isinstance(x, int | float | complex) else dtype_of(x)
-    if isinstance(x, int | float | complex):
-        x = dtype.type(x)
-    if isinstance(y, int | float | complex):
-        y = dtype.type(y)
+    if type(x) in PYTHON_SCALARS:  # not isinstance: numpy.float64 is a float too
+        x = dtype_of(y).type(x)
+    elif type(y) in PYTHON_SCALARS:
+        y = dtype_of(x).type(y)
     return select_p.bind(condition, x, y)
 
 

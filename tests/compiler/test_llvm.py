@@ -5,8 +5,10 @@ import pytest
 
 from functrans.compiler.llvm import BOOL, SUPPORTED, Builder, Complex, Value
 
-KINDS = {kind: sorted((d for d in SUPPORTED if d.kind in kind), key=str) for kind in
-         ("f", "iu", "c", "fc", "iuf", "iufc", "biu", "biufc")}
+KINDS = {
+    kind: sorted((d for d in SUPPORTED if d.kind in kind), key=str)
+    for kind in ("f", "iu", "c", "fc", "iuf", "iufc", "biu", "biufc")
+}
 INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
 
 
@@ -172,9 +174,7 @@ def test_a_number_times_its_conjugate_is_real(native):
 
 def test_fma_rounds_once(native):
     x = np.array([1 + 2.0**-30])
-    result = native(
-        lambda b, v: b.fma(v, v, b.neg(b.mul(v, v, exact=True))), [FLOAT64], FLOAT64
-    )(x)
+    result = native(lambda b, v: b.fma(v, v, b.neg(b.mul(v, v, exact=True))), [FLOAT64], FLOAT64)(x)
     assert result[0] == 2.0**-60
 
 

@@ -37,8 +37,7 @@ REFERENCES = {
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
 }
 
-BIG = {SINGLE: 1e37, DOUBLE: 1e300}
-TABLE = [  # name, ulp, ranges for both dtypes; a range named "all" is log-uniform over the exponents
+TABLE = [  # name, ulp, ranges for both dtypes; "all" is log-uniform over all exponents
     ("exp", 1.2, [(-1, 1), (-87, 88)]),
     ("exp2", 1.2, [(-1, 1), (-149, 127)]),
     ("expm1", 1.2, [(-1, 1), (-18, 88), (0.2, 0.9), (-1e-6, 1e-6)]),
@@ -124,7 +123,7 @@ def test_is_within_ulps_of_the_truth(native, name, limit, spans, dtype):
                 exact = [reference(mp.mpf(float(v))) for v in x]
             error = max(ulps(y, e, dtype) for y, e in zip(run(x), exact, strict=True))
         else:
-            error, where = worst(run(x), [(v,) for v in x], reference, dtype)
+            error, _ = worst(run(x), [(v,) for v in x], reference, dtype)
         assert error <= limit, f"{name} is {error:.2f} ulp off in {span}"
 
 
@@ -147,8 +146,8 @@ NUMPY = {
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "erf": scipy.special.erf,
     "erfc": scipy.special.erfc,
-    "erfinv": scipy.special.erfinv,
-    "lgamma": scipy.special.gammaln,
+    "erfinv": lambda x: np.copysign(scipy.special.erfinv(x), x),  # SciPy loses the sign of -0
+    "lgamma": lambda x: np.where(x < 1e-300, -np.log(x), scipy.special.gammaln(x)),
     "digamma": scipy.special.digamma,
     "pow": np.power,
 }
@@ -157,8 +156,23 @@ NUMPY = {
 def edges(dtype):
     """Zeros, denormals, ones, huge numbers, infinities, nan."""
     info = np.finfo(dtype)
-    positive = [0, info.smallest_subnormal, 5 * info.smallest_subnormal, info.tiny, 1e-20, 0.5, 1,
-                2, 3, 100, 1e5, info.max / 4, info.max, np.inf, np.nan]
+    positive = [
+        0,
+        info.smallest_subnormal,
+        5 * info.smallest_subnormal,
+        info.tiny,
+        1e-20,
+        0.5,
+        1,
+        2,
+        3,
+        100,
+        1e5,
+        info.max / 4,
+        info.max,
+        np.inf,
+        np.nan,
+    ]
     return np.array([s * float(v) for v in positive for s in (1, -1)], dtype)
 
 
@@ -214,8 +228,22 @@ def test_powers_of_integers_wrap(native, dtype):
     np.testing.assert_array_equal(result, np.power(x.astype(dtype), y.astype(dtype)))
 
 
-COMPLEX = ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "sin", "cos", "tan",
-           "sinh", "cosh", "tanh"]
+COMPLEX = [
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+]
 
 
 @pytest.mark.parametrize("dtype", ["c8", "c16"])

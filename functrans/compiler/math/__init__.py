@@ -15,7 +15,7 @@ from functrans.compiler.math.logarithm import (
     softplus,
 )
 from functrans.compiler.math.power import cbrt, hypot, integer_pow, pow, rsqrt
-from functrans.compiler.math.special import erf, erfc
+from functrans.compiler.math.special import digamma, erf, erfc, erfinv, lgamma
 from functrans.compiler.math.trigonometric import (
     arccos,
     arcsin,
