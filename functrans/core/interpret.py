@@ -7,6 +7,7 @@ from typing import Any
 
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.source import set_source
+from functrans.core.types import weakened
 
 
 class Environment:
@@ -42,4 +43,4 @@ def evaluate(program: Program, args: Sequence[Any]) -> list[Any]:
             env.write(equation, equation.primitive.bind(*inputs, **equation.params))
     finally:
         set_source(before)
-    return env.read_all(program.outputs)
+    return weakened(env.read_all(program.outputs), program.out_avals)

@@ -106,4 +106,9 @@ class Primitive:
         return self.name
 
     def __reduce__(self) -> Any:
-        return (registry.__getitem__, (self.name,))
+        return (_named, (self.name,))
+
+
+def _named(name: str) -> Primitive:
+    """A primitive from a pickle, which holds its name: rules are code of this process."""
+    return registry[name]

@@ -158,6 +158,14 @@ def aval_of(x: Any) -> Aval:
     )
 
 
+def weakened(values: Sequence[Any], avals: Sequence[Aval]) -> list[Any]:
+    """The values, those of weak type as Python scalars, as the compiler hands them out too."""
+    return [
+        x.item() if a.weak_type and isinstance(x, np.generic) else x
+        for x, a in zip(values, avals, strict=True)
+    ]
+
+
 def shape_of(x: Any) -> tuple[int, ...]:
     """The shape of an array, tracer or scalar; cheaper than `numpy.shape`, and not dispatched."""
     return getattr(x, "shape", ())

@@ -14,6 +14,7 @@ from functrans.primitives import identities as identities
 from functrans.primitives import indexing as indexing
 from functrans.primitives import loops as loops
 from functrans.primitives import products as products
+from functrans.primitives import random_bits as random_bits
 from functrans.primitives import reductions as reductions
 from functrans.primitives import shaping as shaping
 from functrans.primitives import sorting as sorting

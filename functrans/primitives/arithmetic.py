@@ -8,7 +8,7 @@ import numpy as np
 
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.types import Aval, check_dtype, dtype_of, shape_of
+from functrans.core.types import PYTHON_SCALARS, Aval, check_dtype, dtype_of, shape_of
 from functrans.primitives.elementwise import BOOL, elementwise
 
 INEXACT = "fc"

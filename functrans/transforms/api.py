@@ -12,7 +12,7 @@ from functrans.core import tree
 from functrans.core.errors import DTypeError, TransformError
 from functrans.core.program import Program, Var
 from functrans.core.trace import Tracer, as_value, trace
-from functrans.core.types import Aval, aval_of
+from functrans.core.types import Aval, aval_of, weakened
 
 
 def name_of(fun: Any) -> str:
@@ -104,8 +104,9 @@ def trace_at(
 
 def split_outputs(traced: Traced, outs: Sequence[Any]) -> tuple[list[Any], Any]:
     """The outputs proper, and the auxiliary data rebuilt with its values."""
+    outs = weakened(outs, traced.program.out_avals)
     if not traced.flat.has_aux:
-        return list(outs), None
+        return outs, None
     aux_tree, count = traced.aux
     at = len(outs) - count
     return list(outs[:at]), tree.unflatten(aux_tree, list(outs[at:]))

@@ -170,8 +170,7 @@ def value_and_grad(
         value = traced.flat.rebuild(outs)
         _check_scalar(name, value, holomorphic)
         with np.errstate(all="ignore"):
-            one = outs[0].dtype.type(1) if hasattr(outs[0], "dtype") else type(outs[0])(1)
-            cts = _pull_back(lin, [one], [aval_of(x) for x in own])
+            cts = _pull_back(lin, [dtype_of(outs[0]).type(1)], [aval_of(x) for x in own])
         gradients = tree.unflatten(tree.structure(chosen), cts)
         gradient = gradients[0] if isinstance(argnums, int | np.integer) else gradients
         return ((value, aux), gradient) if has_aux else (value, gradient)

@@ -221,8 +221,24 @@ def most(x: Expr, y: Any) -> Expr:
     return where(x < y, y, x)
 
 
+SPLIT = 6
+"""From this many coefficients on, even and odd powers are summed apart."""
+
+
 def polynomial(x: Expr, coefficients: Sequence[float]) -> Expr:
-    """By Horner's rule; lowest power first. The loop over elements supplies the parallelism."""
+    """By Horner's rule, lowest power first; a long one as two of half the length in x².
+
+    Loop iterations overlap only as far as the processor's window reaches, so a long chain of
+    dependent operations costs time: see docs/elementary.md.
+    """
+    if len(coefficients) < SPLIT:
+        return _horner(x, coefficients)
+    square = exact_mul(x, x)
+    odd = _horner(square, coefficients[1::2])
+    return fma(odd, x, _horner(square, coefficients[0::2]))
+
+
+def _horner(x: Expr, coefficients: Sequence[float]) -> Expr:
     total = x.const(coefficients[-1])
     for c in reversed(coefficients[:-1]):
         total = fma(total, x, c)
