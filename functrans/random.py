@@ -159,6 +159,9 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = int) 
     dtype = np.dtype(dtype)
     if dtype.kind not in "iu":
         raise DTypeError(f"random.randint gives integers, not {dtype}.")
+    if dtype.itemsize < 4:  # small integers are drawn wide, where the bias cannot be seen
+        wide = np.dtype(f"{dtype.kind}4")
+        return randint(key, shape, minval, maxval, wide).astype(dtype)
     shape = _shape(shape)
     info = np.iinfo(dtype)
     unsigned = np.dtype(f"u{dtype.itemsize}")
@@ -167,14 +170,22 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = int) 
     high = fnp.clip(fnp.asarray(maxval), info.min, info.max).astype(dtype)
     keys = split(_check_key(key))
     higher, lower = (_random_bits(keys[i], unsigned, shape) for i in range(2))
-    span = (high - low).astype(unsigned)
-    span = fnp.where(high <= low, unsigned.type(1), span)
-    span = fnp.where(beyond & (high > low), span + unsigned.type(1), span)
-    # two words, because one word modulo the span would not be uniform
-    half = fnp.remainder(unsigned.type(2 ** (info.bits // 2)), span)
-    factor = fnp.remainder(half * half, span)
-    offset = fnp.remainder(fnp.remainder(higher, span) * factor + fnp.remainder(lower, span), span)
-    return low + offset.astype(dtype)
+    one = unsigned.type(1)
+    with np.errstate(over="ignore"):
+        span = (high - low).astype(unsigned)
+        span = fnp.where(high <= low, one, span)
+        span = fnp.where(beyond & (high > low), span + one, span)  # 0: all of the dtype's range
+        # two words, because one word modulo the span would not be uniform
+        half = _modulo(unsigned.type(2 ** (info.bits // 2)), span)
+        factor = _modulo(half * half, span)
+        offset = _modulo(_modulo(higher, span) * factor + _modulo(lower, span), span)
+        return low + offset.astype(dtype)
+
+
+def _modulo(x: Any, span: Any) -> Any:
+    """x modulo the span, where 0 stands for the number of all words."""
+    everything = span == 0
+    return fnp.where(everything, x, fnp.remainder(x, fnp.where(everything, 1, span)))
 
 
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -23,6 +24,10 @@ SIZE_LIMIT = 512 << 20
 """Bytes kept on disk; the least recently used entries go first."""
 STALE = 3600.0
 """Seconds after which a temporary file is what a killed process left behind."""
+
+_ENTRY = re.compile("[0-9a-f]{64}[.]o")
+"""Names of entries: the directory may be the user's own, with other files in it."""
+_TEMPORARY = "functrans-tmp-"
 
 _warned = False
 
@@ -96,7 +101,8 @@ def clear_cache() -> None:
     """
     with contextlib.suppress(RuntimeError):
         for path in directory().glob("*.o"):
-            path.unlink(missing_ok=True)
+            if _ENTRY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 def prune(folder: Path, limit: int | None = None) -> None:
@@ -105,9 +111,9 @@ def prune(folder: Path, limit: int | None = None) -> None:
     for item in os.scandir(folder):
         with contextlib.suppress(FileNotFoundError):  # another process prunes too
             status = item.stat()
-            if item.name.endswith(".o"):
+            if _ENTRY.fullmatch(item.name):
                 entries.append((status.st_mtime, status.st_size, item.path))
-            elif item.name.endswith(".tmp") and status.st_mtime < time.time() - STALE:
+            elif item.name.startswith(_TEMPORARY) and status.st_mtime < time.time() - STALE:
                 os.unlink(item.path)
     excess = sum(size for _, size, _ in entries) - (SIZE_LIMIT if limit is None else limit)
     for _, size, path in sorted(entries):
@@ -131,7 +137,7 @@ def _read(folder: Path, path: Path) -> bytes | None:
 
 def _write(folder: Path, name: str, data: bytes) -> None:
     """A reader in another process sees the whole file or none."""
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -10,7 +10,7 @@ The plan of ft_dispatch is an int64 array:
 
     code, entries, inputs, outputs, type of arrays, type of lists;
     per input:  dtype, ndim, slot, flags, boxed type, integer type, cell, extents …
-    per output: dtype, ndim, slot, donated input (from 1) or 0, extents …
+    per output: dtype, ndim, slot, donated input (from 1) or 0, memory handler or 0, extents …
 
 Types and dtypes are addresses of objects. A *boxed* type is one whose objects keep their value at
 byte 16, so a pointer into the object serves (NumPy scalars, Python's float and complex); a Python
@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler import runtime
+from functrans.compiler import pool, runtime
 
 Dispatcher = Callable[[int, list[Any]], "list[np.ndarray] | int"]
 
@@ -58,6 +58,10 @@ class ArraySpec:
     def __post_init__(self) -> None:
         # of the dtypes that are equal (C's long and long long), the one that arrays commonly have
         object.__setattr__(self, "dtype", np.dtype(self.dtype.str))
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def python_type(self) -> type:
@@ -104,7 +108,9 @@ def make_plan(
         words += _input_row(spec, cells + i, i in given_up)
     for i, spec in enumerate(outputs):
         donated = donations[i] + 1 if i in donations else 0
-        words += [id(spec.dtype), len(spec.shape), spec.slot, donated, *spec.shape]
+        large = not donated and spec.nbytes >= pool.THRESHOLD
+        memory = id(pool.handler()) if large else 0
+        words += [id(spec.dtype), len(spec.shape), spec.slot, donated, memory, *spec.shape]
     return np.array(words, np.int64)
 
 
@@ -143,7 +149,9 @@ class PythonDispatcher:
     ) -> None:
         self._code, self._entries = code.ctypes.data, entries
         self._inputs, self._outputs, self._donations = inputs, outputs, donations
-        self._run = runtime.RUN_TYPE(runtime.address_of("ft_run"))
+        # keeps the GIL, so that an exception a loop found is noticed
+        signature = ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p
+        self._run = ctypes.PYFUNCTYPE(*signature)(runtime.address_of("ft_run"))
 
     def __call__(self, table: int, leaves: list[Any]) -> list[np.ndarray] | int:
         if len(leaves) != len(self._inputs):

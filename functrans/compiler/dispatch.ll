@@ -14,6 +14,7 @@ declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyErr_Occurred()
 declare i32 @PyErr_BadArgument()
+declare ptr @PyDataMem_SetHandler(ptr)
 declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 
 %Object = type { i64, ptr }                           ; reference count, type
@@ -26,8 +27,8 @@ declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 ;         code, entries, inputs, outputs, type of arrays, type of lists
 %Input = type { ptr, i64, i64, i64, ptr, ptr, i64 }
 ;          descr, ndim, slot, flags, boxed type, integer type, cell
-%Output = type { ptr, i64, i64, i64 }
-;           descr, ndim, slot, donated input (from 1) or 0
+%Output = type { ptr, i64, i64, i64, ptr }
+;           descr, ndim, slot, donated input (from 1) or 0, memory handler or null
 
 define ptr @ft_dispatch(ptr %self, ptr %args, i64 %nargs) #0 {
 start:
@@ -193,7 +194,33 @@ output.fresh:                                         ; the reference to the des
   %out.descr = load ptr, ptr %out.row
   call void @Py_IncRef(ptr %out.descr)
   %out.ndim.int = trunc i64 %out.ndim to i32
-  %fresh = call ptr @PyArray_NewFromDescr(ptr %array.type, ptr %out.descr, i32 %out.ndim.int, ptr %out.dims, ptr null, ptr null, i32 0, ptr null)
+  %handler.at = getelementptr %Output, ptr %out.row, i64 0, i32 4
+  %handler = load ptr, ptr %handler.at
+  %is.pooled = icmp ne ptr %handler, null
+  br i1 %is.pooled, label %output.pooled, label %output.plain
+
+output.plain:
+  %plain = call ptr @PyArray_NewFromDescr(ptr %array.type, ptr %out.descr, i32 %out.ndim.int, ptr %out.dims, ptr null, ptr null, i32 0, ptr null)
+  br label %output.new
+
+output.pooled:
+  %user = call ptr @PyDataMem_SetHandler(ptr %handler)
+  %was.set = icmp ne ptr %user, null
+  br i1 %was.set, label %output.with.handler, label %output.without
+
+output.without:
+  call void @Py_DecRef(ptr %out.descr)
+  br label %drop
+
+output.with.handler:
+  %pooled = call ptr @PyArray_NewFromDescr(ptr %array.type, ptr %out.descr, i32 %out.ndim.int, ptr %out.dims, ptr null, ptr null, i32 0, ptr null)
+  %ours = call ptr @PyDataMem_SetHandler(ptr %user)
+  call void @Py_DecRef(ptr %user)
+  call void @Py_DecRef(ptr %ours)
+  br label %output.new
+
+output.new:
+  %fresh = phi ptr [ %plain, %output.plain ], [ %pooled, %output.with.handler ]
   %was.made = icmp ne ptr %fresh, null
   br i1 %was.made, label %output.made, label %drop
 
@@ -205,7 +232,7 @@ output.donated:
   br label %output.made
 
 output.made:
-  %out = phi ptr [ %fresh, %output.fresh ], [ %donor, %output.donated ]
+  %out = phi ptr [ %fresh, %output.new ], [ %donor, %output.donated ]
   %result.at = getelementptr ptr, ptr %results.items, i64 %o
   store ptr %out, ptr %result.at
   %out.data.at = getelementptr %Array, ptr %out, i64 0, i32 1

@@ -48,7 +48,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from functrans.compiler.blas import find_blas
-from functrans.compiler.engine import compile_module
+from functrans.compiler.engine import compile_module, keep_for_ever
 from functrans.compiler.gemm import NAMES, gemm_ir, gemm_symbols
 
 RAISED = 1
@@ -62,6 +62,9 @@ KERNEL_TYPE = ctypes.CFUNCTYPE(
 RUN_TYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 
 _CONTROL = ("ft_run", "ft_scan", "ft_while", "ft_cond", "ft_cond64", "ft_copy", "ft_fill0")
+_CALLS = ("ft_dispatch", "ft_views")
+_POOL = tuple(f"ft_pool_{name}" for name in ("malloc", "calloc", "realloc", "free", "limit"))
+_FILES = ("runtime.ll", "dispatch.ll", "pool.ll")
 _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _PYTHON = (
     "PyErr_BadArgument",
@@ -74,13 +77,15 @@ _PYTHON = (
     "PyList_New",
     "PyLong_AsLongLongAndOverflow",
     "PyLong_AsVoidPtr",
+    "PyMem_RawFree",
+    "PyMem_RawMalloc",
     "PyLong_FromLongLong",
     "Py_DecRef",
     "Py_IncRef",
 )
 _METH_FASTCALL = 0x0080
-_NEW_FROM_DESCR = 94
-"""The place of PyArray_NewFromDescr in NumPy's table of functions, the same since NumPy 1.0."""
+_NUMPY = {"PyArray_NewFromDescr": 94, "PyDataMem_SetHandler": 304}
+"""Places in NumPy's table of functions, which never change."""
 
 
 class _MethodDef(ctypes.Structure):
@@ -104,7 +109,7 @@ def native_function(name: str, plan: np.ndarray) -> Callable[..., Any]:
 @cache
 def _definition(name: str) -> _MethodDef:
     """CPython reads the definition also when it destroys a function, so it lives for ever."""
-    return _MethodDef(name.encode(), address_of(name), _METH_FASTCALL, None)
+    return keep_for_ever(_MethodDef(name.encode(), address_of(name), _METH_FASTCALL, None))
 
 
 def address_of(name: str) -> int:
@@ -116,8 +121,8 @@ def address_of(name: str) -> int:
 @cache
 def _control() -> dict[str, int]:
     folder = files("functrans.compiler")
-    text = "".join((folder / name).read_text("utf-8") for name in ("runtime.ll", "dispatch.ll"))
-    return compile_module(text, [*_CONTROL, "ft_dispatch", "ft_views"], _control_symbols())
+    text = "".join((folder / name).read_text("utf-8") for name in _FILES)
+    return compile_module(text, [*_CONTROL, *_CALLS, *_POOL], _control_symbols())
 
 
 @cache
@@ -128,7 +133,7 @@ def _products() -> dict[str, int]:
 
 def _control_symbols() -> dict[str, int]:
     symbols = {name: _pointer(getattr(ctypes.pythonapi, name)) for name in _PYTHON}
-    symbols["PyArray_NewFromDescr"] = _numpy_function(_NEW_FROM_DESCR)
+    symbols |= {name: _numpy_function(index) for name, index in _NUMPY.items()}
     symbols["ft_clock"] = _pointer(_clock())
     return symbols
 

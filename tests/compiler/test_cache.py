@@ -105,6 +105,19 @@ def test_clear_cache(folder: Path, quiet: None) -> None:
     assert cache.load(KEY) is None and not list(folder.iterdir())
 
 
+def test_only_our_own_files_are_deleted(folder: Path, quiet: None) -> None:
+    folder.mkdir(mode=0o700)
+    others = {"main.o", "notes.txt", "x.tmp", "Makefile"}
+    for name in others:
+        (folder / name).write_text("mine")
+        os.utime(folder / name, (0, 0))
+    cache.save(KEY, CODE)
+    cache.prune(folder, limit=0)
+    cache.save(KEY, CODE)
+    cache.clear_cache()
+    assert {p.name for p in folder.iterdir()} == others
+
+
 # --- whom to trust ---
 
 
@@ -211,13 +224,13 @@ def test_prune_deletes_the_least_recently_used(folder: Path, quiet: None) -> Non
         cache.save(key, CODE)
         os.utime(folder / f"{key}.o", (10.0 * age, 10.0 * age))
     cache.load(keys[0])  # used just now
-    (folder / "old.tmp").write_bytes(b"")
-    os.utime(folder / "old.tmp", (0, 0))
-    (folder / "new.tmp").write_bytes(b"")
+    (folder / "functrans-tmp-old").write_bytes(b"")
+    os.utime(folder / "functrans-tmp-old", (0, 0))
+    (folder / "functrans-tmp-new").write_bytes(b"")
     size = (folder / f"{keys[0]}.o").stat().st_size
     cache.prune(folder, limit=3 * size)
     left = {p.name for p in folder.iterdir()}
-    assert left == {*(f"{k}.o" for k in (keys[0], keys[4], keys[5])), "new.tmp"}
+    assert left == {*(f"{k}.o" for k in (keys[0], keys[4], keys[5])), "functrans-tmp-new"}
 
 
 def test_writing_prunes_now_and_then(folder: Path, monkeypatch: Any) -> None:

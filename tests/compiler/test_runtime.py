@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
+import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functrans.compiler import blas, calls, gemm, runtime
+from functrans.compiler import blas, calls, gemm, pool, runtime
 from functrans.compiler.callbacks import python_kernel, release
 from functrans.compiler.calls import ArraySpec
 from functrans.compiler.engine import compile_module
@@ -329,7 +332,7 @@ def test_a_frame_serves_again_after_a_failure_inside_loops() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="raises a signal the POSIX way")
 @pytest.mark.parametrize("kind", ["while", "scan"])
-def test_loops_can_be_interrupted(kind: str) -> None:
+def test_loops_can_be_interrupted(kind: str, any_dispatcher: str) -> None:
     b = Build()
     start, result, one = b.slot(), b.slot(), b.constant(1.0)
     read, written, flag = b.temporary(), b.temporary(), b.constant(1, B1)
@@ -340,14 +343,15 @@ def test_loops_can_be_interrupted(kind: str) -> None:
     else:
         entry = b.entry("ft_scan", [0], [2**60, *body, 0, 0, 1, *carry])
     run = b.executable([entry], [array((), start)], [array((), result)])
-    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
-    timer.start()
+    pid = os.getpid()
+    waiter = f"import os, signal, time; time.sleep(0.3); os.kill({pid}, signal.SIGINT)"
+    timer = subprocess.Popen([sys.executable, "-S", "-c", waiter])
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run([np.array(0.0)])
-    timer.join()
+    timer.wait()
     assert time.monotonic() - begin < 30
-    np.testing.assert_array_equal(len(run._free), len(run._frames))
+    assert len(run._free) == len(run._frames)
 
 
 # --- matrix products ---
@@ -538,6 +542,90 @@ def test_read_only_input_is_accepted(any_dispatcher: str) -> None:
 
 def test_leaves_may_be_any_sequence(any_dispatcher: str) -> None:
     np.testing.assert_array_equal(identity(array((2, 3), 1))((X,))[0], X)
+
+
+# --- the memory of large results ---
+
+LARGE = pool.THRESHOLD // 8
+
+
+@pytest.fixture
+def empty_pool() -> Any:
+    pool.clear()
+    yield
+    pool.clear()
+
+
+def test_large_results_take_over_memory_of_dead_ones(empty_pool: None) -> None:
+    run = identity(array((LARGE,), 1))
+    given = np.arange(float(LARGE))
+    (first,) = run([given])
+    place = first.ctypes.data
+    assert place % 64 == 0 and first.flags.owndata and first.base is None
+    (second,) = run([given])
+    assert not np.shares_memory(first, second)
+    view = first[10:20]
+    del first
+    assert run([given])[0].ctypes.data != place  # the view still needs it
+    del view
+    assert run([given])[0].ctypes.data == place
+    np.testing.assert_array_equal(second, given)
+
+
+def test_memory_goes_back_to_the_pool_and_the_system(empty_pool: None) -> None:
+    run = identity(array((LARGE,), 1))
+    given = np.zeros(LARGE)
+    results = [run([given])[0] for _ in range(100)]
+    assert pool.held() == 0
+    del results
+    assert pool.held() == 64 * 8 * LARGE  # no more blocks than the table has room for
+    pool.clear()
+    assert pool.held() == 0
+
+
+def test_pool_is_bounded(empty_pool: None) -> None:
+    run = identity(array((LARGE,), 1))
+    results = [run([np.zeros(LARGE)])[0] for _ in range(10)]
+    pool._set_limit(4 * 8 * LARGE)
+    try:
+        del results
+    finally:
+        held = pool.held()
+    assert held == 4 * 8 * LARGE
+
+
+def test_pooled_arrays_are_ordinary(empty_pool: None) -> None:
+    (x,) = identity(array((LARGE,), 1))([np.arange(float(LARGE))])
+    x.resize(2 * LARGE, refcheck=False)
+    np.testing.assert_array_equal(x, [*range(LARGE), *[0] * LARGE])
+    x.resize(3, refcheck=False)
+    np.testing.assert_array_equal(x, [0, 1, 2])
+    np.testing.assert_array_equal(np.sort(x.copy()), [0, 1, 2])
+    x.shape = (3, 1)
+    assert pickle.loads(pickle.dumps(x)).shape == (3, 1)
+
+
+def test_results_may_outlive_everything() -> None:
+    """Results and executables are destroyed at any time while the interpreter ends."""
+    code = (
+        "import sys, atexit\n"
+        "import numpy as np\n"
+        "from functrans.compiler import runtime\n"
+        "from functrans.compiler.frames import Executable\n"
+        "from functrans.compiler.calls import ArraySpec\n"
+        "d, n = np.dtype('f8'), 100_000\n"
+        "ints = np.array([8 * n])\n"
+        "code = np.array([runtime.address_of('ft_copy'), ints.ctypes.data, 1, 2, 1, 2])\n"
+        "spec = [ArraySpec((n,), d, 1)], [ArraySpec((n,), d, 2)]\n"
+        "run = Executable(code, 1, *spec, 3, keep=[ints])\n"
+        "class Late:\n"
+        "    def __init__(self): self.me, self.run, self.x = self, run, run([np.zeros(n)])\n"
+        "np.late = sys.late = late = Late()\n"
+        "atexit.register(lambda x: None, late)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, timeout=120)
+    assert done.returncode == 0
 
 
 def test_references_are_neither_lost_nor_leaked() -> None:

@@ -73,18 +73,20 @@ def exp2(x: Expr) -> Expr:
 @elementary
 def expm1(x: Expr) -> Expr:
     """e^x - 1, accurate near zero."""
-    return copysign(_expm1(clamp(x, EXPM1_RANGE[x.kind])), x)
+    high, low, doubled = _expm1(clamp(x, EXPM1_RANGE[x.kind]))
+    y = high + low
+    return copysign(where(doubled, y + y, y), x)
 
 
-def _expm1(x: Expr) -> Expr:
+def _expm1(x: Expr) -> tuple[Expr, Expr, Expr]:
+    """e^x - 1 as a sum, and whether it stands for its double."""
     n, r, lost = by_ln2(x)
     q = polynomial(r, table.EXPM1[x.kind])
     high, low = fast_two_sum(r, fma(r * r, q, lost))
     # 2^n itself overflows one step before the result does
     top = n > LARGEST_EXPONENT[x.kind]
     power = power_of_two(where(top, n - 1, n))
-    y = fma(power, low, fma(power, high, power - 1))
-    return where(top, y + y, y)
+    return fma(power, high, power - 1), power * low, top
 
 
 @elementary
@@ -98,7 +100,8 @@ def sigmoid(x: Expr) -> Expr:
 def tanh(x: Expr) -> Expr:
     """The hyperbolic tangent, E / (E + 2) with E = expm1(2 |x|)."""
     size = abs(x)
-    e = _expm1(least(size + size, TANH_LIMIT[x.kind]))
+    high, low, _ = _expm1(least(size + size, TANH_LIMIT[x.kind]))
+    e = high + low
     return copysign(e / (e + 2), x)
 
 

@@ -40,16 +40,10 @@ def erfc_of_positive(x: Expr) -> Expr:
     """erfc(x) = exp(-x²) p((x - k) / (x + k)) / (1 + 2 x): one polynomial for all x >= 0."""
     x = least(x, ERFC_LIMIT[x.kind])
     k = ERFCX_CENTRE[x.kind]
-    inverse = 1 / (x + k)
-    t = (x - k) * inverse
-    # x - k - t (x + k), what the rounding of t left
-    t = fma(inverse, fma(-t, x, fma(t + 1, -k, x)), t)
+    t = (x - k) / (x + k)
     square, lost = two_product(x, x)
     decay = exp_of_sum(-square, -lost)
-    p, below = polynomial(t, table.ERFCX[x.kind]), fma(x, 2, 1)
-    inverse = 1 / below
-    ratio = p * inverse
-    return fma(decay * inverse, fma(-ratio, below, p), decay * ratio)
+    return decay * (polynomial(t, table.ERFCX[x.kind]) / fma(x, 2, 1))
 
 
 def _erf_small(x: Expr) -> Expr:

@@ -1,0 +1,213 @@
+"""Pytrees: what is a node, what is a leaf, and errors that name the path of the leaf."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict, defaultdict, namedtuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans import numpy as fnp
+from functrans import tree
+from functrans.core.errors import TreeError
+
+Pair = namedtuple("Pair", "first second")
+
+
+class State(NamedTuple):
+    step: Any
+    moments: Any
+
+
+@tree.register_dataclass
+@dataclasses.dataclass
+class Layer:
+    w: Any
+    b: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    layers: Any
+    name: str
+    depth: int = 2
+
+
+tree.register_dataclass(Model, data_fields=["layers"], meta_fields=["name", "depth"])
+
+
+class Interval:
+    def __init__(self, low: Any, high: Any) -> None:
+        self.low, self.high = low, high
+
+
+tree.register_node(Interval, lambda i: ((i.low, i.high), "unit"), lambda aux, xs: Interval(*xs))
+
+TREES: list[tuple[Any, list[Any]]] = [
+    (1, [1]),
+    (None, []),
+    ([], []),
+    ((1, [2, (3,)]), [1, 2, 3]),
+    ({"b": 1, "a": 2}, [2, 1]),
+    (OrderedDict([("b", 1), ("a", 2)]), [1, 2]),
+    (defaultdict(list, {"x": 1}), [1]),
+    (Pair(1, None), [1]),
+    (State(1, {"m": (2, None)}), [1, 2]),
+    (Layer(1, (2, 3)), [1, 2, 3]),
+    (Model([Layer(1, 2)], "net"), [1, 2]),
+    ({"i": [Interval(1, 2)]}, [1, 2]),
+    ("text", ["text"]),
+]
+
+
+@pytest.mark.parametrize(("value", "leaves"), TREES, ids=[str(i) for i in range(len(TREES))])
+def test_flatten_and_unflatten(value: Any, leaves: list[Any]) -> None:
+    got, treedef = tree.flatten(value)
+    assert got == leaves == tree.leaves(value)
+    again = tree.unflatten(treedef, got)
+    assert type(again) is type(value) and tree.leaves(again) == leaves
+    assert tree.structure(again) == treedef == tree.structure(value)
+    assert hash(treedef) == hash(tree.structure(again))
+    paths = [path for path, _ in tree.flatten_with_path(value)[0]]
+    assert len(set(paths)) == len(leaves)
+
+
+def test_arrays_are_leaves() -> None:
+    assert len(tree.leaves({"x": np.ones((2, 2)), "y": np.float64(1)})) == 2
+
+
+nested = st.recursive(
+    st.integers(0, 9) | st.none(),
+    lambda t: st.lists(t, max_size=3)
+    | st.tuples(t, t)
+    | st.dictionaries(st.sampled_from("abc"), t, max_size=3)
+    | st.builds(Layer, t, t)
+    | st.builds(State, t, t),
+    max_leaves=8,
+)
+
+
+@given(nested)
+@settings(max_examples=80, derandomize=True, deadline=None)
+def test_map_keeps_the_structure(value: Any) -> None:
+    doubled = tree.map(lambda x: 2 * x, value)
+    assert tree.structure(doubled) == tree.structure(value)
+    assert tree.leaves(doubled) == [2 * x for x in tree.leaves(value)]
+    assert tree.map(lambda x, y: y - x, value, doubled) == value
+    assert tree.structure_difference(value, doubled) == ""
+
+
+def test_map_with_is_leaf() -> None:
+    assert tree.map(sum, [(1, 2), (3, 4)], is_leaf=lambda x: isinstance(x, tuple)) == [3, 7]
+    assert tree.leaves([None, 1], is_leaf=lambda x: x is None) == [None, 1]
+
+
+def test_reduce_and_all() -> None:
+    assert tree.reduce(lambda a, b: a + b, {"x": 1, "y": (2, 3)}) == 6
+    assert tree.reduce(lambda a, b: a + b, [], 10) == 10
+    assert tree.all([True, (1, "x")]) and not tree.all({"a": True, "b": [0]}) and tree.all(None)
+
+
+def test_transpose() -> None:
+    outer, inner = tree.structure([0, 0, 0]), tree.structure({"x": 0, "y": 0})
+    got = tree.transpose(outer, inner, [{"x": 1, "y": 2}, {"x": 3, "y": 4}, {"x": 5, "y": 6}])
+    assert got == {"x": [1, 3, 5], "y": [2, 4, 6]}
+    states = tree.structure(State(0, 0))
+    got = tree.transpose(states, tree.structure(Layer(0, 0)), State(Layer(1, 2), Layer(3, 4)))
+    assert got == Layer(State(1, 3), State(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "message"),
+    [
+        ((1, 2), (1, (2,)), "[1]: expected a leaf, got a tuple"),
+        ({"a": [1, 2]}, {"a": [1]}, "['a']"),
+        ({"a": 1}, {"b": 1}, "at the top: expected a dict with keys ['a'], got keys ['b']"),
+        ({"w": {"x": (1, 2)}}, {"w": {"x": [1, 2]}}, "['w']['x']: expected a tuple, got a list"),
+        (1, None, "at the top: expected a leaf, got None"),
+        (State(1, 2), Pair(1, 2), "at the top: expected a State, got a Pair"),
+        (Model([1], "a"), Model([1], "b"), "at the top"),
+        (Layer(1, 2), Layer(1, [2]), "expected a leaf, got a list"),
+    ],
+)
+def test_differences_name_the_path(expected: Any, got: Any, message: str) -> None:
+    assert message in tree.structure_difference(expected, got)
+    with pytest.raises(TreeError) as raised:
+        tree.map(lambda x, y: x, expected, got)
+    assert message in str(raised.value)
+
+
+def test_errors_of_the_mapped_function_stay_themselves() -> None:
+    def fails(x: Any, y: Any) -> Any:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        tree.map(fails, [1], [2])
+
+
+def test_ravel() -> None:
+    value = {"w": np.arange(6.0).reshape(2, 3), "b": np.float32(7), "n": None, "e": np.ones((0, 2))}
+    vector, unravel = tree.ravel(value)
+    np.testing.assert_array_equal(vector, [7, 0, 1, 2, 3, 4, 5])
+    again = unravel(vector * 2)
+    np.testing.assert_array_equal(again["w"], value["w"] * 2)
+    assert again["b"].dtype == np.float32 and again["b"] == 14 and again["n"] is None
+    assert again["e"].shape == (0, 2)
+    empty, rebuild = tree.ravel({"a": []})
+    assert empty.shape == (0,) and rebuild(empty) == {"a": []}
+
+
+def test_ravel_under_transforms() -> None:
+    def f(params: Any) -> Any:
+        vector, unravel = tree.ravel(params)
+        return fnp.sum(unravel(vector * vector)["x"])
+
+    params = {"x": np.arange(3.0), "y": np.ones(2)}
+    for gradient in (ft.grad(f), ft.jit(ft.grad(f))):
+        got = gradient(params)
+        np.testing.assert_allclose(got["x"], 2 * params["x"])
+        np.testing.assert_allclose(got["y"], 0)
+
+
+def test_registered_classes_pass_through_transforms() -> None:
+    def loss(model: Model, x: Any) -> Any:
+        for layer in model.layers:
+            x = fnp.tanh(x @ layer.w + layer.b)
+        return fnp.sum(x) * model.depth
+
+    model = Model([Layer(np.eye(2), np.zeros(2)), Layer(np.ones((2, 2)), np.ones(2))], "net")
+    x = np.array([0.1, 0.2])
+    want = ft.grad(loss)(model, x)
+    assert type(want) is Model and want.name == "net" and type(want.layers[0]) is Layer
+    for got in (ft.jit(ft.grad(loss))(model, x), ft.grad(ft.jit(loss))(model, x)):
+        for g, w in zip(tree.leaves(got), tree.leaves(want), strict=True):
+            np.testing.assert_allclose(g, w)
+
+
+def test_metadata_is_static_under_jit() -> None:
+    seen = []
+
+    @ft.jit
+    def f(model: Model) -> Any:
+        seen.append(model.name)
+        return model.layers[0] * model.depth
+
+    assert f(Model([1.0], "a")) == 2.0 and f(Model([2.0], "a")) == 4.0
+    assert f(Model([1.0], "b", 5)) == 5.0
+    assert seen == ["a", "b"]
+
+
+def test_register_dataclass_of_something_else() -> None:
+    with pytest.raises(TypeError, match="not a dataclass"):
+        tree.register_dataclass(int)
+
+
+def test_wrong_number_of_leaves() -> None:
+    treedef = tree.structure((0, 0))
+    with pytest.raises(ValueError):
+        tree.unflatten(treedef, [1, 2, 3])
