@@ -156,7 +156,8 @@ end:
 ; --- Ctrl-C -----------------------------------------------------------------------------------------
 
 ; Status 2 if Python has a signal to raise an exception for. Looks at the clock every 64 steps (0.4 ns
-; a step) and, when a 20th of a second has gone since the last look, asks Python.
+; a step) and, when a 20th of a second has gone since the last look, asks Python. Not at the first
+; look: a thread that computes in Python can keep the GIL from a short loop for 5 ms.
 define internal i64 @poll(i64 %step, ptr %last) #0 {
 start:
   %time = alloca { i64, i64 }
@@ -175,8 +176,10 @@ look:
   %now = add i64 %whole, %part
   %then = load i64, ptr %last
   store i64 %now, ptr %last
+  %first = icmp eq i64 %then, 0
   %same = icmp eq i64 %now, %then
-  br i1 %same, label %fine, label %ask
+  %wait = or i1 %first, %same
+  br i1 %wait, label %fine, label %ask
 
 ask:
   %state = call i32 @PyGILState_Ensure()

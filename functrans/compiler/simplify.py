@@ -14,7 +14,7 @@ import numpy as np
 from functrans.core.effects import has_effects
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import registry
-from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.core.program import Atom, Equation, Literal, Program, Var, params_key
 from functrans.core.simplify import drop_dead
 from functrans.core.types import broadcast_shapes
 
@@ -181,7 +181,7 @@ def _equation_key(equation: Equation) -> Any:
     inputs: Any = tuple(a if isinstance(a, Var) else a.key for a in equation.inputs)
     if equation.primitive.name in COMMUTATIVE:
         inputs = frozenset(inputs) if len(set(inputs)) == 2 else inputs
-    return (equation.primitive.name, inputs, tuple(equation.params.items()))
+    return (equation.primitive.name, inputs, params_key(equation.params))
 
 
 # --- identities -----------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ from functrans.core.source import Source
 from functrans.core.types import Aval, aval_of
 
 
+_INEXACT = (float, complex, np.inexact)
+
+
 @final
 class Var:
     """A typed variable; its identity is its name."""
@@ -192,6 +195,14 @@ def infer_outputs(
     return tuple(out) if primitive.multiple_results else (out,)
 
 
+def params_key(params: Mapping[str, Any]) -> tuple:
+    """What equations of one meaning share: numbers bit for bit, as 0.0 == -0.0 and nan != nan."""
+    return tuple([
+        (k, (type(v), np.asarray(v).tobytes()) if isinstance(v, _INEXACT) else v)
+        for k, v in params.items()
+    ])  # fmt: skip
+
+
 def _bind(bound: set[Var], var: Var, where: str) -> None:
     if var in bound:
         raise ProgramError(f"a variable of type {var.aval} is bound twice, again by {where}")
@@ -222,5 +233,5 @@ def _structure(program: Program) -> tuple:
         for var in equation.outputs:
             number[var] = len(number)
         avals = tuple(v.aval for v in equation.outputs)
-        rows.append((equation.primitive.name, inputs, tuple(equation.params.items()), avals))
+        rows.append((equation.primitive.name, inputs, params_key(equation.params), avals))
     return (program.in_avals, tuple(rows), tuple(map(name, program.outputs)))

@@ -204,6 +204,9 @@ class Tracer:
             return f"Tracer<{self.aval}>"
         return f"Tracer<{self.aval}> of {self.value!r}"
 
+    def __format__(self, spec: str) -> str:
+        return format(self.concrete("formatting", _PRINT), spec) if spec else repr(self)
+
     def __hash__(self) -> int:
         raise TypeError("a traced array is unhashable, as numpy.ndarray is")
 
@@ -258,6 +261,10 @@ class Tracer:
         )
 
 
+_PRINT = (
+    "Use functrans.debug.print to print values when the program runs; without a format, a traced "
+    "array prints as its type."
+)
 _STATIC = (
     "Keep it an array (x.astype(...) instead of int(x) or float(x)), or mark the argument static "
     "with static_argnums / static_argnames."

@@ -88,11 +88,20 @@ def comparison(ufunc: np.ufunc, primitive: Primitive, example: str = "") -> Call
         if kwargs:
             _only_dtype(ufunc, {k: v for k, v in kwargs.items() if k != "dtype"})
         try:
-            return primitive.bind(*promote_for(ufunc, (x1, x2)))
+            a, b = promote_for(ufunc, (x1, x2))
+            return primitive.bind(a, b) if dtype_of(a) == dtype_of(b) else mixed(a, b)
         except OverflowError:
             # such an integer is on the same side of every value of the dtype
             a, b = (x if type(x) is int else dtype_of(x).type(0) for x in (x1, x2))
             return full(broadcast_shapes(shape_of(x1), shape_of(x2)), bool(ufunc(a, b)), np.bool_)
+
+    def mixed(a: Any, b: Any) -> Any:
+        """int64 with uint64, which NumPy compares as numbers: there is no dtype for both."""
+        first = dtype_of(a).kind == "i"
+        negative = (a if first else b) < 0
+        unsigned = primitive.bind(p.convert(a, np.uint64), p.convert(b, np.uint64))
+        beyond = ufunc(-1, 0) if first else ufunc(0, -1)
+        return negative & beyond | ~negative & unsigned
 
     return _named(function, ufunc, example)
 

@@ -7,7 +7,6 @@ import ctypes
 import itertools
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading

@@ -103,7 +103,7 @@ def test_equality_is_of_structure_not_of_lines_or_names() -> None:
     [
         lambda x: fnp.cos(x) * 2.0,
         lambda x: fnp.sin(x) * 3.0,
-        lambda x: fnp.sin(x) * np.float32(2),
+        lambda x: fnp.sin(x).astype(float) * 2.0,
         lambda x: (fnp.sin(x) * 2.0,) * 2,
         lambda x: fnp.sin(x) * -2.0,
     ],

@@ -137,9 +137,26 @@ def test_transpose() -> None:
 )
 def test_differences_name_the_path(expected: Any, got: Any, message: str) -> None:
     assert message in tree.structure_difference(expected, got)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"a": [1, 2]}, {"a": [1]}, "['a']"),
+        ({"a": 1}, {"b": 1}, "with keys ['a'], got keys ['b']"),
+        ({"w": {"x": (1, 2)}}, {"w": {"x": [1, 2]}}, "['w']['x']: expected a tuple, got a list"),
+        ({"w": (1, 2)}, {"w": 1}, "['w']: expected a tuple, got a leaf"),
+        (Model([1], "a"), Model([1], "b"), "at the top"),
+    ],
+)
+def test_map_over_trees_that_differ(first: Any, second: Any, message: str) -> None:
     with pytest.raises(TreeError) as raised:
-        tree.map(lambda x, y: x, expected, got)
+        tree.map(lambda x, y: x, first, second)
     assert message in str(raised.value)
+
+
+def test_map_passes_subtrees_where_the_first_tree_has_leaves() -> None:
+    assert tree.map(lambda x, y: (x, y), {"a": 1}, {"a": (2, 3)}) == {"a": (1, (2, 3))}
 
 
 def test_errors_of_the_mapped_function_stay_themselves() -> None:

@@ -1,0 +1,36 @@
+"""Activations, initial weights, and layers as pure init/apply pairs."""
+
+from functrans.nn import initializers as initializers
+from functrans.nn.activations import celu as celu
+from functrans.nn.activations import elu as elu
+from functrans.nn.activations import gelu as gelu
+from functrans.nn.activations import glu as glu
+from functrans.nn.activations import hard_sigmoid as hard_sigmoid
+from functrans.nn.activations import hard_silu as hard_silu
+from functrans.nn.activations import hard_swish as hard_swish
+from functrans.nn.activations import hard_tanh as hard_tanh
+from functrans.nn.activations import leaky_relu as leaky_relu
+from functrans.nn.activations import log_sigmoid as log_sigmoid
+from functrans.nn.activations import log_softmax as log_softmax
+from functrans.nn.activations import logsumexp as logsumexp
+from functrans.nn.activations import mish as mish
+from functrans.nn.activations import one_hot as one_hot
+from functrans.nn.activations import relu as relu
+from functrans.nn.activations import relu6 as relu6
+from functrans.nn.activations import selu as selu
+from functrans.nn.activations import sigmoid as sigmoid
+from functrans.nn.activations import silu as silu
+from functrans.nn.activations import soft_sign as soft_sign
+from functrans.nn.activations import softmax as softmax
+from functrans.nn.activations import softplus as softplus
+from functrans.nn.activations import standardize as standardize
+from functrans.nn.activations import swish as swish
+from functrans.nn.activations import tanh as tanh
+from functrans.nn.layers import Layer as Layer
+from functrans.nn.layers import dense as dense
+from functrans.nn.layers import dropout as dropout
+from functrans.nn.layers import elementwise as elementwise
+from functrans.nn.layers import embedding as embedding
+from functrans.nn.layers import flatten as flatten
+from functrans.nn.layers import layer_norm as layer_norm
+from functrans.nn.layers import serial as serial

@@ -1,0 +1,124 @@
+"""Layers as pure pairs: `init(key, input_shape) -> (output_shape, params)`, `apply(params, x)`.
+
+In the style of `jax.example_libraries.stax`. Shapes include the batch axis, which may be -1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from functrans import numpy as fnp
+from functrans import random
+from functrans.nn import initializers
+from functrans.nn.activations import standardize
+
+Shape = tuple[int, ...]
+
+
+class Layer(NamedTuple):
+    """A layer: how to make its parameters, and what it computes from them."""
+
+    init: Callable[[Any, Shape], tuple[Shape, Any]]
+    apply: Callable[..., Any]
+
+
+def dense(
+    out_dim: int,
+    kernel_init: Any = None,
+    bias_init: Any = initializers.zeros,
+    dtype: Any = float,
+) -> Layer:
+    """x @ w + b.
+
+    >>> import functrans as ft
+    >>> init, apply = ft.nn.dense(3)
+    >>> shape, params = init(ft.random.key(0), (-1, 2))
+    >>> shape, apply(params, np.ones((5, 2))).shape
+    ((-1, 3), (5, 3))
+    """
+    kernel_init = kernel_init or initializers.glorot_normal()
+
+    def init(key: Any, input_shape: Shape) -> tuple[Shape, Any]:
+        keys = random.split(key)
+        w = kernel_init(keys[0], (input_shape[-1], out_dim), dtype)
+        b = bias_init(keys[1], (out_dim,), dtype)
+        return (*input_shape[:-1], out_dim), {"w": w, "b": b}
+
+    return Layer(init, lambda params, x, **_: x @ params["w"] + params["b"])
+
+
+def elementwise(fun: Callable[..., Any], **options: Any) -> Layer:
+    """A function of one array as a layer without parameters."""
+    return Layer(lambda key, shape: (shape, ()), lambda params, x, **_: fun(x, **options))
+
+
+def layer_norm(epsilon: float = 1e-5, dtype: Any = float) -> Layer:
+    """Standardise the last axis, then scale and shift it (Ba, Kiros, Hinton 2016)."""
+
+    def init(key: Any, input_shape: Shape) -> tuple[Shape, Any]:
+        n = input_shape[-1]
+        return input_shape, {"scale": fnp.ones(n, dtype), "shift": fnp.zeros(n, dtype)}
+
+    def apply(params: Any, x: Any, **_: Any) -> Any:
+        return standardize(x, axis=-1, epsilon=epsilon) * params["scale"] + params["shift"]
+
+    return Layer(init, apply)
+
+
+def dropout(rate: float) -> Layer:
+    """Zero a fraction of elements and scale the others up; needs `key=` where it is to act."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout takes a rate in [0, 1), got {rate}")
+
+    def apply(params: Any, x: Any, key: Any = None, **_: Any) -> Any:
+        if key is None or rate == 0:
+            return x
+        keep = random.bernoulli(key, 1 - rate, x.shape)
+        return fnp.where(keep, x / (1 - rate), fnp.zeros_like(x))
+
+    return Layer(lambda key, shape: (shape, ()), apply)
+
+
+def embedding(count: int, dim: int, dtype: Any = float) -> Layer:
+    """A row of a table for every integer."""
+
+    def init(key: Any, input_shape: Shape) -> tuple[Shape, Any]:
+        table = initializers.normal(1 / math.sqrt(dim))(key, (count, dim), dtype)
+        return (*input_shape, dim), {"table": table}
+
+    return Layer(init, lambda params, x, **_: fnp.take(params["table"], x, axis=0))
+
+
+def flatten() -> Layer:
+    """All axes but the first as one."""
+
+    def init(key: Any, input_shape: Shape) -> tuple[Shape, Any]:
+        return (input_shape[0], math.prod(input_shape[1:])), ()
+
+    return Layer(init, lambda params, x, **_: fnp.reshape(x, (x.shape[0], -1)))
+
+
+def serial(*layers: Layer) -> Layer:
+    """One layer after the other; the parameters are a list."""
+
+    def init(key: Any, input_shape: Shape) -> tuple[Shape, list]:
+        params = []
+        for layer, layer_key in zip(layers, _keys(key, len(layers)), strict=True):
+            input_shape, layer_params = layer.init(layer_key, input_shape)
+            params.append(layer_params)
+        return input_shape, params
+
+    def apply(params: Sequence[Any], x: Any, key: Any = None, **options: Any) -> Any:
+        keys = [None] * len(layers) if key is None else _keys(key, len(layers))
+        for layer, layer_params, layer_key in zip(layers, params, keys, strict=True):
+            x = layer.apply(layer_params, x, key=layer_key, **options)
+        return x
+
+    return Layer(init, apply)
+
+
+def _keys(key: Any, count: int) -> list[Any]:
+    keys = random.split(key, count)
+    return [keys[i] for i in range(count)]

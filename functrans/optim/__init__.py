@@ -1,0 +1,36 @@
+"""Optimizers as pure state-update functions, under Optax's names."""
+
+from functrans.optim import losses as losses
+from functrans.optim import schedules as schedules
+from functrans.optim.base import EmptyState as EmptyState
+from functrans.optim.base import GradientTransformation as GradientTransformation
+from functrans.optim.base import apply_updates as apply_updates
+from functrans.optim.base import chain as chain
+from functrans.optim.base import identity as identity
+from functrans.optim.optimizers import adagrad as adagrad
+from functrans.optim.optimizers import adam as adam
+from functrans.optim.optimizers import adamw as adamw
+from functrans.optim.optimizers import lion as lion
+from functrans.optim.optimizers import nadam as nadam
+from functrans.optim.optimizers import rmsprop as rmsprop
+from functrans.optim.optimizers import sgd as sgd
+from functrans.optim.schedules import constant_schedule as constant_schedule
+from functrans.optim.schedules import cosine_decay_schedule as cosine_decay_schedule
+from functrans.optim.schedules import exponential_decay as exponential_decay
+from functrans.optim.schedules import join_schedules as join_schedules
+from functrans.optim.schedules import linear_schedule as linear_schedule
+from functrans.optim.schedules import piecewise_constant_schedule as piecewise_constant_schedule
+from functrans.optim.schedules import polynomial_schedule as polynomial_schedule
+from functrans.optim.schedules import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
+from functrans.optim.transforms import add_decayed_weights as add_decayed_weights
+from functrans.optim.transforms import clip as clip
+from functrans.optim.transforms import clip_by_global_norm as clip_by_global_norm
+from functrans.optim.transforms import global_norm as global_norm
+from functrans.optim.transforms import scale as scale
+from functrans.optim.transforms import scale_by_adam as scale_by_adam
+from functrans.optim.transforms import scale_by_learning_rate as scale_by_learning_rate
+from functrans.optim.transforms import scale_by_lion as scale_by_lion
+from functrans.optim.transforms import scale_by_rms as scale_by_rms
+from functrans.optim.transforms import scale_by_rss as scale_by_rss
+from functrans.optim.transforms import scale_by_schedule as scale_by_schedule
+from functrans.optim.transforms import trace as trace

@@ -1,0 +1,118 @@
+"""Optimizers: each a chain of a few transformations, with Optax's names and defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from functrans.optim import transforms as t
+from functrans.optim.base import GradientTransformation, chain, identity
+
+
+def sgd(
+    learning_rate: t.ScalarOrSchedule, momentum: float | None = None, nesterov: bool = False
+) -> GradientTransformation:
+    """Gradient descent, optionally with (Nesterov) momentum.
+
+    >>> import functrans as ft
+    >>> optimizer = ft.optim.sgd(0.1)
+    >>> updates, state = optimizer.update(np.array([1.0]), optimizer.init(np.zeros(1)))
+    >>> updates
+    array([-0.1])
+    """
+    momentum_part = identity() if momentum is None else t.trace(momentum, nesterov)
+    return chain(momentum_part, t.scale_by_learning_rate(learning_rate))
+
+
+def adam(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Adam: m / (√v + eps) of unbiased moving means m of gradients and v of their squares.
+
+    Kingma, Ba: Adam, a method for stochastic optimization (ICLR 2015).
+
+    >>> import functrans as ft, functrans.numpy as fnp
+    >>> optimizer = ft.optim.adam(0.1)
+    >>> x = np.array([1.0, -2.0])
+    >>> state = optimizer.init(x)
+    >>> for _ in range(200):
+    ...     updates, state = optimizer.update(ft.grad(lambda x: fnp.sum(x**2))(x), state)
+    ...     x = ft.optim.apply_updates(x, updates)
+    >>> bool(np.abs(x).max() < 1e-2)
+    True
+    """
+    return chain(
+        t.scale_by_adam(b1, b2, eps, eps_root, nesterov=nesterov),
+        t.scale_by_learning_rate(learning_rate),
+    )
+
+
+def nadam(
+    learning_rate: t.ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> GradientTransformation:
+    """Adam with Nesterov momentum (Dozat 2016)."""
+    return adam(learning_rate, b1, b2, eps, nesterov=True)
+
+
+def adamw(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    weight_decay: float = 1e-4,
+    mask: Any = None,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019)."""
+    return chain(
+        t.scale_by_adam(b1, b2, eps, eps_root, nesterov=nesterov),
+        t.add_decayed_weights(weight_decay, mask),
+        t.scale_by_learning_rate(learning_rate),
+    )
+
+
+def rmsprop(
+    learning_rate: t.ScalarOrSchedule,
+    decay: float = 0.9,
+    eps: float = 1e-8,
+    initial_scale: float = 0.0,
+    momentum: float | None = None,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """RMSProp: gradients divided by the root of a moving mean of squares (Hinton 2012)."""
+    return chain(
+        t.scale_by_rms(decay, eps, initial_scale),
+        t.scale_by_learning_rate(learning_rate),
+        identity() if momentum is None else t.trace(momentum, nesterov),
+    )
+
+
+def adagrad(
+    learning_rate: t.ScalarOrSchedule, initial_accumulator_value: float = 0.1, eps: float = 1e-7
+) -> GradientTransformation:
+    """Adagrad: gradients divided by the root of the sum of squares (Duchi et al. 2011)."""
+    return chain(
+        t.scale_by_rss(initial_accumulator_value, eps), t.scale_by_learning_rate(learning_rate)
+    )
+
+
+def lion(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.99,
+    weight_decay: float = 1e-3,
+    mask: Any = None,
+) -> GradientTransformation:
+    """Lion: steps of the sign of a mean of gradients (Chen et al. 2023)."""
+    return chain(
+        t.scale_by_lion(b1, b2),
+        t.add_decayed_weights(weight_decay, mask),
+        t.scale_by_learning_rate(learning_rate),
+    )
