@@ -83,8 +83,9 @@ def _target() -> tuple[str, ...]:
     import llvmlite
 
     llvm = _llvm()
-    on = sorted(k for k, v in llvm.get_host_cpu_features().items() if v)
-    return llvmlite.__version__, llvm.get_process_triple(), llvm.get_host_cpu_name(), ",".join(on)
+    # with those that are off: a virtual machine may lack some that its processor's name implies
+    features = llvm.get_host_cpu_features().flatten()
+    return llvmlite.__version__, llvm.get_process_triple(), llvm.get_host_cpu_name(), features
 
 
 @cache
@@ -102,12 +103,11 @@ def _new_machine() -> Any:
     llvm = _llvm()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    *_, cpu, on = _target()
-    features = [f"+{name}" for name in on.split(",") if name]
-    if "+avx512f" in features:
-        features.append("-prefer-256-bit")
+    *_, cpu, features = _target()
+    if "+avx512f" in features.split(","):
+        features += ",-prefer-256-bit"
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu, features=",".join(features), opt=3, reloc="pic", codemodel="small"
+        cpu=cpu, features=features, opt=3, reloc="pic", codemodel="small"
     )
 
 

@@ -85,7 +85,7 @@ def cosine_decay_schedule(
 def piecewise_constant_schedule(
     init_value: float, boundaries_and_scales: Mapping[int, float] | None = None
 ) -> Schedule:
-    """init_value, multiplied by a scale at each boundary that has been passed."""
+    """init_value, multiplied by a scale from each boundary on."""
     table = dict(boundaries_and_scales or {})
     if any(scale < 0 for scale in table.values()):
         raise ValueError("piecewise_constant_schedule takes non-negative scales")
@@ -93,7 +93,7 @@ def piecewise_constant_schedule(
     def schedule(count: Any) -> Any:
         value: Any = init_value
         for boundary, scale in sorted(table.items()):
-            value = value * fnp.where(count > boundary, scale, 1.0)
+            value = value * fnp.where(count >= boundary, scale, 1.0)
         return value
 
     return schedule

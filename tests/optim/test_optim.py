@@ -1,0 +1,131 @@
+"""Optimizers take Optax's steps, under jit too; schedules and losses give Optax's values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans import optim
+
+OPTIMIZERS = {
+    "sgd": lambda o: o.sgd(0.1),
+    "momentum": lambda o: o.sgd(0.1, momentum=0.9),
+    "nesterov": lambda o: o.sgd(0.1, momentum=0.9, nesterov=True),
+    "adam": lambda o: o.adam(0.1),
+    "nadam": lambda o: o.nadam(0.1),
+    "adamw": lambda o: o.adamw(0.1, weight_decay=0.1),
+    "adamw masked": lambda o: o.adamw(0.1, weight_decay=0.1, mask={"w": True, "b": False}),
+    "rmsprop": lambda o: o.rmsprop(0.1, decay=0.8),
+    "rmsprop momentum": lambda o: o.rmsprop(0.1, momentum=0.5),
+    "adagrad": lambda o: o.adagrad(0.1),
+    "lion": lambda o: o.lion(0.01),
+    "clipped": lambda o: o.chain(o.clip_by_global_norm(0.5), o.adam(0.1)),
+    "elementwise clip": lambda o: o.chain(o.clip(0.2), o.sgd(0.1)),
+    "scheduled": lambda o: o.adam(o.linear_schedule(0.1, 0.01, 5)),
+}
+SCHEDULES = {
+    "constant": lambda o: o.constant_schedule(0.3),
+    "linear": lambda o: o.linear_schedule(1.0, 0.1, 10, 3),
+    "polynomial": lambda o: o.polynomial_schedule(1.0, 0.1, 2.0, 10),
+    "exponential": lambda o: o.exponential_decay(1.0, 5, 0.5),
+    "staircase": lambda o: o.exponential_decay(1.0, 5, 0.5, 2, True, 0.3),
+    "cosine": lambda o: o.cosine_decay_schedule(1.0, 12, 0.1),
+    "warmup": lambda o: o.warmup_cosine_decay_schedule(0.0, 1.0, 5, 20, 0.1),
+    "piecewise": lambda o: o.piecewise_constant_schedule(1.0, {3: 0.5, 8: 0.1}),
+}
+LOSSES = ["squared_error", "l2_loss", "huber_loss", "log_cosh", "cosine_similarity",
+          "cosine_distance", "hinge_loss", "sigmoid_binary_cross_entropy"]
+
+
+def loss(params: Any) -> Any:
+    return ft.numpy.sum((params["w"] - 0.5) ** 2 * 3) + ft.numpy.sum(params["b"] ** 4)
+
+
+def params() -> dict[str, np.ndarray]:
+    return {"w": np.linspace(-1, 1, 6).reshape(2, 3), "b": np.array([1.0, -0.5])}
+
+
+def run(optimizer: Any, steps: int = 12, wrap: Any = lambda f: f) -> Any:
+    def step(p: Any, state: Any) -> Any:
+        updates, state = optimizer.update(ft.grad(loss)(p), state, p)
+        return optim.apply_updates(p, updates), state
+
+    step = wrap(step)
+    p = params()
+    state = optimizer.init(p)
+    for _ in range(steps):
+        p, state = step(p, state)
+    return p
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
+def test_steps_are_those_of_optax(make: Any) -> None:
+    optax = pytest.importorskip("optax")
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        optimizer, p = make(optax), jax.tree.map(jax.numpy.asarray, params())
+        state = optimizer.init(p)
+        for _ in range(12):
+            gradient = {"w": 6 * (p["w"] - 0.5), "b": 4 * p["b"] ** 3}
+            updates, state = optimizer.update(gradient, state, p)
+            p = optax.apply_updates(p, updates)
+    got = run(make(optim))
+    for name in p:
+        np.testing.assert_allclose(got[name], p[name], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
+def test_compiled_steps_are_the_eager_ones_and_descend(make: Any) -> None:
+    eager, compiled = run(make(optim)), run(make(optim), wrap=ft.jit)
+    for name in eager:
+        np.testing.assert_allclose(compiled[name], eager[name], rtol=1e-9)
+    assert loss(eager) < loss(params())
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=list(SCHEDULES))
+def test_schedules_are_those_of_optax(make: Any) -> None:
+    optax = pytest.importorskip("optax")
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        want = [float(make(optax)(count)) for count in range(25)]
+    got = [float(make(optim)(np.int32(count))) for count in range(25)]
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
+    compiled = ft.jit(make(optim))
+    np.testing.assert_allclose([float(compiled(np.int32(c))) for c in range(25)], got, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_those_of_optax(name: str) -> None:
+    optax = pytest.importorskip("optax")
+    jax = pytest.importorskip("jax")
+    x = np.linspace(-3, 2, 12).reshape(3, 4)
+    y = (np.cos(np.arange(12.0)) > 0).astype(float).reshape(3, 4)
+    with jax.enable_x64(True):
+        want = getattr(optax.losses, name)(x, y)
+    np.testing.assert_allclose(getattr(optim.losses, name)(x, y), want, rtol=1e-9, atol=1e-12)
+
+
+def test_cross_entropies_agree_with_one_another() -> None:
+    logits = np.array([[1.0, -2.0, 300.0], [0.5, 0.2, 0.1]])
+    labels = np.array([0, 2])
+    one_hot = ft.nn.one_hot(labels, 3)
+    by_index = optim.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+    np.testing.assert_allclose(by_index, optim.losses.softmax_cross_entropy(logits, one_hot))
+    np.testing.assert_allclose(by_index[0], 299.0)
+
+
+def test_updates_keep_the_dtype_of_the_params() -> None:
+    p = {"w": np.ones(3, np.float32)}
+    optimizer = optim.adam(optim.cosine_decay_schedule(0.1, 10))
+    updates, state = optimizer.update({"w": np.ones(3, np.float32)}, optimizer.init(p), p)
+    assert optim.apply_updates(p, updates)["w"].dtype == np.float32
+    assert all(x.dtype in (np.float32, np.int32) for x in ft.tree.leaves(state))
+
+
+def test_a_state_of_another_chain_is_refused() -> None:
+    optimizer = optim.chain(optim.clip(1.0), optim.sgd(0.1))
+    with pytest.raises(ValueError, match="init on the same chain"):
+        optimizer.update(params(), (), params())
