@@ -93,20 +93,6 @@ def from_scipy() -> Blas | None:
     return Blas("fortran", 32, gemm, gemv)
 
 
-def find_gemm() -> tuple[dict[str, int], int] | None:
-    """Addresses of NumPy's products by dtype code, and the bits of their integers."""
-    found = from_numpy()
-    if found is None:
-        return None
-    return {code: found.gemm[letter] for code, letter in LETTERS.items()}, found.bits
-
-
-def gemm_address(dtype: np.dtype) -> int | None:
-    """The address of NumPy's product of this dtype, or None."""
-    found = find_gemm()
-    return None if found is None else found[0].get(dtype.str[1:])
-
-
 def _address(library: ctypes.CDLL, name: str) -> int:
     address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
     assert address is not None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler import loops as loops  # registers how control flow is lowered
-from functrans.compiler.executable import Executable
+from functrans.compiler.link import link
 from functrans.compiler.lower import lower
 from functrans.core.program import Program
 from functrans.core.trace import as_value
@@ -42,7 +42,7 @@ class Compiled:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._schedule = lower(program)
-        self._executable = Executable(self._schedule, program)
+        self._executable = link(self._schedule, program)
         self._unbox = [_unboxing(a) for a in program.out_avals]
         self._plain = not any(self._unbox)
         self._weak = [i for i, a in enumerate(program.in_avals) if a.weak_type]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.blas import gemm_address
 from functrans.compiler.fuse import partition
 from functrans.compiler.grouping import Kernel, Single
 from functrans.compiler.kernel import emit_kernel
@@ -151,7 +150,7 @@ class BlockLowering:
     def _product(self, equation: Equation) -> bool:
         gemm = gemm_of(equation)
         out = equation.outputs[0].aval
-        if gemm is None or out.size == 0 or gemm_address(out.dtype) is None:
+        if gemm is None or out.size == 0:
             return out.size == 0 and self.slot(equation.outputs[0]) >= 0
         x, y = map(self.slot, equation.inputs)
         slots = (x, y, self.slot(equation.outputs[0]))
@@ -178,7 +177,9 @@ class BlockLowering:
         slots = tuple(map(self.slot, (*ins, *outs)))
         specs = [a.aval for a in ins], [v.aval for v in outs]
         comment = f"NumPy: {primitive.name}  {_lines_of([equation])}"
-        self.append(Entry(call, slots, comment=comment, specs=specs))
+        # the user's own function may keep what it is given; NumPy's evaluations do not
+        keeps = primitive.name in ("pure_callback", "debug_callback")
+        self.append(Entry(call, slots, comment=comment, specs=specs, copy_inputs=keeps))
 
 
 def _lines_of(equations: list[Equation]) -> str:

@@ -28,6 +28,7 @@ class Entry:
         extent: trip count of its outermost loop.
         comment: what it is, for people.
         specs: for a Python function, the avals of its inputs and of its outputs.
+        copy_inputs: give a Python function arrays of its own, because it may keep them.
     """
 
     target: EmittedKernel | str | Callable[..., Any]
@@ -36,6 +37,7 @@ class Entry:
     extent: int = 1
     comment: str = ""
     specs: tuple[Sequence[Aval], Sequence[Aval]] = ((), ())
+    copy_inputs: bool = False
 
 
 @dataclass

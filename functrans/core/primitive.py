@@ -39,6 +39,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from functrans.core.errors import TransformError
+from functrans.core.source import user_line
 from functrans.core.types import Aval
 
 registry: dict[str, Primitive] = {}
@@ -57,6 +59,13 @@ class Linear:
 
     def __init__(self, aval: Aval) -> None:
         self.aval = aval
+
+
+def not_linear(name: str) -> TransformError:
+    """The error of a transposition of what is not linear."""
+    return TransformError(
+        f"{name} is not linear in its operands, or cannot be run backwards.{user_line()}"
+    )
 
 
 class Primitive:

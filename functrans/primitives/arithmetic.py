@@ -62,6 +62,7 @@ mul_p: Primitive = elementwise(
     "mul",
     np.multiply,
     linear_in=(0, 1),
+    bilinear=True,
     transpose=lambda i, ct, x, y: ct * y if i == 0 else x * ct,
     emit=lambda b, x, y: b.and_(x, y) if x.dtype == BOOL else b.mul(x, y),
 )

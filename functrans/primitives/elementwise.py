@@ -13,7 +13,7 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Pointwise
-from functrans.core.primitive import Linear, Primitive
+from functrans.core.primitive import Linear, Primitive, not_linear
 from functrans.core.types import Aval, broadcast_shapes, shape_of
 
 Kinds = str
@@ -26,6 +26,7 @@ def elementwise(
     *,
     jvp: Callable[..., Any] | Sequence[Callable[..., Any] | None] | None = None,
     linear_in: Sequence[int] = (),
+    bilinear: bool = False,
     transpose: Callable[..., Any] | None = None,
     emit: Callable[..., Any] | str | None = None,
     kinds: Kinds = "biufc",
@@ -43,6 +44,7 @@ def elementwise(
             derivative is zero.
         linear_in: operands in which it is linear when the others are fixed: without a jvp rule
             their tangent is the primitive itself applied to the tangent.
+        bilinear: it is linear in one of those at a time only.
         transpose: `transpose(i, ct, *operands, **params)`, the cotangent of linear operand i, still
             of the output's shape; reductions to the operand's shape are the family's.
         emit: `emit(b, *values, **params)` for the compiler, or the name of such a function.
@@ -95,6 +97,9 @@ def elementwise(
 
     def transpose_rule(ct: Any, *operands: Any, **params: Any) -> list:
         assert transpose is not None
+        linear = [i for i, x in enumerate(operands) if type(x) is Linear]
+        if any(i not in linear_in for i in linear) or (bilinear and len(linear) > 1):
+            raise not_linear(name)
         return [
             unbroadcast(transpose(i, ct, *operands, **params), x.aval)
             if type(x) is Linear and i in linear_in

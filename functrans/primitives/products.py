@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
-from functrans.core.primitive import Linear, Primitive
+from functrans.core.primitive import Linear, Primitive, not_linear
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.shaping import transpose_p
 
@@ -61,6 +61,8 @@ def _jvp(tangents: list, primals: list, out: Any, *, dimensions: Dimensions) -> 
 
 
 def _transpose(ct: Any, x: Any, y: Any, *, dimensions: Dimensions) -> list:
+    if type(x) is Linear and type(y) is Linear:
+        raise not_linear("dot_general")
     if type(x) is Linear:
         return [_transpose_lhs(ct, x.aval, y, dimensions, swapped=False), None]
     (cx, cy), (bx, by) = dimensions

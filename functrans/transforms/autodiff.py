@@ -65,7 +65,7 @@ def jvp(
         zeros_of(aval_of(y)) if t is None else t
         for y, t in zip(outs, all_ts[: len(outs)], strict=True)
     ]
-    pair = traced.flat.rebuild(outs), traced.flat.rebuild(out_ts)
+    pair = traced.flat.rebuild(outs), traced.flat.rebuild(list(map(_owned, out_ts)))
     return (*pair, aux) if has_aux else pair
 
 
@@ -89,7 +89,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         ts = [t for t in match_tangents(primals, tangents, keep_zero=True) if t is not None]
         results = lin.apply(ts)[: len(outs)]
         full_ts = [zeros_of(a) if t is None else t for t, a in zip(results, avals, strict=True)]
-        return traced.flat.rebuild(full_ts)
+        return traced.flat.rebuild(list(map(_owned, full_ts)))
 
     value = traced.flat.rebuild(outs)
     return (value, apply, aux) if has_aux else (value, apply)
@@ -262,7 +262,7 @@ def jacrev(
         result = vjp(partial_fun, *chosen, has_aux=has_aux)
         value, pull = result[0], result[1]
         _check_outputs(value, name_of(fun), "jacrev", holomorphic, forward=False)
-        rows = vmap(pull)(_basis(value))
+        rows = vmap(lambda ct: tree.map(_without_float0, pull(ct)))(_basis(value))
         single = isinstance(argnums, int | np.integer)
         jacobian = _unravel_outputs(rows, value, chosen, single)
         return (jacobian, result[2]) if has_aux else jacobian
@@ -350,6 +350,8 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
 def resolve_argnums(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]:
     """Non-negative positions; TransformError if one is not an argument of this call."""
     single = isinstance(argnums, int | np.integer)
+    if not single and not isinstance(argnums, Sequence):
+        raise TransformError(f"argnums must be an int or a sequence of ints, got {argnums!r}")
     positions: tuple[Any, ...] = (argnums,) if single else tuple(argnums)  # type: ignore[arg-type]
     for i in positions:
         if not isinstance(i, int | np.integer):
@@ -403,7 +405,7 @@ def _fit(t: Any, aval: Aval, what: str) -> Any:
         raise TransformError(f"{what} must have shape {aval.shape}, got {own}.{user_line()}")
     if own.dtype == aval.dtype and not own.weak_type:
         return t
-    if own.weak_type or own.dtype.kind in "biu":
+    if own.dtype.kind in "biu" or (own.weak_type and (own.dtype.kind, aval.dtype.kind) != ("c", "f")):
         return registry["convert"].bind(t, dtype=aval.dtype)
     raise TransformError(f"{what} must have dtype {aval.dtype}, got {own}.{user_line()}")
 
@@ -433,7 +435,13 @@ def _pull_back(lin: LinearMap, cts: list[Any], own: list[Aval]) -> list[Any]:
     results = iter(transposition.transpose(lin.program, operands, out_cts)[len(lin.residuals) :])
     mine = lin.in_nonzero[len(lin.in_nonzero) - len(own) :]
     pulled = [next(results) if n else None for n in mine]
-    return [zeros_of(a.strong()) if ct is None else ct for a, ct in zip(own, pulled, strict=True)]
+    full = [zeros_of(a.strong()) if ct is None else ct for a, ct in zip(own, pulled, strict=True)]
+    return list(map(_owned, full))
+
+
+def _owned(x: Any) -> Any:
+    """An array that the caller may write to: a sum's derivative, say, is a read-only broadcast."""
+    return x.copy() if type(x) is np.ndarray and not x.flags.writeable else x
 
 
 def _of_chosen(
@@ -503,7 +511,7 @@ def _check_scalar(name: str, value: Any, holomorphic: bool) -> None:
             f"grad needs {name} to return a real number, got {aval}. Return x.real or abs(x), or "
             "set holomorphic=True if the function is holomorphic."
         )
-    if aval.dtype.kind != "f" and not (holomorphic and aval.dtype.kind == "c"):
+    if aval.dtype.kind != ("c" if holomorphic else "f"):
         raise TransformError(
             f"grad needs {name} to return a {'complex' if holomorphic else 'real'} floating-point "
             f"scalar, got {aval}."
@@ -560,10 +568,18 @@ def _unravel_inputs(y: Any, chosen: tuple, positions: tuple, argnums: Argnums) -
     return parts[0] if isinstance(argnums, int | np.integer) else parts
 
 
+def _without_float0(x: Any) -> Any:
+    """What stands for a float0 array in a Program, which has none."""
+    return np.zeros(x.shape, np.bool_) if dtype_of(x) == float0 else x
+
+
 def _unravel_outputs(rows: Any, value: Any, chosen: tuple, single: bool) -> Any:
     out_leaves, out_tree = tree.flatten(value)
     row_leaves, in_tree = tree.flatten(rows)
     pieces = [_pieces(r, out_leaves, 0) for r in row_leaves]
+    for i, x in enumerate(tree.leaves(chosen)):
+        if not _differentiable(x):
+            pieces[i] = [np.zeros(shape_of(p), float0) for p in pieces[i]]
     entries = []
     for j in range(len(out_leaves)):
         entry = tree.unflatten(in_tree, [p[j] for p in pieces])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from functrans.core.errors import TransformError
-from functrans.core.primitive import Linear, registry
+from functrans.core.primitive import Linear, not_linear, registry
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.source import set_source
 from functrans.core.trace import make_program_flat
@@ -103,12 +102,9 @@ def _transpose_equation(
     if all(ct is None for ct in cts):
         return
     primitive = equation.primitive
-    if primitive.transpose is None:
-        where = f" {equation.source.explain()}" if equation.source else ""
-        raise TransformError(
-            f"{primitive.name} is not linear in its operands, or cannot be run backwards.{where}"
-        )
     set_source(equation.source)
+    if primitive.transpose is None:
+        raise not_linear(primitive.name)
     operands = [
         a.value if type(a) is Literal else Linear(a.aval) if a in linear else values[a]
         for a in equation.inputs

@@ -353,7 +353,7 @@ def test_empty_and_zero_dimensional_arguments() -> None:
 def test_known_values() -> None:
     """The worked examples of JAX's documentation."""
     assert ft.grad(fnp.tanh)(2.0) == pytest.approx(0.07065082485316443)
-    assert ft.grad(ft.grad(ft.grad(fnp.tanh)))(2.0) == pytest.approx(0.2526558)
+    assert ft.grad(ft.grad(ft.grad(fnp.tanh)))(2.0) == pytest.approx(0.25265407)
     got = ft.jvp(fnp.sin, (0.1,), (0.2,))
     np.testing.assert_allclose(got, (0.09983342, 0.19900084), rtol=1e-6)
     primals, f_vjp = ft.vjp(lambda x, y: (fnp.sin(x), fnp.cos(y)), 0.5, 1.0)

@@ -1,0 +1,101 @@
+"""Schedule → Executable: compile the kernels that are new, encode entries with addresses."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler import callbacks, runtime
+from functrans.compiler.calls import ArraySpec
+from functrans.compiler.engine import compile_module
+from functrans.compiler.frames import Executable
+from functrans.compiler.kernel import EmittedKernel
+from functrans.compiler.schedule import Block, Entry, Schedule
+from functrans.core.program import Program
+
+_lock = threading.RLock()
+_kernels: dict[str, int] = {}
+"""Addresses of the kernels compiled so far, by name: the same text serves every program."""
+
+CONTROL_FLOW = frozenset({"ft_scan", "ft_while", "ft_cond"})
+"""Runtime functions that read their slots from the table itself, the first of their buffers."""
+
+
+def link(schedule: Schedule, program: Program) -> Executable:
+    """Bind a schedule to addresses."""
+    with _lock:
+        missing = {n: k for n, k in schedule.kernels().items() if n not in _kernels}
+        if missing:
+            _kernels.update(compile_module(module_text(missing.values()), list(missing)))
+    linker = _Linker()
+    code, entries = linker.encode(schedule.main)
+    arena, offsets = schedule.place()
+    inputs = zip(program.in_avals, schedule.inputs, strict=True)
+    outputs = zip(program.out_avals, schedule.outputs, strict=True)
+    executable = Executable(
+        code,
+        entries,
+        [ArraySpec(a.shape, a.dtype, slot, a.weak_type) for a, slot in inputs],
+        [ArraySpec(a.shape, a.dtype, slot) for a, slot in outputs],
+        schedule.slot_count,
+        arena,
+        offsets,
+        schedule.constants,
+        linker.keep,
+    )
+    for address in linker.python_kernels:
+        weakref.finalize(executable, callbacks.release, address)
+    return executable
+
+
+def module_text(kernels: Iterable[EmittedKernel]) -> str:
+    """One module of several kernels."""
+    kernels = list(kernels)
+    declarations = dict.fromkeys(line for k in kernels for line in k.declarations)
+    texts = [k.ir for k in kernels]
+    return "\n".join([*declarations, *texts, "attributes #0 = { nounwind }"])
+
+
+class _Linker:
+    """Encodes blocks; what the code points to is kept in `keep`."""
+
+    def __init__(self) -> None:
+        self.keep: list[np.ndarray] = []
+        self.python_kernels: list[int] = []
+
+    def encode(self, block: Block) -> tuple[np.ndarray, int]:
+        """The code of a block (see functrans/compiler/runtime.py) and its number of entries."""
+        words: list[int] = []
+        for entry in block.entries:
+            ints = np.array(self._ints(entry) or [0], np.int64)
+            self.keep.append(ints)
+            slots = entry.slots[:1] if entry.target in CONTROL_FLOW else entry.slots
+            words += [self._address(entry), ints.ctypes.data, entry.extent, len(slots), *slots]
+        code = np.array(words, np.int64)
+        self.keep.append(code)
+        return code, len(block.entries)
+
+    def _ints(self, entry: Entry) -> list[int]:
+        ints: list[int] = []
+        for x in entry.ints:
+            if isinstance(x, Block):
+                code, entries = self.encode(x)
+                ints += [code.ctypes.data, entries]
+            else:
+                ints.append(x)
+        return ints
+
+    def _address(self, entry: Entry) -> int:
+        target: Any = entry.target
+        if isinstance(target, EmittedKernel):
+            return _kernels[target.name]
+        if isinstance(target, str):
+            return runtime.address_of(target)
+        ins, outs = ([(a.shape, a.dtype) for a in avals] for avals in entry.specs)
+        address = callbacks.python_kernel(target, ins, outs, copy_inputs=entry.copy_inputs)
+        self.python_kernels.append(address)
+        return address
