@@ -96,8 +96,9 @@ def user_line(prefix: str = "\n  ") -> str:
 def _internal(filename: str) -> bool:
     known = _is_internal.get(filename)
     if known is None:
-        known = filename.startswith((_PACKAGE, "<frozen")) or (
-            os.sep + os.path.join("site-packages", "numpy") + os.sep in filename
+        known = filename.startswith((_PACKAGE, "<frozen")) or any(
+            os.sep + os.path.join("site-packages", library) + os.sep in filename
+            for library in ("numpy", "optree")
         )
         _is_internal[filename] = known
     return known

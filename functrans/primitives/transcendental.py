@@ -12,7 +12,13 @@ import numpy as np
 
 from functrans.core.primitive import Primitive
 from functrans.core.types import dtype_of
-from functrans.primitives.arithmetic import full_like, isinf_p, select, zeros_like
+from functrans.primitives.arithmetic import (
+    full_like,
+    integer_pow_p,
+    isinf_p,
+    select,
+    zeros_like,
+)
 from functrans.primitives.elementwise import elementwise
 
 LN2, LN10 = math.log(2), math.log(10)
@@ -54,9 +60,13 @@ log1p_p: Primitive = elementwise(
 
 
 def _logaddexp(name: str, evaluate: Any, exponential: Any) -> Any:
-    def share(x: Any, z: Any) -> Any:
-        # at an infinite maximum the difference is nan: the infinite term has all of the derivative
-        beyond = select(x == z, zeros_like(z), full_like(z, -np.inf))
+    half = -LN2 if exponential is exp_p else -1.0
+
+    def share(x: Any, y: Any, z: Any) -> Any:
+        # at an infinite maximum the difference is nan: the infinite term has all of the
+        # derivative, or half of it where both are infinite
+        tied = select(y == z, full_like(z, half), zeros_like(z))
+        beyond = select(x == z, tied, full_like(z, -np.inf))
         difference = select(isinf_p.bind(z), beyond, x - z)
         return exponential.bind(difference)
 
@@ -64,7 +74,7 @@ def _logaddexp(name: str, evaluate: Any, exponential: Any) -> Any:
         name,
         evaluate,
         kinds="f",
-        jvp=[lambda t, x, y, z: t * share(x, z), lambda t, x, y, z: t * share(y, z)],
+        jvp=[lambda t, x, y, z: t * share(x, y, z), lambda t, x, y, z: t * share(y, x, z)],
         emit=name,
         cost=30,
     )
@@ -87,7 +97,13 @@ rsqrt_p: Primitive = elementwise(
     cost=8,
 )
 cbrt_p: Primitive = elementwise(
-    "cbrt", np.cbrt, kinds="f", jvp=lambda t, x, y: t / (3 * y * y), emit="cbrt", cost=20
+    "cbrt",
+    np.cbrt,
+    kinds="f",
+    # a power, not a quotient of squares, so that the second derivative at 0 is infinite, not nan
+    jvp=lambda t, x, y: _scaled(t * integer_pow_p.bind(y, exponent=-2), 1 / 3),
+    emit="cbrt",
+    cost=20,
 )
 
 
@@ -135,13 +151,21 @@ arccos_p: Primitive = elementwise(
 arctan_p: Primitive = elementwise(
     "arctan", np.arctan, kinds="fc", jvp=lambda t, x, y: t / (1 + x * x), emit="arctan", cost=20
 )
+
+
+def _over_square(x: Any, y: Any) -> Any:
+    """x / (x² + y²), whose squares would overflow or underflow in float32 at 1e20 or 1e-23."""
+    distance = hypot_p.bind(x, y)
+    return x / distance / distance
+
+
 arctan2_p: Primitive = elementwise(
     "arctan2",
     np.arctan2,
     kinds="f",
     jvp=[
-        lambda t, x, y, z: t * (y / (x * x + y * y)),
-        lambda t, x, y, z: -t * (x / (x * x + y * y)),
+        lambda t, x, y, z: t * _over_square(y, x),
+        lambda t, x, y, z: -t * _over_square(x, y),
     ],
     emit="arctan2",
     cost=25,
@@ -158,11 +182,19 @@ cosh_p: Primitive = elementwise(
 tanh_p: Primitive = elementwise(
     "tanh", np.tanh, kinds="fc", jvp=lambda t, x, y: t * (1 - y * y), emit="tanh", cost=15
 )
+
+
+def _arcsinh_slope(x: Any) -> Any:
+    if dtype_of(x).kind == "c":
+        return rsqrt_p.bind(x * x + 1)
+    return 1 / hypot_p.bind(x, full_like(x, 1))  # the square of x may overflow
+
+
 arcsinh_p: Primitive = elementwise(
     "arcsinh",
     np.arcsinh,
     kinds="fc",
-    jvp=lambda t, x, y: t * rsqrt_p.bind(x * x + 1),
+    jvp=lambda t, x, y: t * _arcsinh_slope(x),
     emit="arcsinh",
     cost=25,
 )

@@ -205,6 +205,27 @@ def reduction(w: Writer) -> None:
     w.add(bind(name, x, axes=axes), x, exact=kind not in "fc" or name != "reduce_sum")
 
 
+def row_pattern(w: Writer) -> None:
+    """A reduction combined again with what it reduced, as in softmax and normalisation."""
+    x = w.pick("f")
+    shape = shape_of(x)
+    first = w.axis(x)
+    axes = w.axes(x) if w.chance(0.3) else tuple(range(first, len(shape)))
+    count = int(np.prod([shape[a] for a in axes], dtype=int))
+    if not np.prod(shape, dtype=int):
+        return
+    name = ["reduce_sum", "reduce_max", "reduce_min"][w.rng.integers(3)]
+    scaled = bind("mul", x, dtype_of(x).type(1 / max(count, 1))) if name == "reduce_sum" else x
+    row = bind(name, scaled, axes=axes)
+    row = bind("tanh", row) if w.chance(0.4) else row
+    if w.chance(0.3):
+        w.add(row, exact=False)
+    kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
+    row = bind("reshape", row, shape=kept)
+    row = bind("broadcast", row, shape=shape) if w.chance(0.5) else row
+    w.add(bind(["sub", "add", "mul"][w.rng.integers(3)], x, row), exact=False)
+
+
 def position(w: Writer) -> None:
     x = w.pick("iuf", exact=True)
     axis = w.axis(x)
@@ -378,7 +399,7 @@ def calling(w: Writer) -> None:
 
 STEPS: list[Callable[[Writer], None]] = [
     arithmetic, arithmetic, arithmetic, smooth, smooth, rounding, comparison, bits,
-    integer_division, choice, conversion, reduction, reduction, reduction, position, running,
+    integer_division, choice, conversion, reduction, reduction, row_pattern, row_pattern, row_pattern, position, running,
     reshaping, reshaping, permuting, permuting, broadcasting, slicing, flipping, padding, joining,
     reading, block, ordering, product, counting, calling,
 ]  # fmt: skip

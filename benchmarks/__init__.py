@@ -1,0 +1,1 @@
+"""Timings of functrans beside JAX, each workload in fresh processes."""
