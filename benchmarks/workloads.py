@@ -5,6 +5,7 @@ A workload gives a jitted function and its arguments. `Library` hides what the t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,13 +69,15 @@ def mlp_step(sizes: tuple[int, ...], batch: int) -> Workload:
             square = each(lambda v, g: 0.999 * v + 0.001 * g * g, square, gradient)
             params = each(
                 lambda p, m, v: p - 1e-3 * (m / first) / (xp.sqrt(v / second) + 1e-8),
-                params, mean, square,
+                params,
+                mean,
+                square,
             )
             return params, mean, square, count, value
 
         rng = np.random.default_rng(0)
         single = np.float32
-        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        pairs = list(itertools.pairwise(sizes))
         params = [
             ((rng.normal(size=p) / p[0] ** 0.5).astype(single), np.zeros(p[1], single))
             for p in pairs

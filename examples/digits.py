@@ -1,7 +1,7 @@
 """Train a classifier on real handwritten digits: one pure function, one compiled step.
 
-Run it with `make demo`, or `python examples/digits.py`. It prints the Program that functrans made of
-the loss and the code it became, trains to 97 % test accuracy in seconds, compares forward with
+Run it with `make demo`, or `python examples/digits.py`. It prints the Program that functrans made
+of the loss and the code it became, trains to 97 % test accuracy in seconds, compares forward with
 reverse mode on this very model, and draws out/digits.png.
 """
 

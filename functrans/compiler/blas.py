@@ -11,8 +11,6 @@ import ctypes
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-
 LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 """BLAS's letter for a dtype."""
 

@@ -163,9 +163,7 @@ class Grouper:
         return (
             within_row
             and all(self._before(v, position) for v in reads.elsewhere)
-            and all(
-                self._before(v, position) or not kernel.is_row_value(v) for v in reads.aligned
-            )
+            and all(self._before(v, position) or not kernel.is_row_value(v) for v in reads.aligned)
             and all(self._step_of.get(v, -1) <= position for v in reads.aligned)
         )
 

@@ -21,8 +21,8 @@ from functrans.core.trace import Tracer, trace
 from functrans.core.types import Aval, aval_of
 from functrans.primitives import calls
 from functrans.primitives.calls import call_p
-from functrans.transforms.batching import open_axes
 from functrans.transforms.api import FlatFunction, check_callable, flatten_args, name_of
+from functrans.transforms.batching import open_axes
 
 if TYPE_CHECKING:
     from functrans.compiler.compile import Compiled

@@ -1,4 +1,4 @@
-"""`dot_general` as a matrix product of the library: which layouts it takes, and how to get there."""
+"""`dot_general` as a product of the library: which layouts it takes, and how to get there."""
 
 from __future__ import annotations
 

@@ -193,11 +193,14 @@ def _is_one(atom: Atom) -> bool:
 
 def _multiply(e: Equation, r: Rewriter) -> Atom | None:
     x, y = e.inputs
+    if x.aval.dtype.kind == "c":
+        return None  # an infinite part times the zero of 1 + 0j is nan
     return x if _is_one(y) else y if _is_one(x) else None
 
 
 def _divide(e: Equation, r: Rewriter) -> Atom | None:
-    return e.inputs[0] if _is_one(e.inputs[1]) else None
+    x, y = e.inputs
+    return x if _is_one(y) and x.aval.dtype.kind != "c" else None
 
 
 def _negate(e: Equation, r: Rewriter) -> Atom | None:

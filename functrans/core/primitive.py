@@ -3,7 +3,7 @@
 The rules, all optional but `infer` and `evaluate`:
 
 ``infer(*avals, **params)``
-    The aval (or tuple of avals, if `multiple_results`) of the result; raises ShapeError, DTypeError.
+    The aval (or tuple of avals, if `multiple_results`) of the result; or ShapeError, DTypeError.
 ``evaluate(*values, **params)``
     The result in NumPy; never writes to its operands.
 ``jvp(tangents, primals, outs, **params)``

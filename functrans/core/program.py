@@ -12,7 +12,6 @@ from functrans.core.primitive import Primitive
 from functrans.core.source import Source
 from functrans.core.types import Aval, aval_of
 
-
 _INEXACT = (float, complex, np.inexact)
 
 

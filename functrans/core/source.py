@@ -71,7 +71,7 @@ def current_source() -> Source | None:
 
 @contextmanager
 def source_scope(source: Source | None) -> Iterator[None]:
-    """Equations made in this scope carry this source: what a rule adds belongs to the user's line."""
+    """Equations made here carry this source: what a rule adds belongs to the user's line."""
     before = getattr(_local, "source", None)
     _local.source = source if source is not None else before
     try:

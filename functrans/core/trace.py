@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core import primitive as _primitive
 from functrans.core.effects import belongs_to_trace
 from functrans.core.errors import (
     ConcretizationError,
@@ -26,7 +27,6 @@ from functrans.core.errors import (
     LeakedTracerError,
     ShapeError,
 )
-from functrans.core import primitive as _primitive
 from functrans.core.primitive import Primitive
 from functrans.core.program import Atom, Equation, Literal, Program, Var, infer_outputs
 from functrans.core.source import current_source, user_line

@@ -16,7 +16,7 @@ from functrans.core.trace import Tracer, apply_primitive
 from functrans.core.types import aval_of, promotion_key, result_dtype
 from functrans.numpy import ufuncs
 from functrans.numpy.dispatch import array_like
-from functrans.numpy.promotion import as_array, ready, to_dtype
+from functrans.numpy.promotion import as_array, ready
 from functrans.primitives import arithmetic as p
 
 Binary = Callable[[Any, Any], Any]

@@ -260,5 +260,3 @@ def _square(g: Any) -> Any:
 def _unbiased(moments: Any, decay: float, count: Any) -> Any:
     """A moving mean that started at zero, divided by the weight of what it has seen."""
     return tree.map(lambda m: m / as_leaf(1 - decay ** count.astype(float), m), moments)
-
-

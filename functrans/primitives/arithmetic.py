@@ -274,7 +274,7 @@ population_count_p: Primitive = elementwise(
     "population_count", lambda x: np.bitwise_count(x).astype(x.dtype), kinds=INTEGER
 )
 
-# --- complex parts ----------------------------------------------------------------------------------
+# --- complex parts --------------------------------------------------------------------------------
 
 
 def _complex(x: Any, y: Any) -> Any:

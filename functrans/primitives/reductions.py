@@ -147,7 +147,7 @@ def _product_of_others(x: Any, axes: Axes) -> Any:
 
 
 def _exclusive(x: Any, axis: int, reverse: bool) -> Any:
-    """The cumulative product of the elements strictly before (or after) each along the last axis."""
+    """The cumulative product of all elements before (or after) each along the last axis."""
     from functrans.primitives.shaping import pad, slice_axis
 
     extent = shape_of(x)[axis]
@@ -185,7 +185,7 @@ reduce_and_p: Primitive = reduction(
     identity=lambda dtype: True,
 )
 
-# --- arg-extrema: index of the first extremum, or of the first nan ----------------------------------
+# --- arg-extrema: index of the first extremum, or of the first nan --------------------------------
 
 
 def _arg_extremum(name: str, evaluate: Any) -> Primitive:
@@ -209,7 +209,7 @@ def _arg_extremum(name: str, evaluate: Any) -> Primitive:
 argmax_p: Primitive = _arg_extremum("argmax", lambda x, axis: np.argmax(x, axis))
 argmin_p: Primitive = _arg_extremum("argmin", lambda x, axis: np.argmin(x, axis))
 
-# --- cumulative operations ----------------------------------------------------------------------------
+# --- cumulative operations ------------------------------------------------------------------------
 
 
 def _cumulative(name: str, ufunc: np.ufunc, *, jvp: Any = None, transpose: Any = None) -> Primitive:

@@ -56,7 +56,7 @@ reshape_p: Primitive = unary_linear(
     emit=lambda k, index, shape: k.read_flat(0, index, shape),
 )
 
-# --- copy: an array of its own with the same elements ----------------------------------------------
+# --- copy: an array of its own with the same elements ---------------------------------------------
 
 copy_p: Primitive = unary_linear(
     "copy",
@@ -216,7 +216,7 @@ flip_p: Primitive = unary_linear(
     ),
 )
 
-# --- pad: constant, with negative amounts (cropping) and gaps between elements ----------------------
+# --- pad: constant, with negative amounts (cropping) and gaps between elements --------------------
 
 
 def _infer_pad(x: Aval, value: Aval, *, low: Any, high: Any, interior: Any) -> Aval:
@@ -273,7 +273,7 @@ def _transpose_pad(ct: Any, x: Any, value: Any, *, low: Any, high: Any, interior
 
 
 def _unpad(ct: Any, low: Any, high: Any, interior: Any) -> Any:
-    """The elements of a padded array that came from the operand; zero where cropping dropped one."""
+    """The elements of a padded array that came from the operand; zero where one was cropped."""
     cropped = pad(ct, tuple(-a for a in low), tuple(-b for b in high), (0,) * len(low))
     shape = cropped.shape
     step = tuple(i + 1 for i in interior)
@@ -334,7 +334,7 @@ def pad(x: Any, low: Any, high: Any, interior: Any, value: Any = 0) -> Any:
     return pad_p.bind(x, fill, low=tuple(low), high=tuple(high), interior=tuple(interior))
 
 
-# --- concatenate ------------------------------------------------------------------------------------
+# --- concatenate ----------------------------------------------------------------------------------
 
 
 def _infer_concatenate(*avals: Aval, axis: int) -> Aval:

@@ -83,7 +83,7 @@ def _logaddexp(name: str, evaluate: Any, exponential: Any) -> Any:
 logaddexp_p: Primitive = _logaddexp("logaddexp", np.logaddexp, exp_p)
 logaddexp2_p: Primitive = _logaddexp("logaddexp2", np.logaddexp2, exp2_p)
 
-# --- roots ------------------------------------------------------------------------------------------
+# --- roots ----------------------------------------------------------------------------------------
 
 sqrt_p: Primitive = elementwise(
     "sqrt", np.sqrt, kinds="fc", jvp=lambda t, x, y: t * 0.5 / y, emit="sqrt", cost=6
@@ -121,7 +121,7 @@ hypot_p: Primitive = elementwise(
     cost=10,
 )
 
-# --- trigonometric ------------------------------------------------------------------------------------
+# --- trigonometric --------------------------------------------------------------------------------
 
 sin_p: Primitive = elementwise(
     "sin", np.sin, kinds="fc", jvp=lambda t, x, y: t * cos_p.bind(x), emit="sin", cost=18
@@ -171,7 +171,7 @@ arctan2_p: Primitive = elementwise(
     cost=25,
 )
 
-# --- hyperbolic -----------------------------------------------------------------------------------------
+# --- hyperbolic -----------------------------------------------------------------------------------
 
 sinh_p: Primitive = elementwise(
     "sinh", np.sinh, kinds="fc", jvp=lambda t, x, y: t * cosh_p.bind(x), emit="sinh", cost=20

@@ -138,5 +138,6 @@ def _output(x: Any, fun: Callable[..., Any], result: Any) -> Any:
         paths = [p for p, leaf in tree.flatten_with_path(result)[0] if leaf is x]
         where = f" at result{paths[0]}" if paths and paths[0] else ""
         raise DTypeError(
-            f"{name_of(fun)} must return arrays or numbers{where}, got {type(x).__name__}: {x!r:.60}"
+            f"{name_of(fun)} must return arrays or numbers{where}, "
+            f"got {type(x).__name__}: {x!r:.60}"
         ) from None

@@ -344,7 +344,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     return transposed
 
 
-# --- arguments, tangents, cotangents ----------------------------------------------------------------
+# --- arguments, tangents, cotangents --------------------------------------------------------------
 
 
 def resolve_argnums(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]:
@@ -405,7 +405,9 @@ def _fit(t: Any, aval: Aval, what: str) -> Any:
         raise TransformError(f"{what} must have shape {aval.shape}, got {own}.{user_line()}")
     if own.dtype == aval.dtype and not own.weak_type:
         return t
-    if own.dtype.kind in "biu" or (own.weak_type and (own.dtype.kind, aval.dtype.kind) != ("c", "f")):
+    if own.dtype.kind in "biu" or (
+        own.weak_type and (own.dtype.kind, aval.dtype.kind) != ("c", "f")
+    ):
         return registry["convert"].bind(t, dtype=aval.dtype)
     raise TransformError(f"{what} must have dtype {aval.dtype}, got {own}.{user_line()}")
 
@@ -531,7 +533,7 @@ def _none_tolerant_difference(primals: Any, tangents: Any) -> str:
     return tree.structure_difference(primals, tangents)
 
 
-# --- jacobians ------------------------------------------------------------------------------------------
+# --- jacobians ------------------------------------------------------------------------------------
 
 
 def _basis(value: Any) -> Any:

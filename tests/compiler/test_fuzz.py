@@ -22,7 +22,6 @@ from functrans.core.program import Program
 from functrans.core.trace import make_program_flat
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.primitives.calls import call_p
-from functrans.primitives.shaping import slice_axis
 
 BATCHES = 12
 """Batches in an ordinary run; each is one module of PER_BATCH Programs."""
@@ -399,7 +398,8 @@ def calling(w: Writer) -> None:
 
 STEPS: list[Callable[[Writer], None]] = [
     arithmetic, arithmetic, arithmetic, smooth, smooth, rounding, comparison, bits,
-    integer_division, choice, conversion, reduction, reduction, row_pattern, row_pattern, row_pattern, position, running,
+    integer_division, choice, conversion, reduction, reduction, row_pattern, row_pattern,
+    row_pattern, position, running,
     reshaping, reshaping, permuting, permuting, broadcasting, slicing, flipping, padding, joining,
     reading, block, ordering, product, counting, calling,
 ]  # fmt: skip

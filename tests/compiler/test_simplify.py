@@ -69,7 +69,7 @@ IDENTITIES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], list[str]]] = {
     "x * 1": (lambda x: x * np.float64(1), (SPECIAL,), []),
     "1 * x": (lambda x: np.float64(1) * x, (SPECIAL,), []),
     "x / 1": (lambda x: x / np.float64(1), (SPECIAL,), []),
-    "-(-x)": (lambda x: -(-x), (SPECIAL,), []),
+    "-(-x)": (lambda x: fnp.negative(-x), (SPECIAL,), []),
     "x * 1 of integers": (lambda x: x * np.int64(1), (np.arange(3),), []),
     "convert to itself": (lambda x: bind("convert", x, dtype=x.dtype), (X,), []),
     "reshape to itself": (lambda x: R(x, 2, 3), (X,), []),
@@ -95,14 +95,14 @@ IDENTITIES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], list[str]]] = {
     "first power": (lambda x: bind("integer_pow", x, exponent=1), (SPECIAL,), []),
     "square": (lambda x: bind("integer_pow", x, exponent=2), (SPECIAL,), ["mul"]),
     "stop_gradient": (lambda x: bind("stop_gradient", x), (X,), []),
-    "name": (lambda x: bind("name", x, name="here"), (X,), []),
+    "name": (lambda x: registry["name"].bind(x, name="here"), (X,), []),
     "common terms": (lambda x: fnp.sin(x) + fnp.sin(x), (X,), ["sin", "add"]),
     "common terms in other order": (lambda x, y: (x + y) * (y + x), (X, X + 1), ["add", "mul"]),
     "common terms of literals": (lambda x: (x + 2.0) * (x + 2.0), (X,), ["add", "mul"]),
     "dead": (lambda x: [x * 2.0, fnp.sin(x)][:1], (X,), ["mul"]),
     "constants": (lambda x: x * bind("add", np.float64(2), np.float64(3)), (X,), ["mul"]),
     "transposed product": (lambda x, y: T(x @ y.T, 1, 0), (X, X + 1), ["dot_general"]),
-    "call": (lambda x: ft.jit(lambda y: ft.jit(fnp.sin)(y) * 2.0)(x), (X,), ["sin", "mul"]),
+    "call": (lambda x: ft.jit(lambda y: ft.jit(fnp.sqrt)(y) * 2.0)(x), (X,), ["sqrt", "mul"]),
     "barrier": (lambda x: bind("optimization_barrier", x, x), (X,), []),
 }
 
@@ -211,7 +211,9 @@ def test_folding_is_of_small_constants_only() -> None:
 def test_folding_keeps_the_type() -> None:
     simple = check(lambda x: [np.float32(2) * x, bind("add", np.int8(100), np.int8(100))], X[0])
     literal = simple.outputs[1]
-    assert isinstance(literal, Literal) and literal.aval == Aval((), np.int8) and literal.value == -56
+    assert (
+        isinstance(literal, Literal) and literal.aval == Aval((), np.int8) and literal.value == -56
+    )
 
 
 def test_effects_are_neither_dropped_nor_merged() -> None:
@@ -235,7 +237,7 @@ def test_barriers_keep_apart_what_they_separate() -> None:
 
 
 def test_passes_alone() -> None:
-    f = lambda x: ft.jit(lambda y: fnp.sin(y) * np.float64(1) + 0 * fnp.cos(y))(x)
+    f = lambda x: ft.jit(lambda y: fnp.sqrt(y) * np.float64(1) + 0 * fnp.square(y))(x)
     program = program_of(f, X)
     for step in (inline_calls, rewrite, drop_unused, drop_barriers, own_outputs, prepare):
         simple = step(program)
@@ -256,7 +258,7 @@ def test_every_output_is_an_array_of_its_own() -> None:
 
 def test_equal_programs_after_simplification_of_different_writing() -> None:
     f = simplify(program_of(lambda x: fnp.sin(x) * np.float64(1), X))
-    g = simplify(program_of(lambda x: fnp.sin(-(-x)), X))
+    g = simplify(program_of(lambda x: fnp.sin(fnp.negative(-x)), X))
     assert f == g
 
 

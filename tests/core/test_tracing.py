@@ -1,4 +1,4 @@
-"""Tracing: leaks are found, exceptions leave nothing behind, errors name the line and the way out."""
+"""Tracing: leaks are found, exceptions leave nothing behind, errors name line and way out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TRANSFORMS: dict[str, Callable[[Callable[[Any], Any]], Any]] = {
 every_transform = pytest.mark.parametrize("name", list(TRANSFORMS))
 
 
-class Boom(Exception):
+class BoomError(Exception):
     pass
 
 
@@ -59,9 +59,9 @@ def works() -> bool:
 def test_an_exception_while_tracing_leaves_nothing_behind(name: str) -> None:
     def raises(x: Any) -> Any:
         fnp.sin(x)
-        raise Boom
+        raise BoomError
 
-    with pytest.raises(Boom):
+    with pytest.raises(BoomError):
         TRANSFORMS[name](raises)
     assert works()
 
@@ -78,13 +78,13 @@ def test_a_shape_error_names_the_line_and_leaves_nothing_behind(name: str) -> No
 
 def test_an_exception_deep_in_nested_transforms() -> None:
     def raises(x: Any) -> Any:
-        raise Boom
+        raise BoomError
 
     @ft.jit
     def middle(x: Any) -> Any:
         try:
             return ft.grad(lambda v: ft.vmap(raises)(v).sum())(x)
-        except Boom:
+        except BoomError:
             assert trace_depth() == 1
             return x * 2
 
@@ -101,14 +101,14 @@ def test_threads_trace_on_their_own() -> None:
         def f(x: Any) -> Any:
             barrier.wait(10)  # all four are inside a trace now
             if number % 2:
-                raise Boom
+                raise BoomError
             return fnp.sum(x * number)
 
         try:
             got = ft.grad(f)(X)
             if not np.array_equal(got, np.full(3, float(number))):
                 wrong.append(got)
-        except Boom:
+        except BoomError:
             pass
         if trace_depth() or not works():
             wrong.append(number)
@@ -121,7 +121,7 @@ def test_threads_trace_on_their_own() -> None:
     assert not wrong
 
 
-# --- leaks --------------------------------------------------------------------------------------------
+# --- leaks ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["jit", "vmap", "grad", "jvp", "vjp", "jacrev", "scan"])
@@ -183,7 +183,7 @@ def test_an_inner_tracer_returned_by_side_effect() -> None:
         assert works()
 
 
-# --- concretisation -----------------------------------------------------------------------------------
+# --- concretisation -------------------------------------------------------------------------------
 
 CONCRETE: list[tuple[str, Callable[[Any], Any], str]] = [
     ("if", lambda x: 1.0 if x[0] > 0 else 2.0, "lax.cond"),
@@ -232,7 +232,7 @@ def test_python_control_flow_under_derivatives() -> None:
     np.testing.assert_allclose(ft.grad(f)(x), want, rtol=1e-6)
     np.testing.assert_allclose(ft.jacfwd(f)(x), want, rtol=1e-6)
     np.testing.assert_allclose(ft.jvp(f, (x,), (np.ones(3),))[1], want.sum(), rtol=1e-6)
-    value, push = ft.linearize(f, x)
+    _value, push = ft.linearize(f, x)
     np.testing.assert_allclose(push(np.ones(3)), want.sum(), rtol=1e-6)
     assert ft.hessian(f)(x).shape == (3, 3)
 
@@ -263,13 +263,13 @@ def test_repr_says_type_and_value() -> None:
     assert "2.0" in seen[0] and "f64*[]" in seen[0] and seen[1] == "Tracer<f64[3]>"
 
 
-# --- what goes in and out ----------------------------------------------------------------------------
+# --- what goes in and out -------------------------------------------------------------------------
 
 
 @every_transform
 def test_what_is_no_array_is_refused_going_in(name: str) -> None:
     for bad in ("text", np.array(["a"]), object(), np.array([None])):
-        with pytest.raises(DTypeError, match="argument|dtype"):
+        with pytest.raises(DTypeError, match=r"argument|dtype"):
             ft.jit(lambda x: 1.0)(bad)
         with pytest.raises(DTypeError):
             ft.grad(lambda x: 1.0)({"w": bad})

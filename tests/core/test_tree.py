@@ -83,11 +83,13 @@ def test_arrays_are_leaves() -> None:
 
 nested = st.recursive(
     st.integers(0, 9) | st.none(),
-    lambda t: st.lists(t, max_size=3)
-    | st.tuples(t, t)
-    | st.dictionaries(st.sampled_from("abc"), t, max_size=3)
-    | st.builds(Layer, t, t)
-    | st.builds(State, t, t),
+    lambda t: (
+        st.lists(t, max_size=3)
+        | st.tuples(t, t)
+        | st.dictionaries(st.sampled_from("abc"), t, max_size=3)
+        | st.builds(Layer, t, t)
+        | st.builds(State, t, t)
+    ),
     max_leaves=8,
 )
 

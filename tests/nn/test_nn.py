@@ -11,9 +11,28 @@ import functrans as ft
 from functrans import nn
 
 ACTIVATIONS = [
-    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "sigmoid",
-    "log_sigmoid", "softplus", "soft_sign", "hard_sigmoid", "hard_silu", "hard_tanh", "mish",
-    "softmax", "log_softmax", "logsumexp", "standardize", "glu",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "swish",
+    "sigmoid",
+    "log_sigmoid",
+    "softplus",
+    "soft_sign",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "mish",
+    "softmax",
+    "log_softmax",
+    "logsumexp",
+    "standardize",
+    "glu",
 ]
 X = np.array([[-30.0, -2.5, -0.3, 0.1], [0.7, 2.0, 6.5, 90.0]])
 
@@ -26,8 +45,12 @@ def test_values_and_gradients_are_those_of_jax(name: str) -> None:
     def total(f: Any, lib: Any) -> Any:
         def loss(x: Any) -> Any:
             y = f(x)
-            return lib.sum(y * weight[: len(y)] if y.ndim == 1 else y * weight[:, : y.shape[1]]) \
-                if y.ndim else y
+            return (
+                lib.sum(y * weight[: len(y)] if y.ndim == 1 else y * weight[:, : y.shape[1]])
+                if y.ndim
+                else y
+            )
+
         return loss
 
     f = getattr(nn, name)

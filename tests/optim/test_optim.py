@@ -36,8 +36,16 @@ SCHEDULES = {
     "warmup": lambda o: o.warmup_cosine_decay_schedule(0.0, 1.0, 5, 20, 0.1),
     "piecewise": lambda o: o.piecewise_constant_schedule(1.0, {3: 0.5, 8: 0.1}),
 }
-LOSSES = ["squared_error", "l2_loss", "huber_loss", "log_cosh", "cosine_similarity",
-          "cosine_distance", "hinge_loss", "sigmoid_binary_cross_entropy"]
+LOSSES = [
+    "squared_error",
+    "l2_loss",
+    "huber_loss",
+    "log_cosh",
+    "cosine_similarity",
+    "cosine_distance",
+    "hinge_loss",
+    "sigmoid_binary_cross_entropy",
+]
 
 
 def loss(params: Any) -> Any:

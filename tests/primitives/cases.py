@@ -81,7 +81,7 @@ def case(primitive: str, *operands: Any, **kwargs: Any) -> None:
     CASES.append(Case(primitive, operands, **kwargs))
 
 
-# --- elementwise: (name, dtypes, low, high, smooth) --------------------------------------------------
+# --- elementwise: (name, dtypes, low, high, smooth) -----------------------------------------------
 
 F, FC = ("f4", "f8"), ("f4", "f8", "c16")
 ALL = ("?", "i4", "i8", "u1", "f4", "f8", "c16")
@@ -221,7 +221,7 @@ for source, target in [
     )
 case("bitcast", array((3,), "f4"), params={"dtype": np.dtype("i4")}, smooth=False)
 
-# --- shaping ------------------------------------------------------------------------------------------
+# --- shaping --------------------------------------------------------------------------------------
 
 x23, x234 = array((2, 3)), array((2, 3, 4))
 case("copy", x23)
@@ -248,7 +248,7 @@ for low_, high_, interior in [
 case("concatenate", array((2, 3)), array((2, 1)), array((2, 2)), params={"axis": 1})
 case("concatenate", array((1, 3), "f4"), array((0, 3), "f4"), params={"axis": 0})
 
-# --- reductions ----------------------------------------------------------------------------------------
+# --- reductions -----------------------------------------------------------------------------------
 
 for axes in [(), (0,), (2,), (0, 2), (0, 1, 2), (1,)]:
     for name in ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min"):
@@ -271,7 +271,7 @@ for name in ("cumsum", "cumprod", "cummax", "cummin"):
         params = {"axis": axis, "reverse": reverse}
         case(name, array((2, 3, 4), low=0.3), params=params, note=f"{axis}{reverse}")
 
-# --- products ------------------------------------------------------------------------------------------
+# --- products -------------------------------------------------------------------------------------
 
 for sx, sy, dims in [
     ((3, 4), (4, 2), (((1,), (0,)), ((), ()))),

@@ -32,7 +32,7 @@ def numerical(fun: Any, x: Any, eps: float = 1e-6) -> Any:
     return out.reshape(*out.shape[:-1], *x.shape)
 
 
-# --- grad: argnums ------------------------------------------------------------------------------------
+# --- grad: argnums --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,9 @@ def test_argnums(argnums: Any, want: Any) -> None:
 
 
 @pytest.mark.parametrize(("argnums", "named"), [(3, "3"), (-4, "-4"), ((0, 7), "7")])
-@pytest.mark.parametrize("transform", [ft.grad, ft.value_and_grad, ft.jacfwd, ft.jacrev, ft.hessian])
+@pytest.mark.parametrize(
+    "transform", [ft.grad, ft.value_and_grad, ft.jacfwd, ft.jacrev, ft.hessian]
+)
 def test_argnums_that_are_no_argument(transform: Any, argnums: Any, named: str) -> None:
     with pytest.raises(TransformError, match=f"names argument {named}, but f was called with 3"):
         transform(f, argnums)(X, 3.0, 2.0)
@@ -96,7 +98,7 @@ def test_metadata_of_the_function_is_kept() -> None:
         assert transform(loss).__name__ == "loss" and transform(loss).__doc__ == "Its docstring."
 
 
-# --- grad: values -------------------------------------------------------------------------------------
+# --- grad: values ---------------------------------------------------------------------------------
 
 
 def test_gradients_of_trees() -> None:
@@ -173,7 +175,7 @@ def test_aux_is_not_differentiated_through_the_outer_gradient_wrongly() -> None:
 
 @pytest.mark.parametrize("result", [lambda x: x, lambda x: (x, x, x), lambda x: [x, x]])
 def test_has_aux_needs_a_pair(result: Any) -> None:
-    with pytest.raises(TransformError, match="has_aux=True needs .* to return a pair"):
+    with pytest.raises(TransformError, match=r"has_aux=True needs .* to return a pair"):
         ft.grad(result, has_aux=True)(1.0)
 
 
@@ -201,7 +203,7 @@ def test_complex_arguments_have_jaxs_conjugated_gradient() -> None:
     np.testing.assert_allclose(ft.grad(lambda z: fnp.imag(z))(z), -1j)
 
 
-# --- integers -----------------------------------------------------------------------------------------
+# --- integers -------------------------------------------------------------------------------------
 
 
 def test_integers_are_refused_unless_allowed() -> None:
@@ -221,19 +223,19 @@ def test_integers_among_the_primals_of_jvp_and_vjp() -> None:
     g = lambda n, x: (n * x, n + 1)
     n = np.arange(3)
     for zero in (np.zeros(3, ft.float0), None):
-        (y, m), (dy, dm) = ft.jvp(g, (n, X), (zero, np.ones(3)))
+        (_, _), (dy, dm) = ft.jvp(g, (n, X), (zero, np.ones(3)))
         np.testing.assert_array_equal(dy, n)
         assert dm.dtype == ft.float0 and dm.shape == (3,)
-    (y, m), pull = ft.vjp(g, n, X)
+    (_, _), pull = ft.vjp(g, n, X)
     dn, dx = pull((np.ones(3), np.zeros(3, ft.float0)))
     assert dn.dtype == ft.float0
     np.testing.assert_array_equal(dx, n)
-    (y, m), push = ft.linearize(g, n, X)
+    (_y, _m), push = ft.linearize(g, n, X)
     dy, dm = push(np.zeros(3, ft.float0), np.ones(3))
     np.testing.assert_array_equal(dy, n)
 
 
-# --- outputs that grad cannot take --------------------------------------------------------------------
+# --- outputs that grad cannot take ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,7 @@ def test_jacobians_refuse_integer_outputs() -> None:
             jacobian(lambda x: (x, fnp.argmax(x)))(X)
 
 
-# --- jvp, vjp, linearize ------------------------------------------------------------------------------
+# --- jvp, vjp, linearize --------------------------------------------------------------------------
 
 SMOOTH: dict[str, Any] = {
     "sin": fnp.sin,
@@ -356,7 +358,7 @@ def test_known_values() -> None:
     assert ft.grad(ft.grad(ft.grad(fnp.tanh)))(2.0) == pytest.approx(0.25265407)
     got = ft.jvp(fnp.sin, (0.1,), (0.2,))
     np.testing.assert_allclose(got, (0.09983342, 0.19900084), rtol=1e-6)
-    primals, f_vjp = ft.vjp(lambda x, y: (fnp.sin(x), fnp.cos(y)), 0.5, 1.0)
+    _primals, f_vjp = ft.vjp(lambda x, y: (fnp.sin(x), fnp.cos(y)), 0.5, 1.0)
     np.testing.assert_allclose(f_vjp((-0.7, 0.3)), (-0.61430776, -0.2524413), rtol=1e-6)
     f = lambda x: 3.0 * fnp.sin(x) + fnp.cos(x / 2.0)
     assert ft.jvp(f, (2.0,), (3.0,))[1] == pytest.approx(-5.007528, rel=1e-6)
@@ -373,9 +375,9 @@ def test_known_values() -> None:
 
 def test_jvp_of_trees_and_zero_tangents() -> None:
     g = lambda p: {"s": p["x"] * p["y"], "t": p["x"]}
-    y, t = ft.jvp(g, ({"x": X, "y": 2.0},), ({"x": X, "y": None},))
+    _y, t = ft.jvp(g, ({"x": X, "y": 2.0},), ({"x": X, "y": None},))
     np.testing.assert_array_equal(t["s"], 2 * X)
-    y, t = ft.jvp(g, ({"x": X, "y": 2.0},), ({"x": None, "y": 1.0},))
+    _y, t = ft.jvp(g, ({"x": X, "y": 2.0},), ({"x": None, "y": 1.0},))
     np.testing.assert_array_equal(t["s"], X)
     np.testing.assert_array_equal(t["t"], np.zeros(3))
 
@@ -386,8 +388,16 @@ def test_jvp_of_trees_and_zero_tangents() -> None:
         ((X,), TreeError, "structure of the primals"),
         (({"x": X}, X), TreeError, r"\[0\]"),
         (({"x": X, "y": (1.0, 2.0)}, X), TreeError, r"\['y'\]"),
-        (({"x": X[:2], "y": 1.0}, X), TransformError, r"argument\[0\]\['x'\].*shape \(3,\).*f64\[2\]"),
-        (({"x": X, "y": 1.0}, X.astype("f4")), TransformError, r"argument\[1\].*dtype float64.*f32"),
+        (
+            ({"x": X[:2], "y": 1.0}, X),
+            TransformError,
+            r"argument\[0\]\['x'\].*shape \(3,\).*f64\[2\]",
+        ),
+        (
+            ({"x": X, "y": 1.0}, X.astype("f4")),
+            TransformError,
+            r"argument\[1\].*dtype float64.*f32",
+        ),
         (({"x": X, "y": 1j}, X), TransformError, r"argument\[0\]\['y'\]"),
         (({"x": X, "y": "text"}, X), DTypeError, "text"),
         (X, TransformError, "tuples"),
@@ -419,7 +429,7 @@ def test_integer_tangents_and_cotangents_take_the_dtype() -> None:
     np.testing.assert_array_equal(ft.vjp(lambda x: x * 2, X)[1](np.ones(3, int))[0], [2.0] * 3)
 
 
-# --- linear_transpose ---------------------------------------------------------------------------------
+# --- linear_transpose -----------------------------------------------------------------------------
 
 
 def test_linear_transpose() -> None:

@@ -26,9 +26,9 @@ def test_perturbations_are_not_confused(wrap: Any) -> None:
     """Siskind and Pearlmutter's example, d/dx (x · d/dy (x + y)) = 1, in all pairs of modes."""
     for outer in (derivative, lambda f, x: ft.grad(f)(x)):
         for inner in (derivative, lambda f, x: ft.grad(f)(x)):
-            got = wrap(lambda x: outer(lambda x: x * inner(lambda y: x + y, 1.0), x))(1.0)  # noqa: B023
+            got = wrap(lambda x: outer(lambda x: x * inner(lambda y: x + y, 1.0), x))(1.0)
             assert got == 1.0
-            got = wrap(lambda x: outer(lambda x: x * inner(lambda y: x * y, 2.0), x))(3.0)  # noqa: B023
+            got = wrap(lambda x: outer(lambda x: x * inner(lambda y: x * y, 2.0), x))(3.0)
             assert got == 6.0
 
 
@@ -94,11 +94,15 @@ def test_functions_closing_over_an_outer_tracer_inside_every_transform(wrap: Any
               "jit of grad of vmap": X.sum()}  # fmt: skip
     for name, f in inner.items():
         np.testing.assert_allclose(wrap(f)(1.5), 1.5 * slopes[name], err_msg=name)
-        np.testing.assert_allclose(wrap(lambda x: derivative(f, x))(1.5), slopes[name], err_msg=name)
+        np.testing.assert_allclose(
+            wrap(lambda x: derivative(f, x))(1.5), slopes[name], err_msg=name
+        )
         if name != "while":
             np.testing.assert_allclose(wrap(ft.grad(f))(1.5), slopes[name], err_msg=name)
         np.testing.assert_allclose(
-            wrap(ft.vmap(f))(np.array([1.0, 2.0])), np.array([1.0, 2.0]) * slopes[name], err_msg=name
+            wrap(ft.vmap(f))(np.array([1.0, 2.0])),
+            np.array([1.0, 2.0]) * slopes[name],
+            err_msg=name,
         )
 
 

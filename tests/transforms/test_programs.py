@@ -64,7 +64,9 @@ def program_of(name: str) -> tuple[Program, list[Any]]:
 def tangents_of(args: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
     """A tangent for every argument that has one: of its type, not weak."""
     return [
-        np.asarray(np.cos(np.arange(np.size(x)) + 1.0).reshape(np.shape(x)), np.asarray(x).dtype)[()]
+        np.asarray(np.cos(np.arange(np.size(x)) + 1.0).reshape(np.shape(x)), np.asarray(x).dtype)[
+            ()
+        ]
         for x, m in zip(args, mask, strict=True)
         if m
     ]
@@ -130,7 +132,7 @@ def test_linearize_and_transpose_program(name: str) -> None:
         close(outs[:count], evaluate(program, args))
         residuals = outs[count:]
         pushed = evaluate(split.linear, [*residuals, *ts])
-        derived, out_mask = jvp_program(program, mask)
+        derived, _out_mask = jvp_program(program, mask)
         assert sum(split.out_nonzero) == len(pushed)
         close(pushed, evaluate(derived, [*args, *ts])[count:])
 
@@ -138,8 +140,8 @@ def test_linearize_and_transpose_program(name: str) -> None:
         nonzero = (True,) * len(pushed)
         transposed, has = transpose_program(split.linear, linear, nonzero)
         transposed.check()
-        cts = [np.sin(np.arange(np.size(y)) + 1.0).reshape(np.shape(y)).astype(np.asarray(y).dtype)[()]
-               for y in pushed]  # fmt: skip
+        waves = [np.sin(np.arange(np.size(y)) + 1.0).reshape(np.shape(y)) for y in pushed]
+        cts = [w.astype(y.dtype)[()] for w, y in zip(waves, pushed, strict=True)]
         pulled = iter(evaluate(transposed, [*residuals, *cts]))
         inner = sum(np.sum(next(pulled) * t) for t, h in zip(ts, has, strict=True) if h)
         want = sum(np.sum(c * t) for c, t in zip(cts, pushed, strict=True))

@@ -23,7 +23,7 @@ def same(got: Any, want: Any) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-13)
 
 
-# --- axes ---------------------------------------------------------------------------------------------
+# --- axes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_axis_size() -> None:
     same(got, np.stack([2 * A[0]] * 2))
 
 
-# --- values -------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 FUNCTIONS: dict[str, Any] = {
     "elementwise": lambda x: fnp.tanh(x) * 2 + 1,
@@ -140,7 +140,7 @@ def test_vmap_of_grad_and_grad_of_vmap(name: str) -> None:
     same(ft.jit(ft.vmap(ft.grad(f)))(A), want)
     hessians = np.stack([ft.hessian(f)(a) for a in A])
     np.testing.assert_allclose(ft.vmap(ft.hessian(f))(A), hessians, rtol=1e-10, atol=1e-12)
-    y, t = ft.jvp(ft.vmap(f), (A,), (B,))
+    _y, t = ft.jvp(ft.vmap(f), (A,), (B,))
     np.testing.assert_allclose(t, np.sum(want * B, 1), rtol=1e-12)
 
 
@@ -158,7 +158,7 @@ def test_callers_arrays_are_not_written_and_results_are_fresh() -> None:
     same(a, A)
 
 
-# --- errors -------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
