@@ -113,11 +113,16 @@ def look_inside(params: Any, data: Data) -> None:
 def compare_modes(params: Any, data: Data) -> None:
     """Forward against reverse mode, where each of them wins."""
     images, labels = data.images[:BATCH], data.labels[:BATCH]
+
+    def brightened(brightness: Any) -> Any:
+        return network(params, images * brightness)
+
     console.rule("many inputs, one output: the loss with respect to the weights")
-    console.print(str(ft.analysis.compare_modes(lambda p: loss(p, images, labels))(params)))
+    of_weights = ft.analysis.compare_modes(loss)(params, images, labels)
+    console.print(str(of_weights), markup=False, soft_wrap=True)
     console.rule("one input, many outputs: the logits with respect to brightness")
-    bright = ft.analysis.compare_modes(lambda b: network(params, images * b))
-    console.print(str(bright(np.float32(1.0))))
+    of_brightness = ft.analysis.compare_modes(brightened)(np.float32(1.0))
+    console.print(str(of_brightness), markup=False, soft_wrap=True)
 
 
 def draw(params: Any, test: Data, losses: list, accuracies: list, path: Path) -> None:

@@ -1,11 +1,13 @@
 """functrans: functional transforms of NumPy programs, compiled for the CPU."""
 
+from functrans import analysis as analysis
 from functrans import lax as lax
 from functrans import nn as nn
 from functrans import numpy as numpy
 from functrans import optim as optim
 from functrans import random as random
 from functrans import test_util as test_util
+from functrans.analysis.modes import jacobian as jacobian
 from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit
 from functrans.core import tree as tree

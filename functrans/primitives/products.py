@@ -24,9 +24,9 @@ def _infer(x: Aval, y: Aval, *, dimensions: Dimensions) -> Aval:
     (cx, cy), (bx, by) = dimensions
     if x.dtype != y.dtype:
         raise DTypeError(f"dot_general needs operands of one dtype: got {x} and {y}.")
-    contracting = [(i, j, "contracting") for i, j in zip(cx, cy, strict=True)]
-    batch = [(i, j, "batch") for i, j in zip(bx, by, strict=True)]
-    for i, j, what in contracting + batch:
+    paired = [(i, j, "contracting") for i, j in zip(cx, cy, strict=True)]
+    paired += [(i, j, "batch") for i, j in zip(bx, by, strict=True)]
+    for i, j, what in paired:
         if x.shape[i] != y.shape[j]:
             raise ShapeError(
                 f"a product needs {what} axes of one extent: axis {i} of {x} and axis {j} of {y}."
