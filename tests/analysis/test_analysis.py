@@ -124,9 +124,9 @@ def test_jacobian_modes_agree(mode: str) -> None:
 @pytest.mark.parametrize(("n", "m", "taken"), [(1, 40, ft.jacfwd), (40, 1, ft.jacrev)])
 def test_jacobian_takes_the_cheaper_mode(n: int, m: int, taken: Any) -> None:
     f = lambda x: fnp.sin(np.ones((m, n)) @ x)
-    programs = {t: str(ft.make_program(t(f))(np.ones(n))) for t in (ft.jacfwd, ft.jacrev)}
+    programs = {t: ft.make_program(t(f))(np.ones(n)) for t in (ft.jacfwd, ft.jacrev)}
     assert programs[ft.jacfwd] != programs[ft.jacrev]
-    assert str(ft.make_program(ft.jacobian(f))(np.ones(n))) == programs[taken]
+    assert ft.make_program(ft.jacobian(f))(np.ones(n)) == programs[taken]
 
 
 def test_jacobian_with_aux_holomorphic_and_under_jit() -> None:
