@@ -13,7 +13,8 @@ def describe(schedule: Schedule, program: Program) -> str:
     kernels = schedule.kernels()
     head = [
         f"# {program.name or 'program'}: {_types(program.in_avals)} → {_types(program.out_avals)}",
-        f"# {_count(schedule.main)} steps, {len(kernels)} distinct kernels, "
+        f"# {_counted(_count(schedule.main), 'step')}, "
+        f"{_counted(len(kernels), 'distinct kernel')}, "
         f"{arena} bytes of temporaries",
     ]
     body = _describe_block(schedule.main, schedule, "")
@@ -22,6 +23,10 @@ def describe(schedule: Schedule, program: Program) -> str:
 
 def _count(block: Block) -> int:
     return sum(len(b.entries) for b in block.walk())
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _types(avals: tuple) -> str:

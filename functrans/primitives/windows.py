@@ -1,0 +1,374 @@
+"""Reductions over windows that slide over an array: sums, products and extrema, as in pooling.
+
+Windows extend over all axes (along most of them by one element). The operand is dilated by
+`base_dilation`, then padded with the identity of the reduction (negative amounts crop); windows are
+dilated by `window_dilation` and lie `window_strides` apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.primitive import Primitive
+from functrans.core.types import Aval, dtype_of, shape_of
+from functrans.primitives.indexing import gather, repeat_unbatched
+from functrans.primitives.reductions import product_of_others, reduce_sum_p
+from functrans.primitives.shaping import iota, pad, pad_p, reshape_p, transpose_p
+
+Pairs = tuple[tuple[int, int], ...]
+Sizes = tuple[int, ...]
+
+# --- extents --------------------------------------------------------------------------------------
+
+
+def dilated(extent: int, dilation: int) -> int:
+    """The extent of an axis with dilation - 1 gaps between its elements."""
+    return (extent - 1) * dilation + 1 if extent else 0
+
+
+def window_count(extent: int, window: int, stride: int, pads: tuple[int, int]) -> int:
+    """How many windows fit into an axis, all after dilation."""
+    return max((extent + sum(pads) - window) // stride + 1, 0) if extent + sum(pads) >= 0 else 0
+
+
+def transposed_pads(
+    extent: int, window: int, stride: int, pads: tuple[int, int], count: int
+) -> tuple[int, int]:
+    """The padding of what windows were summed to, from which windows sum back to the operand.
+
+    Args:
+        extent: of the operand, dilated.
+        window: its extent, dilated.
+        stride: between windows.
+        pads: of the operand.
+        count: of windows.
+    """
+    low = window - pads[0] - 1
+    return low, extent + window - 1 - dilated(count, stride) - low
+
+
+def _infer_windows(
+    name: str,
+    x: Aval,
+    window_dimensions: Sizes,
+    window_strides: Sizes,
+    padding: Pairs,
+    base_dilation: Sizes,
+    window_dilation: Sizes,
+) -> Aval:
+    options = (window_dimensions, window_strides, padding, base_dilation, window_dilation)
+    if any(len(o) != x.ndim for o in options):
+        raise ShapeError(
+            f"{name} of {x} needs an extent, stride, padding and dilations per axis: got windows "
+            f"{window_dimensions}, strides {window_strides}, padding {padding}, dilations "
+            f"{base_dilation} and {window_dilation}."
+        )
+    steps = (*window_dimensions, *window_strides, *base_dilation, *window_dilation)
+    if any(n < 1 for n in steps):
+        raise ShapeError(
+            f"{name} of {x}: extents, strides and dilations of windows are positive: got windows "
+            f"{window_dimensions}, strides {window_strides}, dilations {base_dilation} and "
+            f"{window_dilation}."
+        )
+    wide = [dilated(n, d) for n, d in zip(x.shape, base_dilation, strict=True)]
+    if any(n + low + high < 0 for n, (low, high) in zip(wide, padding, strict=True)):
+        raise ShapeError(f"{name}: padding {padding} of {x} leaves a negative extent.")
+    windows = [dilated(n, d) for n, d in zip(window_dimensions, window_dilation, strict=True)]
+    return x.update(shape=list(map(window_count, wide, windows, window_strides, padding)))
+
+
+def batch_windows(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with windows of one element along a leading batch axis."""
+    return {k: (((0, 0),) if k == "padding" else (1,)) + v for k, v in params.items()}
+
+
+# --- evaluation -----------------------------------------------------------------------------------
+
+_FEW = 8
+"""Up to this extent a window is the fold of that many slices; longer ones grow by doubling."""
+
+
+def _pad_axis(x: Any, axis: int, pads: tuple[int, int], dilation: int, fill: Any) -> Any:
+    """x dilated and padded along one axis."""
+    if pads == (0, 0) and dilation == 1:
+        return x
+    low, high, interior = ([0] * x.ndim for _ in range(3))
+    low[axis], high[axis] = pads
+    interior[axis] = dilation - 1
+    return pad_p.evaluate(x, fill, low=low, high=high, interior=interior)
+
+
+def _steps(x: Any, axis: int, start: int, stride: int, count: int) -> Any:
+    """`count` elements of x along an axis, from a start and `stride` apart."""
+    stop = start + (count - 1) * stride + 1
+    return x[(slice(None),) * axis + (slice(start, stop, stride),)]
+
+
+def _fold_axis(
+    ufunc: np.ufunc, x: Any, axis: int, window: int, stride: int, dilation: int, count: int
+) -> Any:
+    """Windows along one axis of a padded array, folded: they are products of windows per axis."""
+    if window <= _FEW or stride > 1:
+        out = np.array(_steps(x, axis, 0, stride, count), order="K")
+        for j in range(1, window):
+            ufunc(out, _steps(x, axis, j * dilation, stride, count), out=out)
+        return out
+    # windows of 1, 2, 4, … elements; those of them that add up to `window` are put together
+    block, size, start, out = x, 1, 0, None
+    while True:
+        if window & size:
+            part = _steps(block, axis, start * dilation, 1, count)
+            out = np.array(part) if out is None else ufunc(out, part, out=out)
+            start += size
+        if start == window:
+            return out
+        length = block.shape[axis] - size * dilation
+        block = ufunc(_steps(block, axis, 0, 1, length), _steps(block, axis, size * dilation, 1, length))
+        size *= 2
+
+
+def _fold(ufunc: np.ufunc, identity: Callable[[np.dtype], Any]) -> Callable[..., Any]:
+    def evaluate(
+        x: Any,
+        *,
+        window_dimensions: Sizes,
+        window_strides: Sizes,
+        padding: Pairs,
+        base_dilation: Sizes,
+        window_dilation: Sizes,
+    ) -> Any:
+        source = x = np.asarray(x)
+        fill = identity(x.dtype)
+        options = zip(
+            window_dimensions, window_strides, padding, base_dilation, window_dilation, strict=True
+        )
+        for axis, (window, stride, pads, base, dilation) in enumerate(options):
+            if (window, stride, pads, base) == (1, 1, (0, 0), 1):
+                continue
+            x = _pad_axis(x, axis, pads, base, fill)
+            count = window_count(x.shape[axis], dilated(window, dilation), stride, (0, 0))
+            if not count:
+                shape = (*x.shape[:axis], 0, *x.shape[axis + 1 :])
+                x = np.empty(shape, x.dtype)
+            else:
+                x = _fold_axis(ufunc, x, axis, window, stride, dilation, count)
+        return np.array(x) if x is source else x
+
+    return evaluate
+
+
+# --- reductions -----------------------------------------------------------------------------------
+
+
+def _reduction(
+    name: str, ufunc: np.ufunc, identity: Callable[[np.dtype], Any], **rules: Any
+) -> Primitive:
+    def cost(inputs: tuple, outputs: tuple, **params: Any) -> float:
+        return outputs[0].size * sum(n - 1 for n in params["window_dimensions"])
+
+    primitive = Primitive(
+        name,
+        infer=lambda x, **params: _infer_windows(name, x, **params),
+        evaluate=_fold(ufunc, identity),
+        batch=lambda args, batched, **params: (
+            primitive.bind(args[0], **batch_windows(params)),
+            True,
+        ),
+        cost=cost,
+        **rules,
+    )
+    return primitive
+
+
+def _transpose_sum(
+    ct: Any,
+    x: Any,
+    *,
+    window_dimensions: Sizes,
+    window_strides: Sizes,
+    padding: Pairs,
+    base_dilation: Sizes,
+    window_dilation: Sizes,
+) -> list:
+    extents = map(dilated, x.aval.shape, base_dilation)
+    windows = map(dilated, window_dimensions, window_dilation)
+    pads = map(transposed_pads, extents, windows, window_strides, padding, shape_of(ct))
+    back = reduce_window_sum_p.bind(
+        ct,
+        window_dimensions=window_dimensions,
+        window_strides=base_dilation,
+        padding=tuple(pads),
+        base_dilation=window_strides,
+        window_dilation=window_dilation,
+    )
+    return [back]
+
+
+reduce_window_sum_p: Primitive = _reduction(
+    "reduce_window_sum",
+    np.add,
+    lambda dtype: dtype.type(0),
+    jvp=lambda tangents, primals, out, **params: reduce_window_sum_p.bind(tangents[0], **params),
+    transpose=_transpose_sum,
+)
+
+
+def _jvp_prod(tangents: list, primals: list, out: Any, **params: Any) -> Any:
+    """Each element's factor is the product of the others, also where elements are zero."""
+    (t,), (x,) = tangents, primals
+    rank = len(shape_of(x))
+    axes = tuple(range(rank, 2 * rank))
+    others = product_of_others(window_patches(x, 1, **params), axes)
+    return reduce_sum_p.bind(window_patches(t, 0, **params) * others, axes=axes)
+
+
+reduce_window_prod_p: Primitive = _reduction(
+    "reduce_window_prod", np.multiply, lambda dtype: dtype.type(1), jvp=_jvp_prod
+)
+
+
+def lowest(dtype: np.dtype) -> Any:
+    """The identity of the maximum."""
+    if dtype.kind == "b":
+        return np.False_
+    return dtype.type(-np.inf if dtype.kind in "fc" else np.iinfo(dtype).min)
+
+
+def highest(dtype: np.dtype) -> Any:
+    """The identity of the minimum."""
+    if dtype.kind == "b":
+        return np.True_
+    return dtype.type(np.inf if dtype.kind in "fc" else np.iinfo(dtype).max)
+
+
+def _jvp_extremum(tangents: list, primals: list, out: Any, **params: Any) -> Any:
+    """The tangent of the first element of the window, in C order, that attains the extremum."""
+    (t,), (x,) = tangents, primals
+    found = window_find_p.bind(x, out, **params)
+    flat = reshape_p.bind(t, shape=(int(np.prod(shape_of(t), dtype=int)),))
+    return gather(flat, [found], (0,), "fill", 0)
+
+
+reduce_window_max_p: Primitive = _reduction(
+    "reduce_window_max", np.maximum, lowest, jvp=_jvp_extremum
+)
+reduce_window_min_p: Primitive = _reduction(
+    "reduce_window_min", np.minimum, highest, jvp=_jvp_extremum
+)
+
+# --- where in the operand -------------------------------------------------------------------------
+
+
+def _infer_find(x: Aval, y: Aval, **params: Any) -> Aval:
+    out = _infer_windows("window_find", x, **params)
+    if y.shape != out.shape:
+        raise ShapeError(f"window_find in {x} looks for {out.size} values {out.shape}: got {y}.")
+    if y.dtype != x.dtype:
+        raise DTypeError(f"window_find needs operands of one dtype: got {x} and {y}.")
+    return out.update(dtype=np.int64)
+
+
+def _evaluate_find(
+    x: Any,
+    y: Any,
+    *,
+    window_dimensions: Sizes,
+    window_strides: Sizes,
+    padding: Pairs,
+    base_dilation: Sizes,
+    window_dilation: Sizes,
+) -> Any:
+    x, y = np.asarray(x), np.asarray(y)
+    places = np.arange(x.size).reshape(x.shape)
+    for axis, (pads, base) in enumerate(zip(padding, base_dilation, strict=True)):
+        x = _pad_axis(x, axis, pads, base, x.dtype.type(0))
+        places = _pad_axis(places, axis, pads, base, -1)
+    found = np.full(y.shape, -1, np.int64)
+    if not y.size:
+        return found
+    padded = any(p != (0, 0) for p in padding) or any(b != 1 for b in base_dilation)
+    for offset in reversed(list(np.ndindex(*window_dimensions))):
+        here = tuple(
+            slice(j * d, j * d + (n - 1) * s + 1, s)
+            for j, d, s, n in zip(offset, window_dilation, window_strides, y.shape, strict=True)
+        )
+        same = x[here] == y
+        if x.dtype.kind == "f":
+            same |= np.isnan(x[here])  # an extremum is nan if an element is
+        if padded:
+            same &= places[here] >= 0
+        np.copyto(found, places[here], where=same)
+    return found
+
+
+def _batch_find(args: list, batched: list, **params: Any) -> tuple[Any, bool]:
+    count = next(shape_of(v)[0] for v, b in zip(args, batched, strict=True) if b)
+    x, y = (repeat_unbatched(v, b, count) for v, b in zip(args, batched, strict=True))
+    found = window_find_p.bind(x, y, **batch_windows(params))
+    rank, size = len(shape_of(x)), int(np.prod(shape_of(x)[1:], dtype=int))
+    before = iota((count, *(1,) * (rank - 1)), 0, np.int64) * np.int64(size)
+    return _keep_missing(found, found - before), True
+
+
+def _keep_missing(found: Any, moved: Any) -> Any:
+    from functrans.primitives.arithmetic import select
+
+    return select(found < np.int64(0), found, moved)
+
+
+window_find_p: Primitive = Primitive(
+    "window_find",
+    infer=_infer_find,
+    evaluate=_evaluate_find,
+    batch=_batch_find,
+    cost=lambda inputs, outputs, **params: (
+        outputs[0].size * 2 * int(np.prod(params["window_dimensions"], dtype=int))
+    ),
+)
+"""The place, in the flat operand, of each window's first element equal to a value, or -1."""
+
+
+def window_patches(
+    x: Any,
+    fill: Any,
+    *,
+    window_dimensions: Sizes,
+    window_strides: Sizes,
+    padding: Pairs,
+    base_dilation: Sizes,
+    window_dilation: Sizes,
+) -> Any:
+    """The elements of every window: an array of axes per window, then axes in the window.
+
+    Args:
+        x: an array.
+        fill: a scalar for places in the padding and in gaps.
+    """
+    low, high = zip(*padding, strict=True) if padding else ((), ())
+    x = pad(x, low, high, tuple(b - 1 for b in base_dilation), fill)
+    rank, extents = len(shape_of(x)), shape_of(x)
+    windows = map(dilated, window_dimensions, window_dilation)
+    counts = list(map(window_count, extents, windows, window_strides, ((0, 0),) * rank))
+    axes = tuple(
+        a for a in range(rank) if (window_dimensions[a], counts[a]) != (1, extents[a])
+    )
+    shape = (*counts, *window_dimensions)
+    if not axes:
+        return reshape_p.bind(x, shape=shape)
+    indices = []
+    for i, a in enumerate(axes):
+        starts = np.arange(counts[a])[:, None] * window_strides[a]
+        places = starts + np.arange(window_dimensions[a]) * window_dilation[a]
+        mesh = [1] * (2 * len(axes))
+        mesh[i], mesh[i + len(axes)] = places.shape
+        indices.append(places.reshape(mesh))
+    taken = gather(x, indices, axes, "promise_in_bounds")
+    # axes: windows along `axes`, places along `axes`, the others
+    others = [a for a in range(rank) if a not in axes]
+    order = [axes.index(a) if a in axes else 2 * len(axes) + others.index(a) for a in range(rank)]
+    order += [len(axes) + i for i in range(len(axes))]
+    return reshape_p.bind(transpose_p.bind(taken, permutation=tuple(order)), shape=shape)
