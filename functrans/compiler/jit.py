@@ -21,7 +21,7 @@ from functrans.core.trace import Tracer, trace
 from functrans.core.types import Aval, aval_of
 from functrans.primitives import calls
 from functrans.primitives.calls import call_p
-from functrans.transforms.api import FlatFunction, check_callable, flatten_args, name_of
+from functrans.transforms.api import FlatFunction, check_callable, flatten_call, name_of
 from functrans.transforms.batching import open_axes
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class JitFunction:
         return f"jit({name_of(self._fun)})"
 
     def _slow_call(self, key: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        leaves, in_tree = flatten_args((args, kwargs))
+        leaves, in_tree = flatten_call(args, kwargs)
         special = self._specialization(key, in_tree, [aval_of(x) for x in leaves])
         traced = special.captured or any(type(x) is Tracer for x in leaves)
         if traced or open_axes():
@@ -256,7 +256,7 @@ class Lowered:
         compiled = self._compiled()
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            leaves, in_tree = flatten_args((args, kwargs))
+            leaves, in_tree = flatten_call(args, kwargs)
             if in_tree != self._in_tree:
                 raise TransformError(f"compiled for arguments {self._in_tree}, got {in_tree}")
             return tree.unflatten(self._special.out_tree, compiled(leaves))

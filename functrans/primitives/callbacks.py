@@ -17,7 +17,7 @@ from functrans.primitives.calls import split
 from functrans.primitives.elementwise import insert_axes
 from functrans.primitives.loops import scan_p
 from functrans.primitives.shaping import concatenate_p, reshape_p, slice_axis
-from functrans.transforms.api import check_callable, flatten_args, name_of
+from functrans.transforms.api import check_callable, flatten_call, name_of
 from functrans.transforms.batching import current_axis, repeat
 
 VMAP_METHODS = (
@@ -64,7 +64,7 @@ def pure_callback(
     check_callable(callback, "pure_callback")
     if vmap_method not in VMAP_METHODS:
         raise TransformError(f"vmap_method must be one of {VMAP_METHODS}, got {vmap_method!r}")
-    leaves, in_tree = flatten_args((args, kwargs))
+    leaves, in_tree = flatten_call(args, kwargs)
     result_leaves, out_tree = tree.flatten(result_shape_dtypes)
     avals = tuple(aval_of(x).strong() for x in result_leaves)
     outs = pure_callback_p.bind(
@@ -260,7 +260,7 @@ class debug:
         x is 1.5
         """
         check_callable(callback, "debug.callback")
-        leaves, in_tree = flatten_args((args, kwargs))
+        leaves, in_tree = flatten_call(args, kwargs)
         bind_staged(
             debug_callback_p,
             *leaves,

@@ -16,7 +16,7 @@ from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Primitive
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.indexing import gather, repeat_unbatched
-from functrans.primitives.reductions import product_of_others, reduce_sum_p
+from functrans.primitives.reductions import reduce_prod_p
 from functrans.primitives.shaping import iota, pad, pad_p, reshape_p, transpose_p
 
 Pairs = tuple[tuple[int, int], ...]
@@ -127,7 +127,9 @@ def _fold_axis(
         if start == window:
             return out
         length = block.shape[axis] - size * dilation
-        block = ufunc(_steps(block, axis, 0, 1, length), _steps(block, axis, size * dilation, 1, length))
+        block = ufunc(
+            _steps(block, axis, 0, 1, length), _steps(block, axis, size * dilation, 1, length)
+        )
         size *= 2
 
 
@@ -218,12 +220,12 @@ reduce_window_sum_p: Primitive = _reduction(
 
 
 def _jvp_prod(tangents: list, primals: list, out: Any, **params: Any) -> Any:
-    """Each element's factor is the product of the others, also where elements are zero."""
+    """The derivative of the product over every window's elements, which may be zero."""
     (t,), (x,) = tangents, primals
     rank = len(shape_of(x))
-    axes = tuple(range(rank, 2 * rank))
-    others = product_of_others(window_patches(x, 1, **params), axes)
-    return reduce_sum_p.bind(window_patches(t, 0, **params) * others, axes=axes)
+    patches = [window_patches(t, 0, **params)], [window_patches(x, 1, **params)]
+    assert reduce_prod_p.jvp is not None
+    return reduce_prod_p.jvp(*patches, out, axes=tuple(range(rank, 2 * rank)))
 
 
 reduce_window_prod_p: Primitive = _reduction(
@@ -353,9 +355,7 @@ def window_patches(
     rank, extents = len(shape_of(x)), shape_of(x)
     windows = map(dilated, window_dimensions, window_dilation)
     counts = list(map(window_count, extents, windows, window_strides, ((0, 0),) * rank))
-    axes = tuple(
-        a for a in range(rank) if (window_dimensions[a], counts[a]) != (1, extents[a])
-    )
+    axes = tuple(a for a in range(rank) if (window_dimensions[a], counts[a]) != (1, extents[a]))
     shape = (*counts, *window_dimensions)
     if not axes:
         return reshape_p.bind(x, shape=shape)

@@ -36,8 +36,28 @@ def flatten_args(args: Any, what: str = "argument") -> tuple[list[Any], tree.Tre
             try:
                 as_value(leaf)
             except DTypeError as error:
-                raise DTypeError(f"{what} {path}: {error}") from None
+                raise DTypeError(f"{what}{path}: {error}") from None
         raise
+
+
+def flatten_call(args: tuple, kwargs: dict[str, Any]) -> tuple[list[Any], tree.TreeDef]:
+    """Leaves and structure of the arguments of a call, (args, kwargs)."""
+    leaves, treedef = tree.flatten((args, kwargs))
+    try:
+        return [as_value(x) for x in leaves], treedef
+    except DTypeError:
+        for path, leaf in zip(argument_paths(args, kwargs), leaves, strict=True):
+            try:
+                as_value(leaf)
+            except DTypeError as error:
+                raise DTypeError(f"{path}: {error}") from None
+        raise
+
+
+def argument_paths(args: tuple, kwargs: dict[str, Any]) -> list[str]:
+    """What to call every leaf of the arguments of a call: "argument 0['w']"."""
+    named = [*enumerate(args), *((k, kwargs[k]) for k in sorted(kwargs))]
+    return [f"argument {n}{path}" for n, x in named for path, _ in tree.flatten_with_path(x)[0]]
 
 
 @dataclass
@@ -83,7 +103,7 @@ def trace_at(
     fun: Callable[..., Any], args: tuple, kwargs: dict[str, Any], has_aux: bool = False
 ) -> Traced:
     """Trace a function at arguments, with their concrete values where they have them."""
-    leaves, in_tree = flatten_args((args, kwargs))
+    leaves, in_tree = flatten_call(args, kwargs)
     flat = FlatFunction(fun, in_tree, has_aux)
     avals = [aval_of(x) for x in leaves]
 

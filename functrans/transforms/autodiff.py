@@ -464,8 +464,8 @@ def _of_chosen(
 def _check_inputs(
     chosen: tuple, positions: tuple, name: str, transform: str, holomorphic: bool, allow_int: bool
 ) -> None:
-    flatten_args(chosen)
     for i, argument in zip(positions, chosen, strict=True):
+        flatten_args(argument, f"argument {i}")
         for path, x in tree.flatten_with_path(argument)[0]:
             aval = aval_of(x)
             what = f"argument {i}{path} of {name} is {aval}"

@@ -11,7 +11,7 @@ from functrans.core.errors import DTypeError, TransformError
 from functrans.core.interpret import evaluate
 from functrans.core.trace import make_program_flat, trace
 from functrans.core.types import Aval, ShapeDtypeStruct, aval_of
-from functrans.transforms.api import FlatFunction, check_callable, flatten_args, name_of
+from functrans.transforms.api import FlatFunction, check_callable, flatten_call, name_of
 from functrans.transforms.autodiff import resolve_argnums
 
 
@@ -100,7 +100,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     3.0
     """
     check_callable(fun, "closure_convert")
-    leaves, in_tree = flatten_args((example_args, {}), "example argument")
+    leaves, in_tree = flatten_call(example_args, {})
     flat = FlatFunction(fun, in_tree)
     avals = [aval_of(x) for x in leaves]
     program, captured, _ = trace(flat, avals, name=name_of(fun))
@@ -113,7 +113,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
                 f"{name_of(fun)}, converted, takes {count} arguments and {len(captured)} consts, "
                 f"got {len(args_and_consts)} values."
             )
-        own, _ = flatten_args((args, {}))
+        own, _ = flatten_call(args, {})
         difference = tree.structure_difference((example_args, {}), (args, {}))
         if difference:
             raise TransformError(f"{name_of(fun)} was converted for other arguments: {difference}")

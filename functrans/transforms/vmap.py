@@ -11,7 +11,13 @@ from functrans.core.errors import ShapeError, TransformError
 from functrans.core.primitive import registry
 from functrans.core.trace import trace
 from functrans.core.types import Aval, aval_of, shape_of
-from functrans.transforms.api import FlatFunction, check_callable, flatten_args, name_of
+from functrans.transforms.api import (
+    FlatFunction,
+    argument_paths,
+    check_callable,
+    flatten_call,
+    name_of,
+)
 from functrans.transforms.batching import Axis, batch, named_axis, repeat
 
 
@@ -47,7 +53,7 @@ def vmap(
 
     @wraps(fun)
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
-        leaves, in_tree = flatten_args((args, kwargs))
+        leaves, in_tree = flatten_call(args, kwargs)
         axes = _leaf_axes(in_axes, args, kwargs)
         size = _axis_size(leaves, axes, args, kwargs, axis_size)
         moved = [_to_front(x, a) for x, a in zip(leaves, axes, strict=True)]
@@ -102,17 +108,17 @@ def _axis_size(
     leaves: list, axes: list, args: tuple, kwargs: dict[str, Any], given: int | None
 ) -> int:
     sizes: dict[int, str] = {}
-    paths = [p for p, _ in tree.flatten_with_path((args, kwargs))[0]]
+    paths = argument_paths(args, kwargs)
     for path, x, axis in zip(paths, leaves, axes, strict=True):
         if axis is None:
             continue
         shape = shape_of(x)
         if not -len(shape) <= axis < len(shape):
             raise ShapeError(
-                f"vmap over axis {axis} of argument{path}, which is {aval_of(x)} and has no such "
+                f"vmap over axis {axis} of {path}, which is {aval_of(x)} and has no such "
                 "axis. Use None in in_axes for arguments that all examples share."
             )
-        sizes.setdefault(shape[axis], f"argument{path} is {aval_of(x)}, mapped over axis {axis}")
+        sizes.setdefault(shape[axis], f"{path} is {aval_of(x)}, mapped over axis {axis}")
     if given is not None:
         sizes.setdefault(given, f"axis_size is {given}")
     if len(sizes) > 1:
