@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functrans.compiler.kernel import EmittedKernel
+from functrans.compiler.elements import EmittedKernel
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.core.program import Program
 

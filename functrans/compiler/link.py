@@ -11,9 +11,9 @@ import numpy as np
 
 from functrans.compiler import callbacks, runtime
 from functrans.compiler.calls import ArraySpec
+from functrans.compiler.elements import EmittedKernel
 from functrans.compiler.engine import compile_module
 from functrans.compiler.frames import Executable
-from functrans.compiler.kernel import EmittedKernel
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.core.program import Program
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.kernel import EmittedKernel
+from functrans.compiler.elements import EmittedKernel
 from functrans.compiler.memory import Temporary, plan
 from functrans.core.types import Aval
 

@@ -31,7 +31,7 @@ class Indexed:
     """out[index] is read from elements of the operands, wherever they are.
 
     emit(k, index, **params) -> Value: `k.read(i, index)` is the element of operand i at a list of
-    index expressions (functrans/compiler/kernel.py: `IndexExpr`, which add, multiply by ints and
+    index expressions (functrans/compiler/index.py: `IndexExpr`, which add, multiply by ints and
     compare), `k.aval(i)` its aval, `k.b` the Builder, `k.guard(condition, then, otherwise)` a lazy
     choice. Indexed primitives cost no pass over memory of their own.
     """
