@@ -6,6 +6,7 @@ from functrans import nn as nn
 from functrans import numpy as numpy
 from functrans import optim as optim
 from functrans import random as random
+from functrans import scipy as scipy
 from functrans import test_util as test_util
 from functrans.analysis.modes import jacobian as jacobian
 from functrans.compiler.cache import clear_cache as clear_cache

@@ -270,7 +270,7 @@ def laplace(key: Any, shape: Shape = (), dtype: Any = float) -> Any:
     """Standard Laplace floats."""
     dtype = _float_dtype(dtype, "laplace")
     u = uniform(key, shape, dtype, minval=-1.0 + np.finfo(dtype).epsneg, maxval=1.0)
-    return fnp.sign(u) * fnp.log1p(-fnp.abs(u)) * dtype.type(-1)
+    return fnp.sign(u) * fnp.log1p(-fnp.abs(u))
 
 
 def logistic(key: Any, shape: Shape = (), dtype: Any = float) -> Any:

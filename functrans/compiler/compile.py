@@ -95,8 +95,10 @@ class Compiled:
         }
 
 
-def _contiguous(x: Any, aval: Aval) -> np.ndarray:
+def _contiguous(x: Any, aval: Aval) -> Any:
     x = as_value(x)
+    if aval.weak_type:  # the dispatcher takes Python scalars there, and nothing else
+        return np.array(x, aval.dtype).item()
     if type(x) in PYTHON_SCALARS:
         return np.array(x, aval.dtype)
     array = np.array(x, aval.dtype, order="C", copy=None, ndmin=0, subok=False)

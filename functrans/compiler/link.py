@@ -24,13 +24,18 @@ _kernels: dict[str, int] = {}
 CONTROL_FLOW = frozenset({"ft_scan", "ft_while", "ft_cond"})
 """Runtime functions that read their slots from the table itself, the first of their buffers."""
 
+KERNEL_SYMBOLS = ("ft_poll",)
+"""Runtime functions that kernels call."""
+
 
 def link(schedule: Schedule, program: Program) -> Executable:
     """Bind a schedule to addresses."""
     with _lock:
         missing = {n: k for n, k in schedule.kernels().items() if n not in _kernels}
         if missing:
-            _kernels.update(compile_module(module_text(missing.values()), list(missing)))
+            text = module_text(missing.values())
+            symbols = {n: runtime.address_of(n) for n in KERNEL_SYMBOLS if f"@{n}(" in text}
+            _kernels.update(compile_module(text, list(missing), symbols))
     linker = _Linker()
     code, entries = linker.encode(schedule.main)
     arena, offsets = schedule.place()

@@ -14,7 +14,7 @@ from functrans.compiler.schedule import Block, Entry
 from functrans.core.program import Equation, Program, Var
 
 
-def lower_scan(block: BlockLowering, equation: Equation) -> bool:
+def lower_scan(block: BlockLowering, equation: Equation) -> None:
     """The entry of a scan: its body as a block, run once per step."""
     params = equation.params
     body = prepare(params["program"])
@@ -38,10 +38,9 @@ def lower_scan(block: BlockLowering, equation: Equation) -> bool:
     slots = (0, *operands, *results, *carry.ins, *carry.outs)
     comment = f"scan of {body.name}, {params['length']} steps"
     block.append(Entry("ft_scan", slots, tuple(ints), comment=comment))
-    return True
 
 
-def lower_while(block: BlockLowering, equation: Equation) -> bool:
+def lower_while(block: BlockLowering, equation: Equation) -> None:
     """The entry of a while loop: condition and body as blocks."""
     params = equation.params
     n_cond, n_body = params["cond_consts"], params["body_consts"]
@@ -56,10 +55,9 @@ def lower_while(block: BlockLowering, equation: Equation) -> bool:
     ints: list[int | Block] = [test, flag, step, len(inits), *carry.ints(inits, results)]
     slots = (0, flag, *operands, *results, *carry.ins, *carry.outs)
     block.append(Entry("ft_while", slots, tuple(ints), comment=f"while loop of {body.name}"))
-    return True
 
 
-def lower_cond(block: BlockLowering, equation: Equation) -> bool:
+def lower_cond(block: BlockLowering, equation: Equation) -> None:
     """The entry of a choice: every branch a block that writes the same results."""
     operands = [block.slot(a) for a in equation.inputs]
     results = [block.slot(v) for v in equation.outputs]
@@ -68,7 +66,6 @@ def lower_cond(block: BlockLowering, equation: Equation) -> bool:
     ints: list[int | Block] = [operands[0], len(blocks), *blocks]
     slots = (0, *operands, *results)
     block.append(Entry("ft_cond", slots, tuple(ints), comment=f"choice of {len(blocks)} branches"))
-    return True
 
 
 class _Carry:

@@ -12,6 +12,7 @@ from functrans.compiler.grouping import Kernel, Single
 from functrans.compiler.kernel import emit_kernel
 from functrans.compiler.memory import Temporary
 from functrans.compiler.products import canonical_products, gemm_of
+from functrans.compiler.registers import emit_region
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.compiler.simplify import simplify
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -19,16 +20,20 @@ from functrans.primitives.shaping import copy_p
 
 GEMM = {"f4": "ft_gemm_f32", "f8": "ft_gemm_f64", "c8": "ft_gemm_c64", "c16": "ft_gemm_c128"}
 
-StepLowering = Callable[["BlockLowering", Equation], bool]
+StepLowering = Callable[["BlockLowering", Equation], None]
 control_flow: dict[str, StepLowering] = {}
 """How control-flow primitives become entries; filled by functrans/compiler/loops.py."""
 
 
 def prepare(program: Program) -> Program:
     """All Program → Program passes of the compiler, in order."""
-    for step in (simplify, canonical_products, own_outputs):
-        program = step(program)
-    return program
+    known = program.cache.get("prepared")
+    if known is None:
+        known = program
+        for step in (simplify, canonical_products, own_outputs):
+            known = step(known)
+        program.cache["prepared"] = known
+    return known
 
 
 def own_outputs(program: Program) -> Program:
@@ -141,11 +146,23 @@ class BlockLowering:
 
     def _single(self, equation: Equation) -> None:
         rule = control_flow.get(equation.primitive.name)
-        if rule is not None and rule(self, equation):
+        if rule is not None:
+            if not self._region(equation):
+                rule(self, equation)
             return
         if equation.primitive.name == "dot_general" and self._product(equation):
             return
         self._callback(equation)
+
+    def _region(self, equation: Equation) -> bool:
+        """A loop or branch as one kernel, if its body is small."""
+        emitted = emit_region(equation, prepare)
+        if emitted is None:
+            return False
+        slots = tuple(self.slot(a) for a in emitted.buffers)
+        comment = f"{equation.primitive.name} in registers  {_lines_of([equation])}"
+        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, comment))
+        return True
 
     def _product(self, equation: Equation) -> bool:
         gemm = gemm_of(equation)

@@ -195,6 +195,12 @@ stop:
   ret i64 2
 }
 
+; For loops inside of kernels, which look at their own counters.
+define i64 @ft_poll(ptr %last) #0 {
+  %status = call i64 @poll(i64 63, ptr %last)
+  ret i64 %status
+}
+
 ; --- scan -------------------------------------------------------------------------------------------
 
 define i64 @ft_scan(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {

@@ -61,7 +61,16 @@ KERNEL_TYPE = ctypes.CFUNCTYPE(
 )
 RUN_TYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 
-_CONTROL = ("ft_run", "ft_scan", "ft_while", "ft_cond", "ft_cond64", "ft_copy", "ft_fill0")
+_CONTROL = (
+    "ft_run",
+    "ft_scan",
+    "ft_while",
+    "ft_cond",
+    "ft_cond64",
+    "ft_copy",
+    "ft_fill0",
+    "ft_poll",
+)
 _CALLS = ("ft_dispatch", "ft_views")
 _POOL = tuple(f"ft_pool_{name}" for name in ("malloc", "calloc", "realloc", "free", "limit"))
 _FILES = ("runtime.ll", "dispatch.ll", "pool.ll")

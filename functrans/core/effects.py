@@ -39,5 +39,18 @@ def _program_uses_axis_name(program: Program) -> bool:
 
 def belongs_to_trace(params: Mapping[str, Any]) -> bool:
     """Whether Programs held in the parameters must be recorded where something is being traced,
-    even without traced operands: their effects belong to the run, their axes to the vmap."""
-    return any(_program_has_effects(p) or _program_uses_axis_name(p) for p in programs_in(params))
+    even without traced operands: their effects belong to the run, their axes to the vmap, and the
+    arrays they create would be recorded there one by one."""
+    return any(
+        _program_has_effects(p) or _program_uses_axis_name(p) or _program_creates(p)
+        for p in programs_in(params)
+    )
+
+
+def _program_creates(program: Program) -> bool:
+    if "creates" not in program.cache:
+        program.cache["creates"] = any(
+            e.primitive.creates or any(map(_program_creates, programs_in(e.params)))
+            for e in program.equations
+        )
+    return program.cache["creates"]

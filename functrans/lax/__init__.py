@@ -6,6 +6,11 @@ from typing import Any
 
 from functrans.lax.associative import associative_scan
 from functrans.lax.branches import cond, switch
+from functrans.lax.convolution import (
+    ConvDimensionNumbers, conv, conv_dimension_numbers, conv_general_dilated,
+    conv_general_dilated_patches, conv_transpose, conv_with_general_padding, padtype_to_pads,
+    reduce_window,
+)
 from functrans.lax.loops import fori_loop, map, scan, while_loop
 from functrans.lax.operators import (
     NUMPY_NAMES, PRIMITIVE_NAMES, batch_matmul, bitcast_convert_type, broadcast, broadcast_in_dim,
@@ -30,16 +35,18 @@ from functrans.lax.slicing import (
 from functrans.primitives.identities import optimization_barrier, stop_gradient
 
 __all__ = [
-    "all_gather", "all_to_all", "argmax", "argmin", "associative_scan", "axis_index", "axis_size",
-    "batch_matmul", "bitcast_convert_type", "broadcast", "broadcast_in_dim", "broadcasted_iota",
-    "clamp", "complex", "concatenate", "cond", "convert_element_type", "cumlogsumexp", "cummax",
+    "ConvDimensionNumbers", "all_gather", "all_to_all", "argmax", "argmin", "associative_scan",
+    "axis_index", "axis_size", "batch_matmul", "bitcast_convert_type", "broadcast",
+    "broadcast_in_dim", "broadcasted_iota", "clamp", "complex", "concatenate", "cond", "conv",
+    "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_patches",
+    "conv_transpose", "conv_with_general_padding", "convert_element_type", "cumlogsumexp", "cummax",
     "cummin", "cumprod", "cumsum", "custom_linear_solve", "custom_root", "div", "dot",
     "dot_general", "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim",
     "dynamic_update_index_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim",
-    "expand_dims", "fori_loop", "full", "full_like", "index_in_dim",
-    "index_take", "integer_pow", "iota", "map", "optimization_barrier", "pad", "pmax", "pmean",
-    "pmin", "population_count", "ppermute", "pshuffle", "psum", "psum_scatter", "reduce",
-    "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem",
+    "expand_dims", "fori_loop", "full", "full_like", "index_in_dim", "index_take", "integer_pow",
+    "iota", "map", "optimization_barrier", "pad", "padtype_to_pads", "pmax", "pmean", "pmin",
+    "population_count", "ppermute", "pshuffle", "psum", "psum_scatter", "reduce", "reduce_and",
+    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "reduce_window", "rem",
     "reshape", "rev", "round", "scan", "select", "select_n", "shift_right_logical", "slice",
     "slice_in_dim", "sort", "sort_key_val", "squeeze", "stop_gradient", "switch", "top_k",
     "transpose", "while_loop",

@@ -27,10 +27,16 @@ from functrans.nn.activations import standardize as standardize
 from functrans.nn.activations import swish as swish
 from functrans.nn.activations import tanh as tanh
 from functrans.nn.layers import Layer as Layer
+from functrans.nn.layers import conv as conv
 from functrans.nn.layers import dense as dense
 from functrans.nn.layers import dropout as dropout
 from functrans.nn.layers import elementwise as elementwise
 from functrans.nn.layers import embedding as embedding
 from functrans.nn.layers import flatten as flatten
 from functrans.nn.layers import layer_norm as layer_norm
+from functrans.nn.layers import pooled as pooled
 from functrans.nn.layers import serial as serial
+from functrans.nn.pooling import avg_pool as avg_pool
+from functrans.nn.pooling import max_pool as max_pool
+from functrans.nn.pooling import min_pool as min_pool
+from functrans.nn.pooling import pool as pool

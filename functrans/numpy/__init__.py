@@ -32,6 +32,7 @@ from functrans.numpy.joining import (
     fliplr, flipud, hsplit, hstack, insert, repeat, resize, roll, rot90, split, stack, tile,
     unstack, vsplit, vstack,
 )
+from functrans.numpy import linalg as linalg
 from functrans.numpy.manipulation import (
     astype, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, can_cast, copy,
     expand_dims, iscomplexobj, isrealobj, matrix_transpose, moveaxis, ndim, permute_dims, ravel,

@@ -7,11 +7,14 @@ from functrans.primitives import calls as calls
 from functrans.primitives import checkpoints as checkpoints
 from functrans.primitives import collectives as collectives
 from functrans.primitives import constants as constants
+from functrans.primitives import convolution as convolution
 from functrans.primitives import custom_jvp as custom_jvp
 from functrans.primitives import custom_vjp as custom_vjp
+from functrans.primitives import determinants as determinants
 from functrans.primitives import dynamic as dynamic
 from functrans.primitives import identities as identities
 from functrans.primitives import indexing as indexing
+from functrans.primitives import linear_algebra as linear_algebra
 from functrans.primitives import loops as loops
 from functrans.primitives import products as products
 from functrans.primitives import random_bits as random_bits
@@ -21,3 +24,4 @@ from functrans.primitives import sorting as sorting
 from functrans.primitives import special as special
 from functrans.primitives import transcendental as transcendental
 from functrans.primitives import while_loops as while_loops
+from functrans.primitives import windows as windows

@@ -8,7 +8,8 @@ have nothing to do with each other: C = groups × I, and O is groups × features
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -16,9 +17,16 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Linear, Primitive, not_linear
-from functrans.core.types import Aval, dtype_of, shape_of
+from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.shaping import flip_p, full, reshape_p, transpose_p
-from functrans.primitives.windows import Pairs, Sizes, dilated, transposed_pads, window_count
+from functrans.primitives.windows import (
+    Pairs,
+    Sizes,
+    checked,
+    dilated,
+    transposed_pads,
+    window_count,
+)
 
 # --- shapes ---------------------------------------------------------------------------------------
 
@@ -41,7 +49,7 @@ def _infer(
         raise ShapeError(
             f"a convolution needs lhs (N, C, space…) and rhs (O, I, space…) of one rank: {both}."
         )
-    options = {
+    options: dict[str, Any] = {
         "window_strides": window_strides,
         "padding": padding,
         "lhs_dilation": lhs_dilation,
@@ -87,35 +95,31 @@ def _check_groups(lhs: Aval, rhs: Aval, features: int, batches: int, both: str) 
 # Here lhs is (G, N, C, space…), rhs (G, O, C, space…), the result (G, N, O, space…).
 
 
-def _evaluate(
-    lhs: Any,
-    rhs: Any,
-    *,
-    window_strides: Sizes,
-    padding: Pairs,
-    lhs_dilation: Sizes,
-    rhs_dilation: Sizes,
-    feature_group_count: int,
-    batch_group_count: int,
-) -> Any:
+def _evaluate(lhs: Any, rhs: Any, **params: Any) -> Any:
+    out = checked(_infer, lhs, rhs, **params)
     x, w = np.asarray(lhs), np.asarray(rhs)
-    extents = map(dilated, x.shape[2:], lhs_dilation)
-    windows = map(dilated, w.shape[2:], rhs_dilation)
-    counts = tuple(map(window_count, extents, windows, window_strides, padding))
-    n, c, o, groups = *x.shape[:2], w.shape[0], feature_group_count * batch_group_count
-    if batch_group_count > 1:
-        n //= groups
-        x = x.reshape(groups, n, *x.shape[1:])
+    if not (x.size and w.size and out.size):
+        return np.zeros(out.shape, out.dtype)
+    batches = params["batch_group_count"]
+    groups = params["feature_group_count"] * batches
+    if batches > 1:
+        x = _split(x, 0, groups)
     else:
-        x = x.reshape(n, groups, c // groups, *x.shape[2:]).swapaxes(0, 1)
-    w = w.reshape(groups, o // groups, *w.shape[1:])
-    if not (x.size and w.size and math.prod(counts)):
-        return np.zeros((n, o, *counts), x.dtype)
-    if max(lhs_dilation, default=1) == 1:
-        out = _convolve(x, w, window_strides, padding, rhs_dilation, counts)
-    else:
-        out = _convolve_dilated(x, w, window_strides, padding, lhs_dilation, rhs_dilation, counts)
-    return out.swapaxes(0, 1).reshape(n, o, *counts)
+        x = _split(x, 1, groups).swapaxes(0, 1)
+    y = _convolve_dilated(
+        x,
+        _split(w, 0, groups),
+        params["window_strides"],
+        params["padding"],
+        params["lhs_dilation"],
+        params["rhs_dilation"],
+        out.shape[2:],
+    )
+    return y.swapaxes(0, 1).reshape(out.shape)
+
+
+def _split(x: Any, axis: int, groups: int) -> Any:
+    return x.reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
 
 
 def _convolve_dilated(
@@ -129,17 +133,19 @@ def _convolve_dilated(
 ) -> Any:
     """Every lhs_dilation-th place of the result meets the same taps of the kernel: as many
     convolutions with parts of the kernel, none of which multiplies by the gaps' zeros."""
+    if max(lhs_dilation, default=1) == 1:
+        return _convolve(x, w, strides, pads, rhs_dilation, counts)
     phases = list(
         map(_phases, x.shape[3:], w.shape[3:], strides, pads, lhs_dilation, rhs_dilation, counts)
     )
-    out = _new_result(x, w, counts)
-    if math.prod(len(p) for p in phases) < math.prod(map(min, lhs_dilation, counts)):
-        out[...] = 0
+    out = None
     for chosen in product(*phases):
         places, taps, pad, dilation, count = zip(*chosen, strict=True)
         part = _convolve(x, w[(..., *taps)], strides, pad, dilation, count)
+        if out is None:
+            out = np.zeros_like(part, shape=(*part.shape[:3], *counts))
         out[(..., *places)] = part
-    return out
+    return np.zeros((*x.shape[:2], w.shape[1], *counts), x.dtype) if out is None else out
 
 
 def _phases(
@@ -182,7 +188,12 @@ def _phases(
 def _convolve(
     x: Any, w: Any, strides: Sizes, pads: Pairs, rhs_dilation: Sizes, counts: Sizes
 ) -> Any:
+    """The result where lhs has no gaps, by whichever way moves least memory."""
     x = _padded(x, pads)
+    if x.shape[2] == 1 < x.shape[0] and x.strides[0] < x.strides[-1]:
+        return _tap_by_tap(x, w, strides, rhs_dilation, counts)
+    if 2 * w.shape[1] * math.prod(x.shape[3:]) <= x.shape[2] * math.prod(counts):
+        return _multiply_then_shift(x, w, strides, rhs_dilation, counts)
     space = x.strides[3:]
     patches = np.lib.stride_tricks.as_strided(
         x,
@@ -195,9 +206,9 @@ def _convolve(
         ),
         writeable=False,
     )
-    plan = _Plan(patches, len(counts))
-    out = plan.new_result(w)
-    plan.multiply(patches, w, out, add=False)
+    layout = _Layout.of(patches, len(counts))
+    out = layout.new_result(w.shape[1], patches)
+    _multiply(patches, w, out, layout, add=False)
     return out
 
 
@@ -221,32 +232,351 @@ def _padded(x: Any, pads: Pairs) -> Any:
     return out
 
 
+def _shifts(
+    window: Sizes, strides: Sizes, dilation: Sizes, counts: Sizes
+) -> Iterator[tuple[Sizes, tuple[slice, ...]]]:
+    """Every tap of the kernel, and where in lhs it lies for all places of the result."""
+    for tap in np.ndindex(*window):
+        yield (
+            tap,
+            tuple(
+                slice(i * d, i * d + (n - 1) * s + 1, s)
+                for i, d, s, n in zip(tap, dilation, strides, counts, strict=True)
+            ),
+        )
+
+
+def _tap_by_tap(x: Any, w: Any, strides: Sizes, dilation: Sizes, counts: Sizes) -> Any:
+    """Where each of many channels, last in memory, is a group: no matrix to multiply by, but whole
+    arrays for every tap."""
+    groups, n = x.shape[:2]
+    features = w.shape[1]
+    out = np.zeros_like(x, shape=(groups, n, features, *counts))
+    some = max(1, _BLOCK // max(out[:, :1].nbytes, 1))
+    space = (1,) * len(counts)
+    for begin in range(0, n, some):
+        rows, target = x[:, begin : begin + some], out[:, begin : begin + some]
+        term = np.empty_like(target)
+        for tap, place in _shifts(w.shape[3:], strides, dilation, counts):
+            factor = w[(..., 0, *tap)].reshape(groups, 1, features, *space)
+            np.multiply(rows[(..., *place)], factor, out=term)
+            target += term
+    return out
+
+
+def _multiply_then_shift(x: Any, w: Any, strides: Sizes, dilation: Sizes, counts: Sizes) -> Any:
+    """Where features are few: every element times all taps first, then windows of products summed,
+    which are fewer than the elements of windows of lhs."""
+    groups, n, inputs = x.shape[:3]
+    features, window, space = w.shape[1], w.shape[3:], x.shape[3:]
+    out = np.zeros((groups, n, features, *counts), x.dtype)
+    kernel = np.moveaxis(w, (1, 2), (-2, -1)).reshape(groups, 1, -1, inputs)
+    some = max(1, _BLOCK // (groups * kernel.shape[2] * math.prod(space) * x.itemsize))
+    for begin in range(0, n, some):
+        rows, target = x[:, begin : begin + some], out[:, begin : begin + some]
+        products = np.matmul(kernel, rows.reshape(*rows.shape[:3], -1))
+        products = products.reshape(*rows.shape[:2], *window, features, *space)
+        for tap, place in _shifts(window, strides, dilation, counts):
+            target += products[(slice(None), slice(None), *tap, slice(None), *place)]
+    return out
+
+
 _BLOCK = 1 << 22
 """Bytes of windows that are copied and multiplied at a time: what a cache holds."""
 
 
-class _Plan:
-    """In which order the axes of windows become rows and columns of a matrix.
+@dataclass(frozen=True)
+class _Layout:
+    """In which order the axes of windows become a matrix; what lies together in memory comes last.
 
-    The axes of `patches` are (G, N, places…, C, taps…). Copying it is most of the work where the
-    kernel is small; what lies together in memory is to come last.
+    The axes of `patches` are (G, N, places…, C, taps…). Copying them is much of the work where
+    there are few features.
+
+    Attributes:
+        kept: N and places in order.
+        summed: C and taps in order.
+        kept_last: whether rows are `summed` and columns `kept`.
+        splittable: axes along which the work can be divided, in the order in which it should be.
     """
 
-    def __init__(self, patches: Any, rank: int) -> None:
-        strides = patches.strides
-        places, taps = tuple(range(2, 2 + rank)), tuple(range(3 + rank, 3 + 2 * rank))
-        c = 2 + rank
-        self.rank, self.c = rank, c
+    kept: Sizes
+    summed: Sizes
+    kept_last: bool
+    splittable: Sizes
+
+    @staticmethod
+    def of(patches: Any, rank: int) -> _Layout:
+        strides, c = patches.strides, 2 + rank
+        places, taps = tuple(range(2, c)), tuple(range(c + 1, c + 1 + rank))
         n_last = rank > 0 and patches.shape[1] > 1 and strides[1] < strides[places[-1]]
         c_last = rank > 0 and patches.shape[c] > 1 and strides[c] < strides[taps[-1]]
-        self.kept = (*places, 1) if n_last else (1, *places)
-        self.summed = (*taps, c) if c_last else (c, *taps)
-        self.kept_last = _run(patches, self.kept) > _run(patches, self.summed)
-        outer = strides[c] > strides[1]
-        self.splittable = [*[c] * outer, *self.kept[:-1], *[c] * (not outer)]
+        kept = (*places, 1) if n_last else (1, *places)
+        summed = (*taps, c) if c_last else (c, *taps)
+        c_first = strides[c] > strides[1]
+        return _Layout(
+            kept,
+            summed,
+            _run(patches, kept) > _run(patches, summed),
+            (c, *kept[:-1]) if c_first else (*kept[:-1], c),
+        )
 
-    def new_result(self, w: Any) -> Any:
-        raise NotImplementedError
+    def new_result(self, features: int, patches: Any) -> Any:
+        """An array (G, N, O, places…) in that order in memory in which it will be written."""
+        if not self.kept_last:
+            order = (*self.kept, 0, -1)
+        elif self.kept[0] == 1:
+            order = (1, 0, -1, *self.kept[1:])
+        else:
+            order = (0, -1, *self.kept)
+        stored = np.empty([features if a < 0 else patches.shape[a] for a in order], patches.dtype)
+        places = range(2, len(order) - 1)
+        return stored.transpose([order.index(a) for a in (0, 1, -1, *places)])
 
-    def multiply(self, patches: Any, w: Any, out: Any, add: bool) -> None:
-        raise NotImplementedError
+
+def _run(patches: Any, axes: Sizes) -> int:
+    """How many elements lie one after the other in memory along the last of these axes."""
+    run = 1
+    for a in reversed(axes):
+        if patches.shape[a] > 1:
+            if patches.strides[a] != run * patches.itemsize:
+                break
+            run *= patches.shape[a]
+    return run
+
+
+def _multiply(patches: Any, w: Any, out: Any, layout: _Layout, add: bool) -> None:
+    """out = (or +=) windows times kernel, block by block."""
+    axis = next((a for a in layout.splittable if patches.shape[a] > 1), None)
+    if patches.nbytes > _BLOCK and axis is not None:
+        c = out.ndim - 1
+        half = patches.shape[axis] // 2
+        for part in (slice(half), slice(half, None)):
+            some = patches[(slice(None),) * axis + (part,)]
+            if axis == c:
+                _multiply(some, w[:, :, part], out, layout, add or part.start is not None)
+            else:
+                place = axis if axis == 1 else axis + 1
+                _multiply(some, w, out[(slice(None),) * place + (part,)], layout, add)
+        return
+    rank = out.ndim - 3
+    groups, features, terms = w.shape[0], w.shape[1], math.prod(w.shape[2:])
+    taps = (2, *range(3, 3 + rank))
+    order = taps if layout.summed[0] == 2 + rank else (*taps[1:], 2)
+    kernel = w.transpose(0, 1, *order).reshape(groups, features, terms)
+    places = tuple(range(3, 3 + rank))
+    if not layout.kept_last:
+        matrix = patches.transpose(0, *layout.kept, *layout.summed).reshape(groups, -1, terms)
+        kept = (*places, 1) if layout.kept[0] != 1 else (1, *places)
+        target = _merged(out.transpose(0, *kept, 2), groups, -1, features)
+        factors = matrix, kernel.swapaxes(1, 2)
+    elif layout.kept[0] == 1:
+        n = patches.shape[1]
+        matrix = patches.transpose(0, 1, *layout.summed, *layout.kept[1:])
+        target = _merged(out, groups, n, features, -1)
+        factors = kernel[:, None], matrix.reshape(groups, n, terms, -1)
+    else:
+        matrix = patches.transpose(0, *layout.summed, *layout.kept).reshape(groups, terms, -1)
+        target = _merged(out.transpose(0, 2, *places, 1), groups, features, -1)
+        factors = kernel, matrix
+    if add:
+        target += np.matmul(*factors)
+    else:
+        np.matmul(*factors, out=target)
+
+
+def _merged(x: Any, *shape: int) -> Any:
+    """x in another shape, of which it must be a view."""
+    y = x.reshape(shape)
+    assert np.may_share_memory(x, y)
+    return y
+
+
+# --- derivatives ----------------------------------------------------------------------------------
+
+
+def _jvp(tangents: list, primals: list, out: Any, **params: Any) -> Any:
+    (tx, ty), (x, y) = tangents, primals
+    from_x = None if tx is None else conv_general_dilated_p.bind(tx, y, **params)
+    from_y = None if ty is None else conv_general_dilated_p.bind(x, ty, **params)
+    if from_x is None or from_y is None:
+        return from_y if from_x is None else from_x
+    return from_x + from_y
+
+
+def _transpose(ct: Any, lhs: Any, rhs: Any, **params: Any) -> list:
+    if type(lhs) is Linear and type(rhs) is Linear:
+        raise not_linear("conv_general_dilated")
+    if type(lhs) is Linear:
+        return [_transpose_lhs(ct, lhs.aval, rhs, **params), None]
+    return [None, _transpose_rhs(ct, lhs, rhs.aval, **params)]
+
+
+def _pads_back(
+    ct: Any, lhs: Any, rhs: Any, strides: Sizes, pads: Pairs, lhs_dilation: Sizes, rhs_dilation: Any
+) -> tuple[tuple[int, int], ...]:
+    """The padding of the cotangent under which windows of the kernel's extents give back lhs."""
+    extents = map(dilated, shape_of(lhs)[2:], lhs_dilation)
+    windows = map(dilated, shape_of(rhs)[2:], rhs_dilation)
+    return tuple(map(transposed_pads, extents, windows, strides, pads, shape_of(ct)[2:]))
+
+
+def _transpose_lhs(
+    ct: Any,
+    lhs: Aval,
+    rhs: Any,
+    *,
+    window_strides: Sizes,
+    padding: Pairs,
+    lhs_dilation: Sizes,
+    rhs_dilation: Sizes,
+    feature_group_count: int,
+    batch_group_count: int,
+) -> Any:
+    """The cotangent's windows times the kernel flipped, its inputs and features exchanged."""
+    groups = feature_group_count * batch_group_count
+    kernel = _exchange(rhs, groups)
+    space = tuple(range(2, lhs.ndim))
+    if space:
+        kernel = flip_p.bind(kernel, axes=space)
+    out = conv_general_dilated_p.bind(
+        ct,
+        kernel,
+        window_strides=lhs_dilation,
+        padding=_pads_back(ct, lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation),
+        lhs_dilation=window_strides,
+        rhs_dilation=rhs_dilation,
+        feature_group_count=groups,
+        batch_group_count=1,
+    )
+    if batch_group_count == 1:
+        return out
+    return _into(_out_of(out, 1, groups), 1, 0)
+
+
+def _exchange(rhs: Any, groups: int) -> Any:
+    """The kernel (groups × O, I, …) as (groups × I, O, …)."""
+    return _swap(rhs if groups == 1 else _into(_out_of(rhs, 0, groups), 0, 1))
+
+
+def _transpose_rhs(
+    ct: Any,
+    lhs: Any,
+    rhs: Aval,
+    *,
+    window_strides: Sizes,
+    padding: Pairs,
+    lhs_dilation: Sizes,
+    rhs_dilation: Sizes,
+    feature_group_count: int,
+    batch_group_count: int,
+) -> Any:
+    """The windows that lhs has where the cotangent lies, summed over the batch."""
+    if not math.prod(shape_of(ct)):
+        return full(rhs.shape, 0, rhs.dtype)
+    extents = map(dilated, shape_of(lhs)[2:], lhs_dilation)
+    windows = map(dilated, rhs.shape[2:], rhs_dilation)
+    reach = map(dilated, shape_of(ct)[2:], window_strides)
+    pads = tuple(
+        (low, span + window - 1 - extent - low)
+        for extent, window, span, (low, _) in zip(extents, windows, reach, padding, strict=True)
+    )
+    out = conv_general_dilated_p.bind(
+        _swap(lhs),
+        _swap(ct),
+        window_strides=rhs_dilation,
+        padding=pads,
+        lhs_dilation=lhs_dilation,
+        rhs_dilation=window_strides,
+        feature_group_count=batch_group_count,
+        batch_group_count=feature_group_count,
+    )
+    return _swap(out)
+
+
+# --- axes -----------------------------------------------------------------------------------------
+
+
+def _swap(x: Any) -> Any:
+    """x with its first two axes exchanged."""
+    return transpose_p.bind(x, permutation=(1, 0, *range(2, len(shape_of(x)))))
+
+
+def _out_of(x: Any, axis: int, count: int) -> Any:
+    """x with an axis split into `count` groups and the rest."""
+    shape = shape_of(x)
+    split = (*shape[:axis], count, shape[axis] // count, *shape[axis + 1 :])
+    return reshape_p.bind(x, shape=split)
+
+
+def _into(x: Any, source: int, destination: int) -> Any:
+    """x without its axis `source`, which becomes the slower part of axis `destination` of the
+    others."""
+    order = [a for a in range(len(shape_of(x))) if a != source]
+    order.insert(destination, source)
+    if order != sorted(order):
+        x = transpose_p.bind(x, permutation=tuple(order))
+    shape = shape_of(x)
+    merged = shape[destination] * shape[destination + 1]
+    return reshape_p.bind(x, shape=(*shape[:destination], merged, *shape[destination + 2 :]))
+
+
+# --- batching -------------------------------------------------------------------------------------
+
+
+def _batch(args: list, batched: list, **params: Any) -> tuple[Any, bool]:
+    """The batch axis becomes part of N or O of the operand that has it; of the groups of both."""
+    lhs, rhs = args
+    features, batches = params["feature_group_count"], params["batch_group_count"]
+    groups = features * batches
+    count = shape_of(lhs if batched[0] else rhs)[0]
+    if not count:
+        rows = [aval_of(v) for v in args]
+        rows = [a.update(a.shape[1:]) if b else a for a, b in zip(rows, batched, strict=True)]
+        out = _infer(*rows, **params)
+        return full((0, *out.shape), 0, out.dtype), True
+    if all(batched):
+        by_batch = batches > 1
+        key = "batch_group_count" if by_batch else "feature_group_count"
+        more = {**params, key: groups * count}
+        out = conv_general_dilated_p.bind(
+            _into(lhs, 0, 0 if by_batch else 1), _into(rhs, 0, 0), **more
+        )
+        return _to_front(_out_of(out, 1, count), 1), True
+    if batched[0]:
+        if batches > 1:  # groups × batch axis × rest
+            lhs = _into(_into(_out_of(lhs, 1, batches), 0, 1), 0, 0)
+        else:
+            lhs = _into(lhs, 0, 0)
+        out = conv_general_dilated_p.bind(lhs, rhs, **params)
+        return _out_of(out, 0, count), True
+    if groups > 1:
+        rhs = _into(_into(_out_of(rhs, 1, groups), 0, 1), 0, 0)
+    else:
+        rhs = _into(rhs, 0, 0)
+    out = conv_general_dilated_p.bind(lhs, rhs, **params)
+    if groups == 1:
+        return _to_front(_out_of(out, 1, count), 1), True
+    split = _out_of(_out_of(out, 1, groups), 2, count)
+    return _into(_to_front(split, 2), 2, 2), True
+
+
+def _to_front(x: Any, axis: int) -> Any:
+    others = [a for a in range(len(shape_of(x))) if a != axis]
+    return transpose_p.bind(x, permutation=(axis, *others))
+
+
+def _cost(inputs: tuple, outputs: tuple, **params: Any) -> float:
+    return 2 * outputs[0].size * math.prod(inputs[1].shape[1:])
+
+
+conv_general_dilated_p: Primitive = Primitive(
+    "conv_general_dilated",
+    infer=_infer,
+    evaluate=_evaluate,
+    jvp=_jvp,
+    transpose=_transpose,
+    batch=_batch,
+    cost=_cost,
+)
+"""Parameters: window_strides, padding ((low, high) per axis of space, negative amounts crop),
+lhs_dilation, rhs_dilation (steps between elements), feature_group_count, batch_group_count."""

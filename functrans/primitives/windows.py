@@ -7,6 +7,7 @@ dilated by `window_dilation` and lie `window_strides` apart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Primitive
-from functrans.core.types import Aval, dtype_of, shape_of
+from functrans.core.types import Aval, aval_of, shape_of
+from functrans.primitives.arithmetic import select
 from functrans.primitives.indexing import gather, repeat_unbatched
 from functrans.primitives.reductions import reduce_prod_p
 from functrans.primitives.shaping import iota, pad, pad_p, reshape_p, transpose_p
@@ -81,6 +83,20 @@ def _infer_windows(
     return x.update(shape=list(map(window_count, wide, windows, window_strides, padding)))
 
 
+def checked(infer: Callable[..., Aval], *values: Any, **params: Any) -> Aval:
+    """What a shape rule says of operands that are about to be evaluated.
+
+    Strided views do not forgive what NumPy's functions refuse by themselves.
+
+    Raises:
+        ValueError: the rule refuses; `bind` then raises its error with the user's line.
+    """
+    try:
+        return infer(*map(aval_of, values), **params)
+    except (ShapeError, DTypeError) as error:
+        raise ValueError(str(error)) from error
+
+
 def batch_windows(params: dict[str, Any]) -> dict[str, Any]:
     """The parameters with windows of one element along a leading batch axis."""
     return {k: (((0, 0),) if k == "padding" else (1,)) + v for k, v in params.items()}
@@ -112,13 +128,14 @@ def _fold_axis(
     ufunc: np.ufunc, x: Any, axis: int, window: int, stride: int, dilation: int, count: int
 ) -> Any:
     """Windows along one axis of a padded array, folded: they are products of windows per axis."""
+    out: Any = None
     if window <= _FEW or stride > 1:
         out = np.array(_steps(x, axis, 0, stride, count), order="K")
         for j in range(1, window):
             ufunc(out, _steps(x, axis, j * dilation, stride, count), out=out)
         return out
     # windows of 1, 2, 4, … elements; those of them that add up to `window` are put together
-    block, size, start, out = x, 1, 0, None
+    block, size, start = x, 1, 0
     while True:
         if window & size:
             part = _steps(block, axis, start * dilation, 1, count)
@@ -133,34 +150,33 @@ def _fold_axis(
         size *= 2
 
 
-def _fold(ufunc: np.ufunc, identity: Callable[[np.dtype], Any]) -> Callable[..., Any]:
-    def evaluate(
-        x: Any,
-        *,
-        window_dimensions: Sizes,
-        window_strides: Sizes,
-        padding: Pairs,
-        base_dilation: Sizes,
-        window_dilation: Sizes,
-    ) -> Any:
-        source = x = np.asarray(x)
-        fill = identity(x.dtype)
-        options = zip(
-            window_dimensions, window_strides, padding, base_dilation, window_dilation, strict=True
-        )
-        for axis, (window, stride, pads, base, dilation) in enumerate(options):
-            if (window, stride, pads, base) == (1, 1, (0, 0), 1):
-                continue
-            x = _pad_axis(x, axis, pads, base, fill)
-            count = window_count(x.shape[axis], dilated(window, dilation), stride, (0, 0))
-            if not count:
-                shape = (*x.shape[:axis], 0, *x.shape[axis + 1 :])
-                x = np.empty(shape, x.dtype)
-            else:
-                x = _fold_axis(ufunc, x, axis, window, stride, dilation, count)
-        return np.array(x) if x is source else x
-
-    return evaluate
+def _evaluate_fold(
+    ufunc: np.ufunc,
+    identity: Callable[[np.dtype], Any],
+    x: Any,
+    *,
+    window_dimensions: Sizes,
+    window_strides: Sizes,
+    padding: Pairs,
+    base_dilation: Sizes,
+    window_dilation: Sizes,
+) -> Any:
+    """One axis after the other."""
+    source = x = np.asarray(x)
+    fill = identity(x.dtype)
+    options = zip(
+        window_dimensions, window_strides, padding, base_dilation, window_dilation, strict=True
+    )
+    for axis, (window, stride, pads, base, dilation) in enumerate(options):
+        if (window, stride, pads, base) == (1, 1, (0, 0), 1):
+            continue
+        x = _pad_axis(x, axis, pads, base, fill)
+        count = window_count(x.shape[axis], dilated(window, dilation), stride, (0, 0))
+        if count:
+            x = _fold_axis(ufunc, x, axis, window, stride, dilation, count)
+        else:
+            x = np.empty((*x.shape[:axis], 0, *x.shape[axis + 1 :]), x.dtype)
+    return np.array(x) if x is source else x
 
 
 # --- reductions -----------------------------------------------------------------------------------
@@ -172,10 +188,19 @@ def _reduction(
     def cost(inputs: tuple, outputs: tuple, **params: Any) -> float:
         return outputs[0].size * sum(n - 1 for n in params["window_dimensions"])
 
+    def infer(x: Aval, **params: Any) -> Aval:
+        if x.dtype.kind == "c" and ufunc in (np.maximum, np.minimum):
+            raise DTypeError(f"{name} needs an order, which complex numbers have not: got {x}.")
+        return _infer_windows(name, x, **params)
+
+    def evaluate(x: Any, **params: Any) -> Any:
+        checked(infer, x, **params)
+        return _evaluate_fold(ufunc, identity, x, **params)
+
     primitive = Primitive(
         name,
-        infer=lambda x, **params: _infer_windows(name, x, **params),
-        evaluate=_fold(ufunc, identity),
+        infer=infer,
+        evaluate=evaluate,
         batch=lambda args, batched, **params: (
             primitive.bind(args[0], **batch_windows(params)),
             True,
@@ -251,8 +276,24 @@ def _jvp_extremum(tangents: list, primals: list, out: Any, **params: Any) -> Any
     """The tangent of the first element of the window, in C order, that attains the extremum."""
     (t,), (x,) = tangents, primals
     found = window_find_p.bind(x, out, **params)
-    flat = reshape_p.bind(t, shape=(int(np.prod(shape_of(t), dtype=int)),))
+    flat = reshape_p.bind(t, shape=(math.prod(shape_of(t)),))
+    if _always_meet(shape_of(x), **params):
+        return gather(flat, [found], (0,), "promise_in_bounds")
     return gather(flat, [found], (0,), "fill", 0)
+
+
+def _always_meet(
+    shape: Sizes,
+    *,
+    window_dimensions: Sizes,
+    window_strides: Sizes,
+    padding: Pairs,
+    base_dilation: Sizes,
+    window_dilation: Sizes,
+) -> bool:
+    """Whether it is plain that every window has an element of the operand."""
+    dense = max(base_dilation + window_dilation, default=1) == 1 and 0 not in shape
+    return dense and all(max(pads) < n for n, pads in zip(window_dimensions, padding, strict=True))
 
 
 reduce_window_max_p: Primitive = _reduction(
@@ -274,7 +315,12 @@ def _infer_find(x: Aval, y: Aval, **params: Any) -> Aval:
     return out.update(dtype=np.int64)
 
 
-def _evaluate_find(
+def _evaluate_find(x: Any, y: Any, **params: Any) -> Any:
+    checked(_infer_find, x, y, **params)
+    return _find(np.asarray(x), np.asarray(y), **params)
+
+
+def _find(
     x: Any,
     y: Any,
     *,
@@ -284,42 +330,56 @@ def _evaluate_find(
     base_dilation: Sizes,
     window_dilation: Sizes,
 ) -> Any:
-    x, y = np.asarray(x), np.asarray(y)
-    places = np.arange(x.size).reshape(x.shape)
-    for axis, (pads, base) in enumerate(zip(padding, base_dilation, strict=True)):
-        x = _pad_axis(x, axis, pads, base, x.dtype.type(0))
-        places = _pad_axis(places, axis, pads, base, -1)
-    found = np.full(y.shape, -1, np.int64)
-    if not y.size:
-        return found
-    padded = any(p != (0, 0) for p in padding) or any(b != 1 for b in base_dilation)
-    for offset in reversed(list(np.ndindex(*window_dimensions))):
+    axes = range(x.ndim)
+    spread = x
+    for a in axes:
+        spread = _pad_axis(spread, a, padding[a], base_dilation[a], x.dtype.type(0))
+    has_nan = y.dtype.kind == "f" and bool(np.isnan(y).any())
+    # taps count down, so that the first is the greatest; no tap is 0
+    total = math.prod(window_dimensions)
+    code = np.zeros_like(y, np.min_scalar_type(total), subok=False)
+    origins = [np.arange(y.shape[a]) * window_strides[a] - padding[a][0] for a in axes]
+    for tap, offset in enumerate(np.ndindex(*window_dimensions)):
+        places = [o + j * d for o, j, d in zip(origins, offset, window_dilation, strict=True)]
         here = tuple(
             slice(j * d, j * d + (n - 1) * s + 1, s)
             for j, d, s, n in zip(offset, window_dilation, window_strides, y.shape, strict=True)
         )
-        same = x[here] == y
-        if x.dtype.kind == "f":
-            same |= np.isnan(x[here])  # an extremum is nan if an element is
-        if padded:
-            same &= places[here] >= 0
-        np.copyto(found, places[here], where=same)
-    return found
+        same = np.equal(spread[here], y)
+        if has_nan:  # and so is an element of the window
+            same |= np.isnan(spread[here])
+        for a in axes:
+            element, gap = np.divmod(places[a], base_dilation[a])
+            inside = (gap == 0) & (element >= 0) & (element < x.shape[a])
+            if not inside.all():
+                same &= _along(inside, a, x.ndim)
+        np.maximum(code, same * code.dtype.type(total - tap), out=code)
+    # The place is a sum over axes of parts by window and by tap. With gaps in the operand it is in
+    # units of elements times `unit`, of which all that are found are multiples.
+    unit = math.prod(base_dilation)
+    steps = [math.prod(x.shape[a + 1 :]) * unit // base_dilation[a] for a in axes]
+    offsets = np.array(list(np.ndindex(*window_dimensions)), np.int64).reshape(total, x.ndim)
+    by_tap = (offsets * np.array(window_dilation, np.int64)) @ np.array(steps, np.int64)
+    found = by_tap[::-1].take(np.maximum(code, 1) - 1)
+    for a in axes:
+        found = found + _along(origins[a] * steps[a], a, x.ndim)
+    if unit > 1:
+        found //= unit
+    return np.where(code > 0, found, -1)[()]
+
+
+def _along(values: Any, axis: int, ndim: int) -> Any:
+    """A vector as an array that extends along one of `ndim` axes."""
+    return values.reshape((-1,) + (1,) * (ndim - axis - 1))
 
 
 def _batch_find(args: list, batched: list, **params: Any) -> tuple[Any, bool]:
     count = next(shape_of(v)[0] for v, b in zip(args, batched, strict=True) if b)
     x, y = (repeat_unbatched(v, b, count) for v, b in zip(args, batched, strict=True))
     found = window_find_p.bind(x, y, **batch_windows(params))
-    rank, size = len(shape_of(x)), int(np.prod(shape_of(x)[1:], dtype=int))
+    rank, size = len(shape_of(x)), math.prod(shape_of(x)[1:])
     before = iota((count, *(1,) * (rank - 1)), 0, np.int64) * np.int64(size)
-    return _keep_missing(found, found - before), True
-
-
-def _keep_missing(found: Any, moved: Any) -> Any:
-    from functrans.primitives.arithmetic import select
-
-    return select(found < np.int64(0), found, moved)
+    return select(found < np.int64(0), found, found - before), True
 
 
 window_find_p: Primitive = Primitive(
@@ -328,7 +388,7 @@ window_find_p: Primitive = Primitive(
     evaluate=_evaluate_find,
     batch=_batch_find,
     cost=lambda inputs, outputs, **params: (
-        outputs[0].size * 2 * int(np.prod(params["window_dimensions"], dtype=int))
+        outputs[0].size * 2 * math.prod(params["window_dimensions"])
     ),
 )
 """The place, in the flat operand, of each window's first element equal to a value, or -1."""

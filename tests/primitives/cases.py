@@ -296,4 +296,142 @@ for sx, sy, dims in [
             note=str(dims),
         )
 
+# --- convolutions and windows ---------------------------------------------------------------------
+
+
+def convolution(rank: int, **options: Any) -> dict[str, Any]:
+    """The parameters of a convolution, by default of stride 1 without padding."""
+    ones = (1,) * rank
+    plain: dict[str, Any] = {"window_strides": ones, "padding": ((0, 0),) * rank}
+    plain |= {"lhs_dilation": ones, "rhs_dilation": ones}
+    return plain | {"feature_group_count": 1, "batch_group_count": 1} | options
+
+
+def windows(*sizes: int, **options: Any) -> dict[str, Any]:
+    """The parameters of windows, by default of stride 1 without padding."""
+    ones = (1,) * len(sizes)
+    plain: dict[str, Any] = {"window_dimensions": sizes, "window_strides": ones}
+    plain |= {"padding": ((0, 0),) * len(sizes), "base_dilation": ones, "window_dilation": ones}
+    return plain | options
+
+
+for dtype in ("i4", "f4", "f8", "c16"):
+    params = convolution(2, padding=((1, 1), (0, 2)))
+    case(
+        "conv_general_dilated",
+        array((2, 3, 4, 3), dtype),
+        array((2, 3, 3, 2), dtype),
+        params=params,
+    )
+for sx, sy, options in [
+    ((2, 3), (4, 3), {}),
+    ((2, 2, 5), (3, 2, 2), {"window_strides": (2,), "padding": ((2, -1),)}),
+    ((1, 2, 4), (2, 2, 3), {"lhs_dilation": (3,), "rhs_dilation": (2,), "padding": ((1, 2),)}),
+    ((2, 4, 4), (6, 2, 2), {"feature_group_count": 2, "padding": ((1, 0),)}),
+    ((4, 2, 4), (6, 2, 2), {"batch_group_count": 2, "window_strides": (2,)}),
+    ((1, 2, 2, 3, 2), (2, 2, 2, 1, 2), {"padding": ((1, 0), (0, 0), (0, 1))}),
+]:
+    params = convolution(len(sx) - 2, **options)
+    note = str(list(options.values()))
+    case("conv_general_dilated", array(sx), array(sy), params=params, note=note)
+params = convolution(1)
+case("conv_general_dilated", array((2, 0, 4)), array((3, 0, 2)), params=params, smooth=False)
+case("conv_general_dilated", array((2, 3, 1)), array((3, 3, 2)), params=params, smooth=False)
+
+for name in ("sum", "prod", "max", "min"):
+    for size, params in [
+        ((3, 4), windows(2, 2)),
+        ((2, 5), windows(1, 2, window_strides=(1, 2), padding=((0, 0), (1, 0)))),
+        ((6,), windows(2, padding=((-1, 1),), base_dilation=(2,), window_dilation=(3,))),
+        ((13,), windows(11, padding=((0, 3),))),
+    ]:
+        name_ = f"reduce_window_{name}"
+        case(name_, array(size, low=0.3), params=params, note=str(params["padding"]))
+    case(f"reduce_window_{name}", array((3, 4), "i4"), params=windows(2, 1))
+    case(f"reduce_window_{name}", array((3, 4), "f4", 0.3), params=windows(2, 1))
+    case(f"reduce_window_{name}", array((1, 4)), params=windows(2, 1), smooth=False, note="none")
+case("reduce_window_sum", array((3, 4), "c16"), params=windows(2, 2))
+x, params = array((3, 4)), windows(2, 2, padding=((1, 0), (0, 1)))
+largest = registry["reduce_window_max"].bind(x, **params)
+case("window_find", x, largest, params=params, smooth=False)
+case("window_find", array((2, 3), "i4"), array((2, 3), "i4"), params=windows(1, 1), smooth=False)
+
+# --- linear algebra -------------------------------------------------------------------------------
+
+
+def invertible(shape: Sequence[int], dtype: Any, shift: float = 3.0) -> Any:
+    """Square matrices that are far from singular."""
+    return array(shape, dtype) + (shift * np.eye(shape[-1])).astype(dtype)
+
+
+def positive_definite(shape: Sequence[int], dtype: Any) -> Any:
+    """Hermitian positive definite matrices."""
+    x = array(shape, dtype)
+    return x @ np.swapaxes(x, -1, -2).conj() + np.eye(shape[-1], dtype=x.dtype)
+
+
+def singular(n: int, rank: int, dtype: Any = "f8") -> Any:
+    """A square matrix of a lower rank."""
+    return array((n, rank), dtype) @ array((rank, n), dtype, -1.1)
+
+
+for dtype in ("f4", "f8", "c8", "c16"):
+    case("cholesky", positive_definite((3, 3), dtype))
+    case("solve", invertible((3, 3), dtype), array((3, 2), dtype))
+    for name in ("inv", "det", "slogdet", "cofactors"):
+        case(name, invertible((3, 3), dtype))
+    case("cofactors_along", invertible((3, 3), dtype), array((3, 3), dtype))
+for dtype in ("f8", "c16"):
+    case("cholesky", positive_definite((2, 3, 3), dtype))
+    case("solve", invertible((2, 3, 3), dtype), array((2, 3, 2), dtype))
+    for name in ("inv", "det", "slogdet", "cofactors"):
+        case(name, invertible((2, 3, 3), dtype))
+    case("cofactors_along", invertible((4, 4), dtype), array((4, 4), dtype))
+    case("cofactors_along", array((2, 2), dtype), array((2, 2), dtype))
+    for rank in (2, 3):
+        case("det", singular(4, rank, dtype), note=f"rank {rank}")
+        # second order here is the third of det, which has the inverse
+        case("cofactors", singular(4, rank, dtype), order=1, note=f"rank {rank}")
+for name in ("inv", "det", "slogdet", "cofactors", "cholesky"):
+    case(name, np.eye(1))
+    case(name, np.zeros((0, 0)), smooth=False, note="empty")
+    case(name, np.zeros((0, 3, 3)), smooth=False, note="empty stack")
+case("inv", strided(invertible((4, 4), "f8")), note="strided")
+case("det", array((2, 2)))
+case("solve", invertible((3, 3), "f8"), np.zeros((3, 0)), smooth=False, note="empty")
+case("solve", np.zeros((0, 0)), np.zeros((0, 2)), smooth=False, note="empty")
+case("solve", strided(invertible((4, 4), "f8")), strided(array((4, 2))), note="strided")
+case("inv", np.ones((2, 2)), smooth=False, note="singular")
+case("solve", np.stack([np.eye(2), np.zeros((2, 2))]), array((2, 2, 1)), smooth=False)
+case("cholesky", np.stack([np.eye(2), -np.eye(2)]), smooth=False, note="indefinite")
+for dtype in ("f8", "c16"):
+    for number in range(32):
+        flags_ = [bool(number >> i & 1) for i in range(5)]
+        names_ = ("left_side", "lower", "transpose_a", "conjugate_a", "unit_diagonal")
+        params = dict(zip(names_, flags_, strict=True))
+        rhs = array((3, 2) if params["left_side"] else (2, 3), dtype)
+        if dtype == "c16" or not params["conjugate_a"]:
+            note = "".join("01"[f] for f in flags_)
+            case("triangular_solve", invertible((3, 3), dtype), rhs, params=params, note=note)
+for dtype in ("f4", "c8", "f8"):
+    for left in (True, False):
+        params = {
+            "left_side": left,
+            "lower": True,
+            "transpose_a": False,
+            "conjugate_a": False,
+            "unit_diagonal": False,
+        }
+        rhs = array((2, 3, 4) if left else (2, 4, 3), dtype)
+        note = "left" if left else "right"
+        case("triangular_solve", invertible((2, 3, 3), dtype), rhs, params=params, note=note)
+        case(
+            "triangular_solve",
+            np.zeros((0, 0), dtype),
+            np.zeros((0, 0), dtype),
+            params=params,
+            smooth=False,
+            note=note,
+        )
+
 COVERED = {c.primitive for c in CASES}

@@ -1,0 +1,430 @@
+"""Loops and branches over small arrays as one native function, every element in a register.
+
+A `scan`, `while_loop` or `cond` whose body is cheap enough is unrolled to scalar code: an array of
+the body is a list of scalars, the carry lives in stack cells that LLVM turns into registers, the
+slices of stacked arrays are read and written in place. Loops nest. Bodies that are too large
+or contain what has no scalar form run as blocks of the schedule (functrans/compiler/loops.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler.elements import INDEX, Elements, EmittedKernel, shown_key
+from functrans.compiler.forms import is_elemental, is_reduction, own_weight
+from functrans.compiler.index import IndexExpr, flat
+from functrans.compiler.llvm import Builder, Scalar, Value
+from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.core.types import Aval
+
+WEIGHT_LIMIT = 8000
+"""Scalar instructions in a region at most: compile time grows with them."""
+SIZE_LIMIT = 100
+"""Elements of an array that is computed in registers."""
+STACK_LIMIT = 4096
+"""Elements of an inner loop's stacked results, which live on the stack."""
+POLL_EVERY = 1024
+"""Steps of a loop between looks for Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An array in memory: its pointer, and the SSA value of the position where it begins."""
+
+    pointer: str
+    begin: str | None
+    aval: Aval
+
+
+Place = list[Scalar] | Memory
+"""Where the elements of an array are: in registers, row-major, or in memory."""
+
+
+def emit_region(equation: Equation, prepared: Callable[[Program], Program]) -> EmittedKernel | None:
+    """The kernel of a control-flow equation, or None if it does not fit into registers.
+
+    Args:
+        equation: a scan, while_loop or cond.
+        prepared: the compiler's passes over a Program, for bodies.
+    """
+    if _weight(equation, prepared, outermost=True) > WEIGHT_LIMIT:
+        return None
+    return _Region(prepared).emit(equation)
+
+
+# --- what fits ------------------------------------------------------------------------------------
+
+TOO_MUCH = float("inf")
+
+
+def _weight(equation: Equation, prepared: Any, outermost: bool = False) -> float:
+    """Scalar instructions of an equation in a region; infinite where it has no scalar form."""
+    name, params, outputs = equation.primitive.name, equation.params, equation.outputs
+    carried = params["num_carry"] if name == "scan" else len(outputs)
+    if any(v.aval.size > SIZE_LIMIT for v in outputs[:carried]):
+        return TOO_MUCH
+    if name == "scan":
+        if not outermost and any(v.aval.size > STACK_LIMIT for v in outputs[carried:]):
+            return TOO_MUCH
+        return _program_weight(prepared(params["program"]), prepared)
+    if name == "while_loop":
+        test, body = prepared(params["cond_program"]), prepared(params["body_program"])
+        return _program_weight(test, prepared) + _program_weight(body, prepared)
+    if name == "cond":
+        return sum(_program_weight(prepared(p), prepared) for p in params["branches"])
+    if is_elemental(equation):
+        return max(own_weight(equation), 1) * outputs[0].aval.size
+    if is_reduction(equation):
+        return _bounded(equation.inputs[0].aval.size)
+    if name == "dot_general" and equation.primitive.cost is not None:
+        avals = [a.aval for a in equation.inputs], [v.aval for v in outputs]
+        return _bounded(equation.primitive.cost(*avals, **params))
+    return TOO_MUCH
+
+
+def _bounded(count: float) -> float:
+    return count if count <= SIZE_LIMIT**1.5 else TOO_MUCH
+
+
+def _program_weight(program: Program, prepared: Any) -> float:
+    if any(v.aval.size > SIZE_LIMIT for v in program.outputs):
+        return TOO_MUCH
+    total = 0.0
+    for equation in program.equations:
+        total += _weight(equation, prepared)
+        if total > WEIGHT_LIMIT:
+            return TOO_MUCH
+    return total
+
+
+# --- emission -------------------------------------------------------------------------------------
+
+
+class _Region(Elements):
+    """Emits equations as straight-line scalar code, with loops and branches around it."""
+
+    def __init__(self, prepared: Callable[[Program], Program]) -> None:
+        super().__init__({})
+        self.prepared = prepared
+        self.places: dict[Var, Place] = {}
+        self.outermost: Equation | None = None
+
+    def emit(self, equation: Equation) -> EmittedKernel:
+        self.outermost = equation
+        for atom in equation.inputs:
+            if isinstance(atom, Var):
+                self.places[atom] = Memory(self._pointer(atom), None, atom.aval)
+        self._run([equation])
+        for var in equation.outputs:
+            place = self.places[var]
+            if isinstance(place, list):
+                out = Memory(self._pointer(var, written=True), None, var.aval)
+                self._write(place, out, self._array_name(var))
+        return self._finish(1)
+
+    def _run(self, equations: Sequence[Equation]) -> None:
+        rules = {"scan": self._scan, "while_loop": self._while, "cond": self._cond}
+        for equation in equations:
+            rule = rules.get(equation.primitive.name)
+            if rule is not None:
+                rule(equation)
+            elif is_elemental(equation):
+                self._elementwise(equation)
+            elif is_reduction(equation):
+                self.places[equation.outputs[0]] = self._reduction(equation)
+            else:
+                self.places[equation.outputs[0]] = self._product(equation)
+
+    # --- equations ---
+
+    def _elementwise(self, equation: Equation) -> None:
+        shape = equation.outputs[0].aval.shape
+        rows = [self._apply(equation, list(map(IndexExpr.of, i))) for i in np.ndindex(shape)]
+        for k, var in enumerate(equation.outputs):
+            self.places[var] = [row[k] for row in rows]
+
+    def _reduction(self, equation: Equation) -> list[Scalar]:
+        operand, axes = equation.inputs[0], equation.params["axes"]
+        lower, aval = equation.primitive.lower, equation.outputs[0].aval
+        totals: dict[tuple[int, ...], Scalar] = {}
+        for index in np.ndindex(operand.aval.shape):
+            kept = tuple(i for a, i in enumerate(index) if a not in axes)
+            x = self._value(operand, index)
+            totals[kept] = lower.combine(self.b, totals[kept], x) if kept in totals else x
+        identity = self.b.const(lower.identity(aval.dtype), aval.dtype)
+        result = [totals.get(i, identity) for i in np.ndindex(aval.shape)]
+        self._name_all(result, equation)
+        return result
+
+    def _product(self, equation: Equation) -> list[Scalar]:
+        (cx, cy), (bx, by) = equation.params["dimensions"]
+        x, y = equation.inputs
+        free_x = [a for a in range(x.aval.ndim) if a not in (*cx, *bx)]
+        free_y = [a for a in range(y.aval.ndim) if a not in (*cy, *by)]
+        aval = equation.outputs[0].aval
+        result = []
+        for index in np.ndindex(aval.shape):
+            n, m = len(bx), len(bx) + len(free_x)
+            at_x = dict(zip([*bx, *free_x], index[:m], strict=True))
+            at_y = dict(zip([*by, *free_y], (*index[:n], *index[m:]), strict=True))
+            total = None
+            for k in np.ndindex(tuple(x.aval.shape[a] for a in cx)):
+                left = {**at_x, **dict(zip(cx, k, strict=True))}
+                right = {**at_y, **dict(zip(cy, k, strict=True))}
+                term = self.b.mul(
+                    self._value(x, [left[a] for a in range(x.aval.ndim)]),
+                    self._value(y, [right[a] for a in range(y.aval.ndim)]),
+                )
+                total = term if total is None else self.b.add(total, term)
+            result.append(self.b.const(0, aval.dtype) if total is None else total)
+        self._name_all(result, equation)
+        return result
+
+    # --- control flow ---
+
+    def _scan(self, equation: Equation) -> None:
+        params = equation.params
+        body = self.prepared(params["program"])
+        n_consts, n_carry = params["num_consts"], params["num_carry"]
+        moving = slice(n_consts + n_carry, None)
+        stacked_in = [self._in_memory(a) for a in equation.inputs[moving]]
+        stacked_out = [self._stacked(v, equation) for v in equation.outputs[n_carry:]]
+        self._bind(body.inputs[:n_consts], equation.inputs[:n_consts])
+        cells = self._cells(equation.inputs[n_consts : n_consts + n_carry])
+        length = super()._constant(params["length"])
+        self._line(f"for step in range({params['length']}):")
+        with self.b.loop("0", length) as step, self._scope():
+            at = step.text
+            if params["reverse"]:
+                at = self._op("sub nsw i64", self._op("sub nsw i64", length, "1"), at)
+            self._bind_cells(body.inputs[n_consts : n_consts + n_carry], cells)
+            for var, whole in zip(body.inputs[moving], stacked_in, strict=True):
+                self.places[var] = self._slice(whole, at, var.aval)
+            self._run(body.equations)
+            for atom, whole in zip(body.outputs[n_carry:], stacked_out, strict=True):
+                name = self._place_name(whole)
+                self._write(self._elements(atom), self._slice(whole, at, atom.aval), name)
+            self._store_cells(body.outputs[:n_carry], cells)
+            if params["length"] > POLL_EVERY:
+                self._poll(step)
+        self._load_results(equation.outputs[:n_carry], cells)
+        for var, whole in zip(equation.outputs[n_carry:], stacked_out, strict=True):
+            self.places[var] = whole
+
+    def _while(self, equation: Equation) -> None:
+        params, b = equation.params, self.b
+        test, body = self.prepared(params["cond_program"]), self.prepared(params["body_program"])
+        n_test, n_body = params["cond_consts"], params["body_consts"]
+        self._bind(test.inputs[:n_test], equation.inputs[:n_test])
+        self._bind(body.inputs[:n_body], equation.inputs[n_test : n_test + n_body])
+        cells = self._cells(equation.inputs[n_test + n_body :])
+        counter = self._alloca(INDEX)
+        b.store(b.const(0, INDEX), counter, None)
+        head, inside, end = (b.fresh_label(n) for n in ("while", "body", "done"))
+        b.br(head)
+        b.label(head)
+        self._line("while True:")
+        with self._scope():
+            self._bind_cells(test.inputs[n_test:], cells)
+            self._run(test.equations)
+            (go_on,) = self._elements(test.outputs[0])
+            self._line(f"if not {self._show(go_on)}: break")
+            b.cond_br(go_on, inside, end)
+            b.label(inside)
+            for mine, theirs in zip(body.inputs[n_body:], test.inputs[n_test:], strict=True):
+                self.places[mine] = self.places[theirs]
+            self._run(body.equations)
+            self._store_cells(body.outputs, cells)
+            step = b.load(counter, None, INDEX)
+            b.store(b.add(step, b.const(1, INDEX)), counter, None)
+            self._poll(step)
+            b.br(head)
+        b.label(end)
+        self._load_results(equation.outputs, cells)
+
+    def _cond(self, equation: Equation) -> None:
+        b, branches = self.b, [self.prepared(p) for p in equation.params["branches"]]
+        (index,) = self._elements(equation.inputs[0])
+        results = [self._new_cells(v.aval) for v in equation.outputs]
+        end = b.fresh_label("end")
+        for number, branch in enumerate(branches):
+            following = None
+            if number < len(branches) - 1:
+                here, following = b.fresh_label("branch"), b.fresh_label("other")
+                chosen = b.le(index, b.const(number, index.dtype))
+                b.cond_br(chosen, here, following)
+                b.label(here)
+                self._line(f"{'el' if number else ''}if {self._show(index)} <= {number}:")
+            else:
+                self._line("else:")
+            with self._scope():
+                self._bind(branch.inputs, equation.inputs[1:])
+                self._run(branch.equations)
+                self._store_cells(branch.outputs, results)
+            b.br(end)
+            if following is not None:
+                b.label(following)
+        b.label(end)
+        self._load_results(equation.outputs, results)
+
+    def _poll(self, step: Value) -> None:
+        """Leave the kernel, now and then, if Python has a Ctrl-C to handle."""
+        b = self.b
+        look, fine, stop = (b.fresh_label(n) for n in ("look", "fine", "stop"))
+        low = self._op("and i64", step.text, str(POLL_EVERY - 1))
+        due = self._op("icmp eq i64", low, str(POLL_EVERY - 1))
+        b.cond_br(Value(due, np.dtype(np.bool_)), look, fine)
+        b.label(look)
+        b.declare("declare i64 @ft_poll(ptr)")
+        status = b.op(f"call i64 @ft_poll(ptr {self._clock()})", INDEX)
+        b.cond_br(b.eq(status, b.const(0, INDEX)), fine, stop)
+        b.label(stop)
+        b.raw(f"ret i64 {status.text}")
+        b.label(fine)
+
+    def _clock(self) -> str:
+        """The cell in which `ft_poll` notes when it last looked."""
+        if "%clock = alloca i64" not in self.entry_lines:
+            self.entry_lines += ["%clock = alloca i64", "store i64 0, ptr %clock"]
+        return "%clock"
+
+    # --- places ---
+
+    def _bind(self, variables: Sequence[Var], atoms: Sequence[Atom]) -> None:
+        for var, atom in zip(variables, atoms, strict=True):
+            self.places[var] = self._place(atom)
+
+    def _place(self, atom: Atom) -> Place:
+        if isinstance(atom, Var):
+            return self.places[atom]
+        if atom.aval.size <= SIZE_LIMIT:
+            return self._elements(atom)
+        return Memory(self._pointer(atom), None, atom.aval)
+
+    def _elements(self, atom: Atom) -> list[Scalar]:
+        """All elements of an array as values."""
+        place = self.places.get(atom) if isinstance(atom, Var) else None
+        if isinstance(place, list):
+            return place
+        return [self._value(atom, index) for index in np.ndindex(atom.aval.shape)]
+
+    def _load(self, atom: Atom, index: Sequence[IndexExpr]) -> Scalar:
+        position = flat(list(index), atom.aval.shape)
+        if isinstance(atom, Literal):
+            if position.is_constant:
+                element = np.asarray(atom.value).reshape(-1)[position.constant]
+                value = self.b.const(element, atom.aval.dtype)
+                self.shown[shown_key(value)] = str(element)
+                return value
+            return self._read(Memory(self._pointer(atom), None, atom.aval), position)
+        place = self.places[atom]
+        if isinstance(place, list) and position.is_constant:
+            return place[position.constant]
+        return self._read(self._in_memory(atom), position)
+
+    def _read(self, memory: Memory, position: IndexExpr) -> Scalar:
+        at = self._int(position)
+        if memory.begin is not None:
+            at = self._op("add nsw i64", memory.begin, at)
+        value = self.b.load(memory.pointer, at, memory.aval.dtype)
+        begin = f"step * {memory.aval.size} + " if memory.begin is not None else ""
+        self.shown[shown_key(value)] = f"{self._place_name(memory)}[{begin}{position}]"
+        return value
+
+    def _write(self, values: Sequence[Scalar], memory: Memory, name: str) -> None:
+        for k, value in enumerate(values):
+            at = str(k)
+            if memory.begin is not None:
+                at = self._op("add nsw i64", memory.begin, at)
+            self.b.store(value, memory.pointer, at)
+        begin = f"step * {memory.aval.size}:" if memory.begin is not None else ":"
+        self._line(f"{name}[{begin}] = {', '.join(map(self._show, values))}")
+
+    def _in_memory(self, atom: Atom) -> Memory:
+        """An array whose elements are looked up by an index that the program computes."""
+        place = self._place(atom)
+        if isinstance(place, Memory):
+            return place
+        key = ("spilled", atom)
+        for scope in reversed(self.memo):
+            if key in scope:
+                return scope[key]  # type: ignore[return-value]
+        memory = self._array(atom.aval)
+        self._write(place, memory, self._place_name(memory))
+        self.memo[-1][key] = memory  # type: ignore[assignment]
+        return memory
+
+    def _array(self, aval: Aval) -> Memory:
+        name = f"%array{len(self.entry_lines)}"
+        kind = Builder.memory_type(aval.dtype)
+        self.entry_lines.append(f"{name} = alloca [{max(aval.size, 1)} x {kind}], align 64")
+        return Memory(name, None, aval)
+
+    def _stacked(self, var: Var, equation: Equation) -> Memory:
+        """Where a loop stacks a result: the kernel's own output, or the stack."""
+        if equation is self.outermost:
+            return Memory(self._pointer(var, written=True), None, var.aval)
+        return self._array(var.aval)
+
+    def _slice(self, whole: Memory, step: str, aval: Aval) -> Memory:
+        begin = self._op("mul nsw i64", step, str(aval.size))
+        if whole.begin is not None:
+            begin = self._op("add nsw i64", whole.begin, begin)
+        return Memory(whole.pointer, begin, aval)
+
+    def _constant(self, number: int) -> str:
+        """Positions are part of the kernel: there are too many of them for arguments."""
+        return str(number)
+
+    # --- cells: values that a loop or branch hands on ---
+
+    def _new_cells(self, aval: Aval) -> list[str]:
+        return [self._alloca(aval.dtype) for _ in range(aval.size)]
+
+    def _cells(self, inits: Sequence[Atom]) -> list[list[str]]:
+        cells = [self._new_cells(a.aval) for a in inits]
+        self._store_cells(inits, cells)
+        return cells
+
+    def _store_cells(self, atoms: Sequence[Atom], cells: list[list[str]]) -> None:
+        values = [self._elements(a) for a in atoms]
+        for row, places in zip(values, cells, strict=True):
+            for value, cell in zip(row, places, strict=True):
+                self.b.store(value, cell, None)
+                self._line(f"{self._cell_name(cell)} = {self._show(value)}")
+
+    def _bind_cells(self, variables: Sequence[Var], cells: list[list[str]]) -> None:
+        for var, row in zip(variables, cells, strict=True):
+            values = [self.b.load(cell, None, var.aval.dtype) for cell in row]
+            for cell, value in zip(row, values, strict=True):
+                self.shown[shown_key(value)] = self._cell_name(cell)
+            self.places[var] = values
+
+    _load_results = _bind_cells
+
+    # --- text ---
+
+    def _cell_name(self, cell: str) -> str:
+        return f"c{cell.removeprefix('%cell')}"
+
+    def _place_name(self, memory: Memory) -> str:
+        pointer = memory.pointer.removeprefix("%")
+        return f"a{pointer[1:]}" if pointer.startswith("p") else pointer
+
+    def _name_all(self, values: Sequence[Scalar], equation: Equation) -> None:
+        operands = ", ".join(str(a.aval) for a in equation.inputs)
+        for k, value in enumerate(values):
+            self._name(value, f"{equation.primitive.name}({operands})[{k}]", equation)
+
+    @contextmanager
+    def _scope(self) -> Iterator[None]:
+        """What is computed inside is not known outside; nor are the places of its variables."""
+        outer = dict(self.places)
+        with super()._scope():
+            yield
+        self.places = outer

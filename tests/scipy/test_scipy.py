@@ -1,0 +1,347 @@
+"""functrans.scipy agrees with SciPy in values and dtypes, and its derivatives are right."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.special
+import scipy.stats
+
+import functrans as ft
+import functrans.numpy as fnp
+from functrans.core.errors import DTypeError, ShapeError
+from functrans.test_util import check_grads
+from tests.numpy.agreement import array
+
+fs = ft.scipy
+INF, NAN = math.inf, math.nan
+
+
+def spread(low: float, high: float, count: int = 7) -> np.ndarray:
+    """Values in a range that avoid its ends and its middle."""
+    return low + (high - low) * (np.arange(count) + 0.31) / count
+
+
+def agree(ours: Any, theirs: Any, *args: Any, rtol: float = 1e-12, **kwargs: Any) -> None:
+    """Assert equal values in float64 and float32, eagerly, under jit and under vmap."""
+    for dtype, near in ((np.float64, rtol), (np.float32, 2e-5)):
+        xs = [x.astype(dtype) if isinstance(x, np.ndarray) else x for x in args]
+        with np.errstate(all="ignore"):
+            # SciPy in float64: it is the accuracy of ours that is tested
+            want = np.asarray(theirs(*[np.asarray(x, np.float64) for x in xs], **kwargs))
+            got = ours(*xs, **kwargs)
+            compiled = ft.jit(lambda *v: ours(*v, **kwargs))(*xs)
+        for y in (got, compiled):
+            assert np.shape(y) == want.shape
+            assert y.dtype == dtype
+            np.testing.assert_allclose(y, want, rtol=near, atol=near * 1e-3)
+
+
+# --- special: (name, arguments, edges at which values agree too) ----------------------------------
+
+EDGES = np.array([-INF, -3.0, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0, INF, NAN])
+SPECIAL: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
+    ("erf", (spread(-3, 3),), (EDGES,)),
+    ("erfc", (spread(-3, 3),), (EDGES,)),
+    ("erfinv", (spread(-0.95, 0.95),), (np.array([-1.0, 0.0, 1.0]),)),
+    ("ndtr", (spread(-5, 5),), (EDGES,)),
+    ("log_ndtr", (spread(-8, 5),), (np.array([-INF, -1e4, -50, -21, -19, -11, -9, 0, 8, INF]),)),
+    ("gammaln", (spread(0.2, 20),), (np.array([1.0, 2.0, INF]),)),
+    ("digamma", (spread(0.2, 20),), (np.array([1.0, 2.0]),)),
+    ("psi", (spread(0.2, 20),), (np.array([1.0, 2.0]),)),
+    ("betaln", (spread(0.2, 5), spread(0.3, 8)), (np.array([1.0]), np.array([1.0]))),
+    ("expit", (spread(-5, 5),), (EDGES,)),
+    ("log_expit", (spread(-5, 5),), (EDGES,)),
+    ("logit", (spread(0.05, 0.95),), (np.array([0.0, 1e-30, 0.3, 0.5000001, 0.65, 1.0, -1.0]),)),
+    ("xlogy", (spread(0.2, 3), spread(0.1, 4)), (EDGES[:, None], EDGES)),
+    ("xlog1py", (spread(0.2, 3), spread(-0.7, 4)), (EDGES[:, None], EDGES)),
+    ("entr", (spread(0.1, 3),), (EDGES,)),
+    ("rel_entr", (spread(0.2, 3), spread(0.1, 4)), (EDGES[1:-2, None], EDGES[1:-2])),
+    ("kl_div", (spread(0.2, 3), spread(0.1, 4)), (EDGES[1:-2, None], EDGES[1:-2])),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "edges"), SPECIAL, ids=[s[0] for s in SPECIAL])
+def test_special(name: str, args: tuple, edges: tuple) -> None:
+    ours, theirs = getattr(fs.special, name), getattr(scipy.special, name)
+    rtol = 1e-11 if name in ("betaln", "log_ndtr") else 1e-12
+    agree(ours, theirs, *args, rtol=rtol)
+    agree(ours, theirs, *edges, rtol=rtol)
+    scalars = [x[2] for x in args]
+    agree(ours, theirs, *[np.asarray(x) for x in scalars], rtol=rtol)
+    assert type(ours(*scalars)) is np.float64
+    assert ours(*[np.ones(2, int)] * len(args)).dtype == np.float64
+    check_grads(ours, args, 2, rtol=1e-4, atol=1e-4)
+    mapped = ft.vmap(ours)(*args)
+    np.testing.assert_allclose(mapped, ours(*args), rtol=1e-13)
+    with pytest.raises(DTypeError, match=name if name != "psi" else "digamma"):
+        ours(*[x + 0j for x in args])
+
+
+@pytest.mark.parametrize("name", [s[0] for s in SPECIAL])
+def test_ufuncs_of_scipy_dispatch(name: str) -> None:
+    args = next(s[1] for s in SPECIAL if s[0] == name)
+    function = getattr(scipy.special, name)
+    np.testing.assert_allclose(ft.jit(lambda *v: function(*v))(*args), function(*args), rtol=1e-11)
+
+
+def test_sums_of_exponentials() -> None:
+    x = array((3, 4), "f8")
+    for axis in (None, 0, 1, (0, 1)):
+        for name in ("logsumexp", "softmax", "log_softmax"):
+            ours, theirs = getattr(fs.special, name), getattr(scipy.special, name)
+            agree(ours, theirs, x, axis=axis)
+            agree(ours, theirs, x + 1000, axis=axis)
+            check_grads(lambda v: ours(v, axis=axis), (x,), 2, rtol=1e-4, atol=1e-4)
+    weights = np.abs(array((3, 4), "f8", 1))
+    got = fs.special.logsumexp(x, axis=1, b=weights, keepdims=True)
+    np.testing.assert_allclose(got, scipy.special.logsumexp(x, axis=1, b=weights, keepdims=True))
+    got, sign = fs.special.logsumexp(x, b=-weights, return_sign=True)
+    want, want_sign = scipy.special.logsumexp(x, b=-weights, return_sign=True)
+    np.testing.assert_allclose([got, sign], [want, want_sign])
+
+
+def test_polygamma() -> None:
+    for n in range(4):
+        agree(lambda x: fs.special.polygamma(n, x), lambda x: scipy.special.polygamma(n, x),
+              spread(0.5, 5), rtol=1e-10)  # fmt: skip
+
+
+EDGE_SLOPES: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
+    ("xlogy", (0.0, 3.0), (math.log(3.0), 0.0)),
+    ("xlogy", (0.0, 0.0), (-INF, 0.0)),
+    ("xlogy", (0.0, INF), (INF, 0.0)),
+    ("xlogy", (2.0, 0.0), (-INF, INF)),
+    ("xlog1py", (0.0, 2.0), (math.log(3.0), 0.0)),
+    ("xlog1py", (0.0, -1.0), (-INF, 0.0)),
+    ("entr", (0.0,), (INF,)),
+    ("rel_entr", (0.0, 2.0), (-INF, 0.0)),
+    ("rel_entr", (0.0, 0.0), (0.0, 0.0)),
+    ("kl_div", (0.0, 2.0), (-INF, 1.0)),
+    ("logit", (0.5,), (4.0,)),
+    ("logit", (0.0,), (INF,)),
+    ("log_ndtr", (-1e8,), (1e8,)),
+    ("log_ndtr", (50.0,), (0.0,)),
+    ("log_expit", (-1000.0,), (1.0,)),
+    ("log_expit", (1000.0,), (0.0,)),
+]
+
+
+@pytest.mark.parametrize(("name", "at", "slopes"), EDGE_SLOPES, ids=lambda v: str(v))
+def test_derivatives_at_edges(name: str, at: tuple, slopes: tuple) -> None:
+    gradient = ft.grad(getattr(fs.special, name), tuple(range(len(at))))
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(gradient(*at), slopes, rtol=1e-12)
+        np.testing.assert_allclose(ft.jit(gradient)(*at), slopes, rtol=1e-12)
+
+
+def test_betaln_of_large_arguments() -> None:
+    values = np.array([0.3, 2.0, 9.99, 10.0, 10.01, 30.0, 1e3, 1e7, 1e12])
+    a, b = values[:, None], values
+    with mpmath.workdps(50):  # SciPy's has nine digits of the largest ones
+
+        def exact(x: float, y: float) -> float:
+            x, y = mpmath.mpf(x), mpmath.mpf(y)
+            return float(mpmath.loggamma(x) + mpmath.loggamma(y) - mpmath.loggamma(x + y))
+
+        want = np.vectorize(exact)(a, b)
+    np.testing.assert_allclose(fs.special.betaln(a, b), want, rtol=3e-14)
+    # the derivative is digamma(a) - digamma(a + b), of which values cancel
+    gradient = ft.grad(lambda a: fnp.sum(fs.special.betaln(a, b)))(a[:7])
+    slopes = scipy.special.digamma(a[:7]) - scipy.special.digamma(a[:7] + b)
+    np.testing.assert_allclose(gradient[:, 0], slopes.sum(1), rtol=1e-12)
+    few = np.array([0.3, 9.0, 10.0, 11.0, 40.0])
+    check_grads(fs.special.betaln, (few[:, None], few), 2, rtol=1e-4, atol=1e-4)
+    got = fs.stats.t.logpdf(1.0, 1e12)
+    np.testing.assert_allclose(got, scipy.stats.norm.logpdf(1.0), rtol=1e-11)
+
+
+def test_log_ndtr_is_smooth_where_its_forms_meet() -> None:
+    x = np.array([-20.001, -20.0, -19.999, -0.001, 0.001, 0.02])
+    check_grads(fs.special.log_ndtr, (x,), 2, rtol=1e-4, atol=1e-4)
+
+
+# --- stats ----------------------------------------------------------------------------------------
+
+X = spread(-3, 3)
+P = spread(0.4, 2.5)
+CONTINUOUS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "norm": (X, ()),
+    "expon": (np.abs(X), ()),
+    "uniform": (spread(0.05, 0.9), ()),
+    "laplace": (X, ()),
+    "logistic": (X, ()),
+    "gamma": (np.abs(X), (P,)),
+    "beta": (spread(0.05, 0.9), (P, P[::-1])),
+    "t": (X, (P,)),
+}
+OUTSIDE = np.array([-2.0, -0.5, 0.0, 1.0, 1.5, 40.0, NAN])
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_continuous_distributions(name: str) -> None:
+    x, shapes = CONTINUOUS[name]
+    ours, theirs = getattr(fs.stats, name), getattr(scipy.stats, name)
+    scale, loc = P[::-1] + 0.1, X / 7
+    for method in ("logpdf", "pdf", "logcdf", "cdf", "logsf", "sf"):
+        function = getattr(ours, method, None)
+        if function is None:
+            assert "pdf" not in method
+            continue
+        reference = getattr(theirs, method)
+        agree(function, reference, x, *shapes, rtol=1e-10)
+        agree(function, reference, x * scale + loc, *shapes, loc, scale, rtol=1e-10)
+        agree(function, reference, x[:, None], *shapes, 0.0, scale, rtol=1e-10)
+        few = [s[2] for s in shapes]
+        agree(function, reference, OUTSIDE, *[np.asarray(s) for s in few], rtol=1e-10)
+        assert type(function(x[0], *few)) is np.float64
+
+        def standard(*args: Any) -> Any:
+            *rest, at, width = args
+            return function(rest[0] * width + at, *rest[1:], at, width)
+
+        # loc and scale moved by hand keep the point inside the support
+        check_grads(standard, (x, *shapes, loc, scale), 2, rtol=2e-4, atol=2e-4)
+        check_grads(lambda *v: function(*v), (x, *shapes), 2, rtol=2e-4, atol=2e-4)
+    gradient = ft.grad(lambda v: ours.logpdf(v, *few))
+    outside = -0.5 if name not in ("norm", "laplace", "logistic", "t") else None
+    if outside is not None:
+        assert float(gradient(outside)) == 0.0
+
+
+def test_far_tails() -> None:
+    for x in (10.0, 40.0, 300.0):
+        for name in ("norm", "expon", "laplace", "logistic"):
+            ours, theirs = getattr(fs.stats, name), getattr(scipy.stats, name)
+            np.testing.assert_allclose(ours.logsf(x), theirs.logsf(x), rtol=1e-11)
+            np.testing.assert_allclose(ours.logcdf(x), theirs.logcdf(x), rtol=1e-11)
+            assert np.isfinite(ft.grad(ours.logsf)(x))
+
+
+def test_discrete_distributions() -> None:
+    k = np.array([-1.0, 0.0, 1.0, 2.0, 7.0, 0.5])
+    for mu in (0.3, 2.0, 11.0):
+        agree(fs.stats.poisson.logpmf, scipy.stats.poisson.logpmf, k, mu, rtol=1e-11)
+        agree(fs.stats.poisson.pmf, scipy.stats.poisson.pmf, k, mu, 1.0, rtol=1e-11)
+    counts = np.arange(4)
+    assert fs.stats.poisson.logpmf(counts, 2.0).dtype == np.float64
+    check_grads(lambda mu: fs.stats.poisson.logpmf(counts, mu), (P[:4],), 2)
+    for p in (0.0, 0.25, 1.0):
+        for method in ("logpmf", "pmf", "cdf"):
+            ours, theirs = (
+                getattr(fs.stats.bernoulli, method),
+                getattr(scipy.stats.bernoulli, method),
+            )
+            agree(ours, theirs, k, p)
+            agree(ours, theirs, k, p, 1.0)
+    bits = np.array([0, 1, 1])
+    check_grads(lambda p: fs.stats.bernoulli.logpmf(bits, p), (np.array([0.2, 0.5, 0.9]),), 2)
+
+
+def test_multivariate_normal() -> None:
+    root = array((3, 3), "f8")
+    cov, mean, x = root @ root.T + np.eye(3), array((3,), "f8", 1), array((5, 3), "f8", 2)
+    ours, theirs = fs.stats.multivariate_normal, scipy.stats.multivariate_normal
+    want = theirs.logpdf(x, mean, cov)
+    np.testing.assert_allclose(ours.logpdf(x, mean, cov), want, rtol=1e-12)
+    np.testing.assert_allclose(ours.pdf(x, mean, cov), np.exp(want), rtol=1e-12)
+    np.testing.assert_allclose(ours.logpdf(x[0], mean, cov), want[0], rtol=1e-12)
+    np.testing.assert_allclose(ft.jit(ours.logpdf)(x, mean, cov), want, rtol=1e-12)
+    mapped = ft.vmap(ours.logpdf, (0, None, None))(x, mean, cov)
+    np.testing.assert_allclose(mapped, want, rtol=1e-12)
+    stack = np.stack([cov, 2 * cov])
+    both = [theirs.logpdf(x[0], mean, c) for c in stack]
+    np.testing.assert_allclose(ours.logpdf(x[0], mean, stack), both, rtol=1e-12)
+    np.testing.assert_allclose(ours.logpdf(x, mean, 2.0), theirs.logpdf(x, mean, 2 * np.eye(3)))
+    np.testing.assert_allclose(ours.logpdf(x, 1.0, 2.0), scipy.stats.norm.logpdf(x, 1, 2**0.5))
+    check_grads(
+        lambda x, m, r: ours.logpdf(x, m, fnp.matmul(r, r.T) + fnp.eye(3)), (x, mean, root), 2
+    )
+    with pytest.raises(ShapeError, match=r"mean: f64\[3\] and cov: f64\[2,2\]"):
+        ours.logpdf(x, mean, np.eye(2))
+    assert np.isnan(ours.logpdf(x, mean, -cov)).all()
+
+
+# --- linalg ---------------------------------------------------------------------------------------
+
+
+def matrix(n: int, dtype: str) -> np.ndarray:
+    return array((n, n), dtype) + 9 * np.eye(n, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_linalg(dtype: str) -> None:
+    a, root = matrix(4, dtype), array((4, 4), dtype, 2)
+    positive = root @ root.conj().T + np.eye(4, dtype=dtype)
+    vector, block = array((4,), dtype, 3), array((4, 2), dtype, 4)
+    near = 2e-4 if dtype in ("float32", "complex64") else 1e-11
+
+    def same(ours: Any, theirs: Any) -> None:
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=near, atol=near)
+
+    sl, fl = scipy.linalg, fs.linalg
+    same(fl.inv(a), sl.inv(a))
+    same(np.asarray(fl.det(a), dtype), np.asarray(sl.det(a), dtype))
+    for lower in (False, True):
+        # only one triangle is read
+        half = np.tril(positive) if lower else np.triu(positive)
+        same(fl.cholesky(half, lower=lower), sl.cholesky(half, lower=lower))
+        for b in (vector, block):
+            want = sl.solve(positive, b)
+            same(fl.cho_solve(fl.cho_factor(half, lower), b), want)
+            same(fl.cho_solve(sl.cho_factor(positive, lower), b), want)
+            same(fl.solve(half, b, lower=lower, assume_a="pos"), want)
+            same(fl.solve(half, b, lower=lower, assume_a="her"), want)
+            for trans in (0, 1, 2, "N", "T", "C"):
+                for unit in (False, True):
+                    options = {"trans": trans, "lower": lower, "unit_diagonal": unit}
+                    triangle = a / (9 if unit else 1)
+                    got = fl.solve_triangular(triangle, b, **options)
+                    same(got, sl.solve_triangular(triangle, b, **options))
+    for b in (vector, block):
+        same(fl.solve(a, b), sl.solve(a, b))
+        symmetric = a + a.T
+        same(fl.solve(np.triu(symmetric), b, assume_a="sym"), sl.solve(symmetric, b))
+        same(
+            fl.solve(a, b, assume_a="upper triangular"),
+            sl.solve_triangular(a, b),
+        )
+    stack = np.stack([a, a + 1])
+    got = fl.solve_triangular(stack, block, lower=True)
+    same(got, np.stack([sl.solve_triangular(m, block, lower=True) for m in stack]))
+
+
+def test_derivatives_of_linalg() -> None:
+    a, b = matrix(3, "f8") / 5, array((3, 2), "f8")
+    fl = fs.linalg
+    for function in (
+        lambda a, b: fl.solve_triangular(a, b, trans=1),
+        lambda a, b: fl.solve_triangular(a, b[:, 0], lower=True, unit_diagonal=True),
+        lambda a, b: fl.cho_solve(fl.cho_factor(a + a.T), b),
+        lambda a, b: fl.solve(a + a.T, b, assume_a="pos", lower=True),
+        lambda a, b: fl.solve(a, b, assume_a="sym"),
+        lambda a, b: fl.cholesky(a + a.T) @ b,
+    ):
+        check_grads(function, (a, b), 2, rtol=1e-4, atol=1e-4)
+        want = function(a, b)
+        np.testing.assert_allclose(ft.jit(function)(a, b), want, rtol=1e-12)
+        many = ft.vmap(function)(np.stack([a, a]), np.stack([b, b]))
+        np.testing.assert_allclose(many, np.stack([want, want]), rtol=1e-12)
+
+
+def test_errors_of_linalg() -> None:
+    fl = fs.linalg
+    with pytest.raises(ValueError, match="trans must be"):
+        fl.solve_triangular(np.eye(2), np.ones(2), trans=3)
+    with pytest.raises(ValueError, match="assume_a"):
+        fl.solve(np.eye(2), np.ones(2), assume_a="banded")
+    with pytest.raises(ShapeError, match=r"f64\[2,2\] and b: f64\[3\]"):
+        fl.solve_triangular(np.eye(2), np.ones(3))
+    with pytest.raises(ShapeError, match="square"):
+        fl.cho_factor(np.ones((2, 3)))
