@@ -222,6 +222,18 @@ class Tracer:
             f"value yet.{user_line()}\n  {instead}"
         )
 
+    def constant(self, wanted: str) -> Any:
+        """The value as a plain number, or an error where that would cut off its derivative."""
+        if self.aval.dtype.kind in "fc" and self.value is not UNKNOWN:
+            raise ConcretizationError(
+                f"{wanted} of a traced array of type {self.aval} would make a constant of it: its "
+                f"derivative would be lost.{user_line()}\n"
+                "  Use the function of functrans.numpy (fnp.sin for math.sin), ft.at(a)[i].set(x) "
+                "for a[i] = x, print(x) to see it; or functrans.stop_gradient(x) if a constant is "
+                "meant."
+            )
+        return self.concrete(wanted, _STATIC)
+
     def __bool__(self) -> bool:
         return bool(
             self.concrete(
@@ -245,10 +257,10 @@ class Tracer:
         return value.__index__()
 
     def __float__(self) -> float:
-        return float(self.concrete("float()", _STATIC))
+        return float(self.constant("float()"))
 
     def __complex__(self) -> complex:
-        return complex(self.concrete("complex()", _STATIC))
+        return complex(self.constant("complex()"))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         _check_open(self.owner)

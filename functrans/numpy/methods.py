@@ -111,11 +111,8 @@ def view(self: Tracer, dtype: Any = None) -> Any:
 
 
 def item(self: Tracer, *args: Any) -> Any:
-    """The value of one element as a Python number; it must be known."""
-    value = self.concrete(
-        "item()", "Keep it an array: x.reshape(()) has the one element of x as a traced scalar."
-    )
-    return np.asarray(value).item(*args)
+    """The value of one element as a Python number, where that loses no derivative."""
+    return np.asarray(self.constant("item()")).item(*args)
 
 
 def tolist(self: Tracer) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -241,13 +242,34 @@ def test_values_are_seen_under_derivatives_also_when_nested() -> None:
     seen: list[float] = []
 
     def f(x: Any) -> Any:
-        seen.append(float(x))
+        seen.append(float(ft.stop_gradient(x)))
         return x**3 if x > 0 else -x
 
     assert ft.grad(ft.grad(f))(2.0) == 12.0
     assert ft.grad(lambda y: ft.grad(f)(y) * y)(2.0) == 36.0
     assert ft.grad(f)(-2.0) == -1.0
     assert set(seen) == {2.0, -2.0}
+
+
+TAKEN_OUT = {
+    "float": lambda x: float(x),
+    "complex": lambda x: complex(x),
+    "item": lambda x: x.item(),
+    "math": lambda x: math.sin(x),
+    "assignment": lambda x: np.zeros(3).__setitem__(0, x),
+}
+
+
+@pytest.mark.parametrize("name", list(TAKEN_OUT))
+def test_no_number_is_taken_out_of_what_is_differentiated(name: str) -> None:
+    """It would be a constant, and the derivative silently wrong."""
+    for transform in (ft.grad, lambda f: lambda x: ft.jvp(f, (x,), (1.0,))):
+        with pytest.raises((ConcretizationError, ValueError)) as raised:
+            transform(TAKEN_OUT[name])(2.0)
+        error = raised.value
+        message = str(error if isinstance(error, ConcretizationError) else error.__cause__)
+        assert "derivative would be lost" in message and "stop_gradient" in message
+    assert works()
 
 
 def test_python_control_flow_inside_vmap_of_grad_is_refused() -> None:

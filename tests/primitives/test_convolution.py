@@ -275,7 +275,9 @@ MONOIDS = [
 ]
 
 
-@pytest.mark.parametrize(("primitive", "fold", "fill"), MONOIDS, ids=lambda v: str(v))
+@pytest.mark.parametrize(("primitive", "fold", "fill"), MONOIDS, ids=lambda v: getattr(v, "__name__", str(v)))
+    ("primitive", "fold", "fill"), MONOIDS, ids=lambda v: str(getattr(v, "__name__", v))
+)
 @pytest.mark.parametrize(("shape", "p"), WINDOWS)
 def test_windows_are_their_definition(
     primitive: Any, fold: Any, fill: float, shape: Any, p: Any
