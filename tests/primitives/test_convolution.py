@@ -275,7 +275,7 @@ MONOIDS = [
 ]
 
 
-@pytest.mark.parametrize(("primitive", "fold", "fill"), MONOIDS, ids=lambda v: getattr(v, "__name__", str(v)))
+@pytest.mark.parametrize(
     ("primitive", "fold", "fill"), MONOIDS, ids=lambda v: str(getattr(v, "__name__", v))
 )
 @pytest.mark.parametrize(("shape", "p"), WINDOWS)
