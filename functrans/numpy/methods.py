@@ -209,7 +209,7 @@ def as_data(self: Tracer, dtype: Any = None, copy: bool | None = None) -> np.nda
 _array = Tracer.__array__
 
 METHODS: dict[str, Any] = {
-    "__abs__": ufuncs.absolute,
+    "__abs__": operators.absolute,
     "__array__": as_data,
     "__array_function__": protocols.array_function,
     "__array_namespace__": protocols.array_namespace,

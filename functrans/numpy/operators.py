@@ -103,6 +103,11 @@ def reflected_power(self: Tracer, other: Any) -> Any:
     return _general(p.pow_p, ufuncs.power, other, self, other)
 
 
+def absolute(self: Tracer) -> Any:
+    """`abs(x)`, weak as Python's is."""
+    return p.abs_p.bind(self) if self.aval.weak_type else ufuncs.absolute(self)
+
+
 def square_root(x: Tracer) -> Any:
     """The square root of a float tracer."""
     from functrans.primitives.transcendental import sqrt_p

@@ -285,7 +285,7 @@ def _complex(x: Any, y: Any) -> Any:
 
 real_p: Primitive = elementwise(
     "real",
-    lambda x: np.real(x).copy()[()],
+    lambda x: np.array(np.real(x))[()],
     kinds="c",
     result=real_dtype,
     linear_in=(0,),
@@ -294,7 +294,7 @@ real_p: Primitive = elementwise(
 )
 imag_p: Primitive = elementwise(
     "imag",
-    lambda x: np.imag(x).copy()[()],
+    lambda x: np.array(np.imag(x))[()],
     kinds="c",
     result=real_dtype,
     linear_in=(0,),
