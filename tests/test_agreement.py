@@ -116,6 +116,8 @@ def test_eager_traced_and_compiled_agree(expression: Any) -> None:
     f, args = expression
     before = [np.array(x) for x in args]
     want = outcome(f, *args)
+    if want == "overflow":
+        return  # NumPy looks at the value of a Python integer; a Program has only its type
     got = outcome(ft.jit(f), *args)
     if isinstance(want, str) or isinstance(got, str):
         assert isinstance(want, str) and isinstance(got, str)
