@@ -24,4 +24,5 @@ from functrans.primitives import sorting as sorting
 from functrans.primitives import special as special
 from functrans.primitives import transcendental as transcendental
 from functrans.primitives import while_loops as while_loops
+from functrans.primitives import while_tangents as while_tangents
 from functrans.primitives import windows as windows

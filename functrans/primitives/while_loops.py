@@ -1,7 +1,8 @@
 """`while`: a loop that runs as long as a condition on its carry holds, as one equation.
 
 Operands are (condition consts…, body consts…, carry…). The number of steps is not known before it
-runs, so residuals have no place to be stored: forward mode works, reverse mode is an error.
+runs, so residuals have no place to be stored; functrans/primitives/while_tangents.py has the
+derivative.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.errors import DTypeError, ShapeError, TransformError
+from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
-from functrans.core.source import user_line
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.arithmetic import select_p
@@ -27,6 +27,7 @@ from functrans.transforms.batching import Axis, batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp
 
 BOOL = Aval((), np.bool_)
+COUNT = Aval((), np.int64)
 
 
 def _infer(
@@ -76,7 +77,7 @@ def _tangents(
 ) -> tuple[list, list]:
     """One while loop over the carry and its tangents."""
     const_ts, carry_ts = split(ts[cond_consts:], body_consts)
-    body, carry_nonzero = _jvp_body(body_program, body_consts, nonzero(const_ts), nonzero(carry_ts))
+    body, carry_nonzero = jvp_body(body_program, body_consts, nonzero(const_ts), nonzero(carry_ts))
     for_cond, for_body, carry = split(primals, cond_consts, body_consts)
     carry_ts = present(instantiate(carry_ts, carry, carry_nonzero))
     body_operands = [*for_body, *present(const_ts)]
@@ -94,13 +95,50 @@ def _tangents(
     return outs, spread(out_ts, carry_nonzero)
 
 
-def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
-    """The values for themselves; the tangents from a loop that runs again, with both."""
-    outs = while_p.bind(*primals, **params)
-    return outs, _tangents(ts, primals, **params)[1]
+def _linearize(
+    ts: list,
+    primals: list,
+    *,
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+) -> tuple[list, list]:
+    """The values and the number of steps; the tangents from a loop of so many steps."""
+    from functrans.primitives.while_tangents import Step, tangent_loop
+
+    _, for_body, carry = split(primals, cond_consts, body_consts)
+    const_ts, carry_ts = split(ts[cond_consts:], body_consts)
+    const_mask = nonzero(const_ts)
+    _, carry_mask = jvp_body(body_program, body_consts, const_mask, nonzero(carry_ts))
+    counting = _counting(body_program, body_consts)
+    *outs, count = while_p.bind(
+        *primals,
+        np.int64(0),
+        cond_program=_ignoring(cond_program, [COUNT]),
+        body_program=counting,
+        cond_consts=cond_consts,
+        body_consts=body_consts,
+    )
+    step = Step(body_program, body_consts, const_mask, carry_mask)
+    operands = [*present(const_ts), *present(instantiate(carry_ts, carry, carry_mask))]
+    out_ts = tangent_loop(count, for_body, carry, operands, step)
+    return outs, spread(out_ts, carry_mask)
 
 
-def _jvp_body(
+def _counting(program: Program, consts: int) -> Program:
+    """The body with the number of steps done as one more part of the carry."""
+    key = ("counting", consts)
+    if key not in program.cache:
+        program.cache[key] = make_program_flat(
+            lambda args: [*evaluate(program, args[:-1]), args[-1] + 1],
+            [*program.in_avals, COUNT],
+            program.name,
+        )
+    return program.cache[key]
+
+
+def jvp_body(
     program: Program, consts: int, const_mask: Nonzero, carry_mask: Nonzero
 ) -> tuple[Program, Nonzero]:
     key = ("while jvp", consts, const_mask, carry_mask)
@@ -152,17 +190,6 @@ def _ignoring(program: Program, avals: Sequence[Aval]) -> Program:
             program.name,
         )
     return program.cache[key]
-
-
-def _transpose(cts: list, *operands: Any, body_program: Program, **params: Any) -> list:
-    raise TransformError(
-        "reverse mode (grad, vjp, jacrev) needs the intermediate values of every step, and "
-        "while_loop, or fori_loop with bounds that are traced, does not know how many there will "
-        f"be.{user_line()}\n  Use lax.scan, or lax.fori_loop with bounds that are Python ints "
-        "(mark them static with static_argnums under jit), with a fixed number of steps and "
-        "fnp.where to stop changing the carry early; or use forward mode (jvp, jacfwd); or, for a "
-        "fixed point or root, give the derivative with custom_vjp."
-    )
 
 
 # --- batching -------------------------------------------------------------------------------------
@@ -260,7 +287,6 @@ while_p = Primitive(
     evaluate=_evaluate,
     forward=_tangents,
     linearize=_linearize,
-    transpose=_transpose,
     batch=_batch,
     # one step: how many there will be is not known
     cost=lambda inputs, outputs, *, cond_program, body_program, **_: (
