@@ -11,6 +11,7 @@ with it the machine code, is the same for every size of the same structure.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from functrans.core.program import Atom, Equation, Literal, Var
 BAKED = 8
 """Integers up to this size are constants of the kernel; larger ones are arguments."""
 INDEX = np.dtype(np.int64)
+_NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Elements:
             self.equation = outer
             return [value]
         assert isinstance(lower, Pointwise)
-        operands = [self._value(a, _aligned(a, index)) for a in equation.inputs]
+        operands = [self._value(a, aligned(a, index)) for a in equation.inputs]
         emit = emitter(lower.emit)
         assert emit is not None  # fuse.is_elemental
         result = emit(self.b, *operands, **equation.params)
@@ -210,10 +212,19 @@ class Elements:
         """An index read from an array, clamped to [0, extent)."""
         b = self.b
         wide = b.convert(value, INDEX)
+        known = self.index_of(wide)
+        if known.is_constant:
+            return IndexExpr.of(min(max(known.constant, 0), extent - 1))
         limit = Value(self._constant(extent - 1), INDEX)
         low = b.maximum(wide, b.const(0, INDEX))
         clamped = b.minimum(low, limit)
         return IndexExpr.of(Dynamic(clamped.text, f"clamp({self._show(value)})"))
+
+    def index_of(self, value: Value) -> IndexExpr:
+        """An integer value as an index; a number if it is a constant of the program."""
+        if _NUMBER.fullmatch(value.text):
+            return IndexExpr.of(int(value.text))
+        return IndexExpr.of(Dynamic(value.text, self._show(value)))
 
     def index_value(self, index: Any, dtype: Any) -> Value:
         """An index expression as a value of a dtype."""
@@ -391,7 +402,7 @@ def shown_key(value: Any) -> str:
     return value.text if hasattr(value, "text") else f"{value.re.text}+{value.im.text}j"
 
 
-def _aligned(atom: Atom, index: Sequence[IndexExpr]) -> list[Any]:
+def aligned(atom: Atom, index: Sequence[IndexExpr]) -> list[Any]:
     """The index into an operand that broadcasts to the index's space."""
     shape = atom.aval.shape
     tail = index[len(index) - len(shape) :]

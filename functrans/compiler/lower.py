@@ -13,6 +13,7 @@ from functrans.compiler.kernel import emit_kernel
 from functrans.compiler.memory import Temporary
 from functrans.compiler.products import canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
+from functrans.compiler.scatter import emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.compiler.simplify import simplify
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -152,6 +153,9 @@ class BlockLowering:
             return
         if equation.primitive.name == "dot_general" and self._product(equation):
             return
+        if is_scatter(equation):
+            self._scatter(equation)
+            return
         self._callback(equation)
 
     def _region(self, equation: Equation) -> bool:
@@ -163,6 +167,18 @@ class BlockLowering:
         comment = f"{equation.primitive.name} in registers  {_lines_of([equation])}"
         self.append(Entry(emitted, slots, emitted.ints, emitted.extent, comment))
         return True
+
+    def _scatter(self, equation: Equation) -> None:
+        """A copy of the operand, and the kernel that writes the updates into it."""
+        out = equation.outputs[0]
+        if not out.aval.size:
+            self.slot(out)
+            return
+        copied = self.slot(equation.inputs[0]), self.slot(out)
+        self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment="operand of scatter"))
+        emitted = emit_scatter(equation)
+        slots = tuple(self.slot(a) for a in emitted.buffers)
+        self.append(Entry(emitted, slots, emitted.ints, 1, f"scatter  {_lines_of([equation])}"))
 
     def _product(self, equation: Equation) -> bool:
         gemm = gemm_of(equation)

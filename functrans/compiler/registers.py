@@ -19,6 +19,7 @@ from functrans.compiler.elements import INDEX, Elements, EmittedKernel, shown_ke
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.index import IndexExpr, flat
 from functrans.compiler.llvm import Builder, Scalar, Value
+from functrans.compiler.scatter import combined, is_scatter, shapes_of, target_of, whole_index
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.types import Aval
 
@@ -81,6 +82,8 @@ def _weight(equation: Equation, prepared: Any, outermost: bool = False) -> float
         return max(own_weight(equation), 1) * outputs[0].aval.size
     if is_reduction(equation):
         return _bounded(equation.inputs[0].aval.size)
+    if is_scatter(equation):
+        return _bounded(outputs[0].aval.size + 4 * equation.inputs[1].aval.size)
     if name == "dot_general" and equation.primitive.cost is not None:
         avals = [a.aval for a in equation.inputs], [v.aval for v in outputs]
         return _bounded(equation.primitive.cost(*avals, **params))
@@ -137,6 +140,8 @@ class _Region(Elements):
                 self._elementwise(equation)
             elif is_reduction(equation):
                 self.places[equation.outputs[0]] = self._reduction(equation)
+            elif is_scatter(equation):
+                self.places[equation.outputs[0]] = self._scatter(equation)
             else:
                 self.places[equation.outputs[0]] = self._product(equation)
 
@@ -184,6 +189,44 @@ class _Region(Elements):
             result.append(self.b.const(0, aval.dtype) if total is None else total)
         self._name_all(result, equation)
         return result
+
+    def _scatter(self, equation: Equation) -> list[Scalar]:
+        """The updates one after the other; on the stack from the first whose place is computed."""
+        out, updates = equation.outputs[0].aval, equation.inputs[1]
+        values = list(self._elements(equation.inputs[0]))
+        memory: Memory | None = None
+        lead_shape, row_shape = shapes_of(equation)
+        for lead in np.ndindex(lead_shape):
+            where = target_of(self, equation, lead)
+            if where is None:
+                continue
+            target, inside = where
+            if memory is None and (inside or not all(t.is_constant for t in target.values())):
+                memory = self._array(out)
+                self._write(values, memory, self._place_name(memory))
+            end = self.b.fresh_label("end")
+            if inside is not None:
+                write = self.b.fresh_label("write")
+                self.b.cond_br(inside, write, end)
+                self.b.label(write)
+            with self._scope():
+                for row in np.ndindex(row_shape):
+                    position = flat(whole_index(target, row, out.ndim), out.shape)
+                    update = self._value(updates, [*lead, *row])
+                    if memory is None:
+                        at = position.constant
+                        values[at] = combined(self, equation, values[at], update)
+                        continue
+                    text = self._int(position)
+                    before = self.b.load(memory.pointer, text, out.dtype)
+                    self.b.store(combined(self, equation, before, update), memory.pointer, text)
+            if inside is not None:
+                self.b.br(end)
+                self.b.label(end)
+        if memory is not None:
+            values = [self._read(memory, IndexExpr.of(k)) for k in range(out.size)]
+        self._name_all(values, equation)
+        return values
 
     # --- control flow ---
 

@@ -209,7 +209,7 @@ def _negate(e: Equation, r: Rewriter) -> Atom | None:
 
 
 def _same_type(e: Equation, r: Rewriter) -> Atom | None:
-    """A conversion, reshape or broadcast to the type that its operand has."""
+    """A conversion, reshape, broadcast or copy to the type that its operand has."""
     return e.inputs[0]
 
 
@@ -316,6 +316,7 @@ IDENTITIES: Mapping[str, Callable[[Equation, Rewriter], Atom | None]] = {
     "integer_pow": _integer_pow,
     "stop_gradient": _same_type,
     "name": _same_type,
+    "copy": _same_type,
     **dict.fromkeys(
         ["reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_or", "reduce_and"],
         _reduction,

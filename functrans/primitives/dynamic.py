@@ -184,6 +184,20 @@ def _batch_dynamic_update_slice(args: list, batched: list) -> tuple[Any, bool]:
     )
 
 
+def _read_dynamic_update_slice(k: Any, index: list) -> Any:
+    """From the update inside the block, from the array outside."""
+    conditions, inner = [], []
+    extents = zip(index, k.aval(0).shape, k.aval(1).shape, strict=True)
+    for a, (i, n, size) in enumerate(extents):
+        if size == n:
+            inner.append(i)
+            continue
+        offset = i - k.dynamic(k.read(a + 2, []), n - size + 1)
+        conditions += [offset >= 0, offset < size]
+        inner.append(offset)
+    return k.guard(conditions, lambda: k.read(1, inner), lambda: k.read(0, index))
+
+
 dynamic_update_slice_p = Primitive(
     "dynamic_update_slice",
     infer=_infer_dynamic_update_slice,
@@ -192,4 +206,5 @@ dynamic_update_slice_p = Primitive(
     transpose=_transpose_dynamic_update_slice,
     batch=_batch_dynamic_update_slice,
     cost=lambda inputs, outputs, **params: 0,
+    lower=Indexed(_read_dynamic_update_slice),
 )

@@ -1,0 +1,112 @@
+"""`scatter` as a loop over its updates that writes into a copy of the operand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from functrans.compiler.elements import INDEX, Elements, EmittedKernel, aligned
+from functrans.compiler.index import Counter, IndexExpr, flat, unflat
+from functrans.compiler.llvm import SUPPORTED, Scalar, Value
+from functrans.core.program import Equation
+from functrans.core.types import broadcast_shapes
+
+COMBINE = {"add": "add", "mul": "mul", "min": "minimum", "max": "maximum"}
+"""The Builder's method for every operation but set."""
+
+
+def is_scatter(equation: Equation) -> bool:
+    """Whether this is a scatter that can be emitted."""
+    atoms = (*equation.inputs, *equation.outputs)
+    return equation.primitive.name == "scatter" and all(a.aval.dtype in SUPPORTED for a in atoms)
+
+
+def emit_scatter(equation: Equation) -> EmittedKernel:
+    """The kernel that applies the updates to its output, which holds a copy of the operand."""
+    return _Scatter({}).emit(equation)
+
+
+def shapes_of(equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of the index arrays together, and of the rows that are written."""
+    operand, axes = equation.inputs[0].aval, equation.params["axes"]
+    lead = broadcast_shapes(*[a.aval.shape for a in equation.inputs[2:]])
+    return lead, tuple(n for a, n in enumerate(operand.shape) if a not in axes)
+
+
+def target_of(
+    k: Elements, equation: Equation, lead: Sequence[Any]
+) -> tuple[dict[int, IndexExpr], Value | None] | None:
+    """Where the updates at an index of the index arrays go: an index for every indexed axis, and
+    the condition under which they are not dropped. None if they are known to be dropped."""
+    shape, params = equation.inputs[0].aval.shape, equation.params
+    b = k.b
+    target: dict[int, IndexExpr] = {}
+    inside: Value | None = None
+    for a, atom in zip(params["axes"], equation.inputs[2:], strict=True):
+        value = b.convert(k._value(atom, aligned(atom, list(lead))), INDEX)
+        if params["mode"] == "clip":
+            target[a] = k.dynamic(value, shape[a])
+            continue
+        target[a] = k.index_of(value)
+        if params["mode"] != "drop":
+            continue
+        if target[a].is_constant:
+            if not 0 <= target[a].constant < shape[a]:
+                return None
+            continue
+        here = b.and_(b.ge(value, b.const(0, INDEX)), b.lt(value, b.const(shape[a], INDEX)))
+        inside = here if inside is None else b.and_(inside, here)
+    return target, inside
+
+
+def whole_index(target: dict[int, IndexExpr], row: Sequence[Any], rank: int) -> list[IndexExpr]:
+    """The index into the operand of an element of a row."""
+    rest = iter(row)
+    return [target[a] if a in target else IndexExpr.of(next(rest)) for a in range(rank)]
+
+
+def combined(k: Elements, equation: Equation, before: Scalar | None, update: Scalar) -> Scalar:
+    """What an element becomes; `set` does not look at what it was."""
+    op = equation.params["op"]
+    return update if op == "set" else getattr(k.b, COMBINE[op])(before, update)
+
+
+class _Scatter(Elements):
+    def emit(self, equation: Equation) -> EmittedKernel:
+        updates, out = equation.inputs[1], equation.outputs[0]
+        pointer = self._pointer(out, written=True)
+        lead_shape, row_shape = shapes_of(equation)
+        outer, inner = (Counter(i, math.prod(s)) for i, s in enumerate((lead_shape, row_shape)))
+        lead = unflat(IndexExpr.of(outer), lead_shape)
+        row = unflat(IndexExpr.of(inner), row_shape)
+        b, op, end = self.b, equation.params["op"], self.b.fresh_label("end")
+        with self._counted(outer):
+            where = target_of(self, equation, lead)
+            if where is None:
+                return self._finish(1)
+            target, inside = where
+            index = whole_index(target, row, out.aval.ndim)
+            if inside is not None:
+                write = b.fresh_label("write")
+                b.cond_br(inside, write, end)
+                b.label(write)
+            with self._counted(inner):
+                at = self._int(flat(index, out.aval.shape))
+                update = self._value(updates, [*lead, *row])
+                before = None if op == "set" else b.load(pointer, at, out.aval.dtype)
+                b.store(combined(self, equation, before, update), pointer, at)
+                name = f"{self._array_name(out)}[{', '.join(map(str, index))}]"
+                self._line(f"{name} {op} {self._show(update)}")
+            b.br(end)
+            b.label(end)
+        return self._finish(1)
+
+    @contextmanager
+    def _counted(self, counter: Counter) -> Iterator[None]:
+        with self.b.loop("0", self._constant(counter.extent)) as i:
+            self.counters[counter] = i.text
+            self._line(f"for {counter} in range({counter.extent}):")
+            with self._scope():
+                yield
