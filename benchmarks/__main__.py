@@ -26,6 +26,8 @@ def measure(library: str, workload: str, cache: str) -> dict[str, Any]:
     """One fresh process."""
     environment = {**os.environ, "FUNCTRANS_CACHE_DIR": cache}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    # a machine may pin OpenBLAS, and with it some of the libraries, to an older processor's kernels
+    environment.pop("OPENBLAS_CORETYPE", None)
     command = [sys.executable, "-m", "benchmarks.measure", library, workload]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -99,7 +101,8 @@ def report(table: str) -> str:
 
 Written by `python -m benchmarks --peers jax --write` on {_machine()}. Every figure is the least of
 several fresh processes; steady state is the least time of a call, dispatch and fresh outputs
-included. *First call* is tracing, compilation and the call in a process with an empty cache;
+included. OPENBLAS_CORETYPE is unset: OpenBLAS chooses its kernels for the processor it
+finds. *First call* is tracing, compilation and the call in a process with an empty cache;
 *second process* is the same with the object code of the first on disk. Ratios below 1 mean that
 functrans is faster.
 
