@@ -1,4 +1,4 @@
-"""Every example in README.md and docs/*.md runs, and prints what the page says."""
+"""Every example in README.md, CONTRIBUTING.md and docs/*.md runs, and prints what the page says."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from functrans.core import primitive
+
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(p for p in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if p.exists())
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITHOUT_EXAMPLES = {"performance.md", "elementary.md", "design.md"}
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -55,6 +57,7 @@ def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     # pages may write files
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
+    monkeypatch.setattr(primitive, "registry", dict(primitive.registry))  # pages may add some
     with np.printoptions(legacy=False):
         for line, code in found:
             run_block(path, line, code, names)

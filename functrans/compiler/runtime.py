@@ -131,13 +131,13 @@ def address_of(name: str) -> int:
 def _control() -> dict[str, int]:
     folder = files("functrans.compiler")
     text = "".join((folder / name).read_text("utf-8") for name in _FILES)
-    return compile_module(text, [*_CONTROL, *_CALLS, *_POOL], _control_symbols())
+    return compile_module(text, [*_CONTROL, *_CALLS, *_POOL], _control_symbols(), False)
 
 
 @cache
 def _products() -> dict[str, int]:
     blas = find_blas()
-    return compile_module(gemm_ir(blas), _PRODUCTS, gemm_symbols(blas))
+    return compile_module(gemm_ir(blas), _PRODUCTS, gemm_symbols(blas), False)
 
 
 def _control_symbols() -> dict[str, int]:
