@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler import callbacks, runtime
+from functrans.compiler import callbacks, runtime, threads
 from functrans.compiler.calls import ArraySpec
 from functrans.compiler.elements import EmittedKernel
 from functrans.compiler.engine import compile_module
@@ -76,10 +76,13 @@ class _Linker:
         """The code of a block (see functrans/compiler/runtime.py) and its number of entries."""
         words: list[int] = []
         for entry in block.entries:
-            ints = np.array(self._ints(entry) or [0], np.int64)
-            self.keep.append(ints)
+            address, ints = self._address(entry), self._ints(entry)
+            if entry.pieces > 1:
+                address, ints = threads.split_address(), [address, entry.pieces, *ints]
+            array = np.array(ints or [0], np.int64)
+            self.keep.append(array)
             slots = entry.slots[:1] if entry.target in CONTROL_FLOW else entry.slots
-            words += [self._address(entry), ints.ctypes.data, entry.extent, len(slots), *slots]
+            words += [address, array.ctypes.data, entry.extent, len(slots), *slots]
         code = np.array(words, np.int64)
         self.keep.append(code)
         return code, len(block.entries)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from functrans.compiler.elements import EmittedKernel
 from functrans.compiler.fuse import partition
 from functrans.compiler.grouping import Kernel, Single
 from functrans.compiler.kernel import emit_kernel
@@ -16,8 +18,14 @@ from functrans.compiler.registers import emit_region
 from functrans.compiler.scatter import emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.compiler.simplify import simplify
+from functrans.compiler.threads import pieces
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
+
+BYTES_PER_NANOSECOND = 12.0
+"""What one core reads and writes beyond its caches."""
+BYTES_COMPUTED_PER_NANOSECOND = 128.0
+"""Results that one core computes: a vector or so per cycle."""
 
 GEMM = {"f4": "ft_gemm_f32", "f8": "ft_gemm_f64", "c8": "ft_gemm_c64", "c16": "ft_gemm_c128"}
 
@@ -143,7 +151,10 @@ class BlockLowering:
             return
         emitted = emit_kernel(step, inlined, stored)
         slots = tuple(self.slot(a) for a in emitted.buffers)
-        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, _lines_of(equations)))
+        parts = pieces(emitted.extent, _nanoseconds(step, emitted))
+        comment = _lines_of(equations) + (f"  in {parts} pieces" if parts > 1 else "")
+        entry = Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts)
+        self.append(entry)
 
     def _single(self, equation: Equation) -> None:
         rule = control_flow.get(equation.primitive.name)
@@ -213,6 +224,14 @@ class BlockLowering:
         # the user's own function may keep what it is given; NumPy's evaluations do not
         keeps = primitive.name in ("pure_callback", "debug_callback")
         self.append(Entry(call, slots, comment=comment, specs=specs, copy_inputs=keeps))
+
+
+def _nanoseconds(step: Kernel, emitted: EmittedKernel) -> float:
+    """What a kernel takes on one thread, roughly: to move its bytes, or to compute on vectors."""
+    moved = sum(a.aval.nbytes for a in emitted.buffers) / BYTES_PER_NANOSECOND
+    width = max((a.aval.dtype.itemsize for a in emitted.buffers), default=8)
+    operations = step.weight * math.prod(step.shape) * width
+    return max(moved, operations / BYTES_COMPUTED_PER_NANOSECOND)
 
 
 def _lines_of(equations: list[Equation]) -> str:

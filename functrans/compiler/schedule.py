@@ -26,6 +26,7 @@ class Entry:
         slots: its buffers.
         ints: its integers; a Block stands for (address of its code, number of entries).
         extent: trip count of its outermost loop.
+        pieces: into how many parts that loop is divided among threads.
         comment: what it is, for people.
         specs: for a Python function, the avals of its inputs and of its outputs.
         copy_inputs: give a Python function arrays of its own, because it may keep them.
@@ -38,6 +39,7 @@ class Entry:
     comment: str = ""
     specs: tuple[Sequence[Aval], Sequence[Aval]] = ((), ())
     copy_inputs: bool = False
+    pieces: int = 1
 
 
 @dataclass

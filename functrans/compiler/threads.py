@@ -1,0 +1,118 @@
+"""How many threads run a kernel, and the workers that do.
+
+Only loops over independent results are divided, so results do not depend on the number of threads.
+Workers are POSIX threads that wait in native code and never touch Python; where there are none
+(Windows), kernels run on the calling thread. One job is divided at a time: a call from another
+thread meanwhile runs undivided, which is as good when all cores are busy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+import threading
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from functrans.compiler.engine import compile_module
+from functrans.core.errors import FunctransError
+
+SPLIT_NANOSECONDS = 60_000
+"""Kernels estimated to take less run on one thread: waking another takes up to 10 µs."""
+PIECE_NANOSECONDS = 20_000
+"""What a piece takes at least."""
+_FUNCTIONS = ("ft_split", "ft_start_workers", "ft_forget_workers")
+_POSIX = (
+    "pthread_create",
+    "pthread_mutex_init",
+    "pthread_mutex_lock",
+    "pthread_mutex_unlock",
+    "pthread_cond_init",
+    "pthread_cond_wait",
+    "pthread_cond_broadcast",
+    "sched_yield",
+)
+_lock = threading.Lock()
+_started = False
+
+
+@cache
+def num_threads() -> int:
+    """Threads that may run a kernel: `FUNCTRANS_NUM_THREADS`, or the cores of this process.
+
+    Raises:
+        FunctransError: the variable is not a positive number.
+    """
+    chosen = os.environ.get("FUNCTRANS_NUM_THREADS", "")
+    if chosen:
+        if not chosen.isdigit() or int(chosen) == 0:
+            raise FunctransError(f"FUNCTRANS_NUM_THREADS must be a positive number: {chosen!r}")
+        return int(chosen) if _available() else 1
+    if not _available():
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def pieces(extent: int, nanoseconds: float) -> int:
+    """Into how many pieces to divide a loop that takes so long on one thread."""
+    if nanoseconds < SPLIT_NANOSECONDS or num_threads() == 1:
+        return 1
+    wanted = min(4 * num_threads(), int(nanoseconds / PIECE_NANOSECONDS))
+    return max(1, min(max(wanted, num_threads()), extent, 1 << 12))
+
+
+def split_address() -> int:
+    """The native function that divides a kernel; workers are started when it is first asked for."""
+    global _started
+    with _lock:
+        if not _started:
+            ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(_native()["ft_start_workers"])(
+                num_threads() - 1
+            )
+            _started = True
+    return _native()["ft_split"]
+
+
+def _available() -> bool:
+    return sys.platform in ("linux", "darwin") and _pause() is not None
+
+
+def _pause() -> str | None:
+    """The call that tells the processor that a loop waits."""
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64"):
+        return "@llvm.x86.sse2.pause()"
+    return "@llvm.aarch64.hint(i32 1)" if machine in ("aarch64", "arm64") else None
+
+
+@cache
+def _native() -> dict[str, int]:
+    text = (files("functrans.compiler") / "threads.ll").read_text("utf-8")
+    pause = _pause() or ""
+    name, argument = pause.rstrip(")").split("(")
+    text = text.replace("PAUSE", pause)
+    text += f"\ndeclare void {name}({argument.split(' ')[0]})\nattributes #0 = {{ nounwind }}\n"
+    process: Any = ctypes.CDLL(None)
+    symbols = {
+        f"ft_{name}": ctypes.cast(getattr(process, name), ctypes.c_void_p).value or 0
+        for name in _POSIX
+    }
+    return compile_module(text, _FUNCTIONS, symbols, optimize=False)
+
+
+def _after_fork() -> None:
+    """The child has no workers; they are started again when its next program is compiled."""
+    global _lock, _started
+    _lock = threading.Lock()
+    if _started:
+        _started = False
+        ctypes.CFUNCTYPE(None)(_native()["ft_forget_workers"])()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
