@@ -139,6 +139,7 @@ def parse(shape: Shape, index: Any, checked: bool = True) -> Plan:
     before: list[int | None] = []  # of the result, its axes without those of the index arrays
     at = gaps = 0  # where among these the advanced indices begin
     runs: list[int] = []  # how many other items were before each of them
+    empty = any(type(i) is _Place and 0 in shape_of(i.value) for i in items)
     for item in items:
         gaps += type(item) is not _Place
         if item is Ellipsis:
@@ -157,7 +158,9 @@ def parse(shape: Shape, index: Any, checked: bool = True) -> Plan:
             continue
         if fancy or type(item.value) is Tracer:
             at, runs = (at if runs else len(before)), [*runs, gaps]
-        value = _resolve(item, len(slices), extent, shape, checked)
+        # as in NumPy, index arrays that broadcast to nothing read nothing, wherever they point
+        looked_at = checked and (type(item.value) is int or not empty)
+        value = _resolve(item, len(slices), extent, shape, looked_at)
         if type(value) is int:
             dropped.append(len(slices))
             slices.append((value, value + 1, 1))

@@ -322,7 +322,7 @@ def axis_indices(draw, extent, fancy):
     return array.tolist() if kind == "list" else array
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(shapes_and_indices())
 def test_random_indices_read_and_write_as_numpy(case):
     shape, index = case
@@ -349,7 +349,7 @@ def test_random_indices_read_and_write_as_numpy(case):
         np.testing.assert_allclose(got, wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(shapes_and_indices())
 def test_random_indices_batch_and_pull_back(case):
     shape, index = case
@@ -373,6 +373,12 @@ def test_random_indices_batch_and_pull_back(case):
 
 
 # --- out of bounds --------------------------------------------------------------------------------
+
+
+def test_index_arrays_that_broadcast_to_nothing_are_not_looked_at() -> None:
+    x, nothing = np.zeros((3, 3)), np.zeros(0, int)
+    assert ft.jit(lambda x: x[nothing, np.array([7])])(x).shape == x[nothing, np.array([7])].shape
+    assert ft.jit(lambda x: x[False, np.array([7])])(x).shape == x[False, np.array([7])].shape
 
 
 def test_known_indices_out_of_bounds_are_errors():
