@@ -112,6 +112,13 @@ class Writer:
         self.note(x, exact and all(id(s) in self.exact for s in sources))
         self.pool.append(x)
 
+    def successor(self, x: Array) -> Array:
+        """A later array of x's type: what a loop carries on in its place."""
+        exact = dtype_of(x).kind in "biu"
+        found = [y for y in self.pool if aval_of(y).strong() == aval_of(x).strong()]
+        found = [y for y in found if not exact or id(y) in self.exact]
+        return found[-1] if found else x
+
     def step(self) -> None:
         move = STEPS[self.rng.integers(len(STEPS))]
         try:
@@ -396,12 +403,60 @@ def calling(w: Writer) -> None:
     w.add(out, exact=False)
 
 
+def looping(w: Writer) -> None:
+    """A few steps as the body of a scan, with what it reads, carries, counts and stacks."""
+    consts, carry = [w.pick() for _ in range(2)], [w.pick() for _ in range(w.rng.integers(1, 3))]
+    length = int(w.rng.integers(0, 6))
+    counts = w.note(np.arange(length), True)
+
+    def body(args: Sequence[Any]) -> list[Any]:
+        inner = Writer(w.rng, args)
+        same = zip(args, consts, strict=False)
+        inner.exact = {id(x) for x, o in same if id(o) in w.exact}
+        # a carry that is rounded in some step is so in all of them
+        mine = args[len(consts) : -1]
+        inner.exact |= {id(x) for x in mine if dtype_of(x).kind in "biu"} | {id(args[-1])}
+        for _ in range(w.rng.integers(1, 6)):
+            inner.step()
+        return [*(inner.successor(x) for x in mine), inner.pool[-1]]
+
+    aval = aval_of(counts).update(shape=())
+    program = make_program_flat(body, [*map(aval_of, [*consts, *carry]), aval])
+    outs = bind(
+        "scan", *consts, *carry, counts, program=program, num_consts=len(consts),
+        num_carry=len(carry), length=length, reverse=w.chance(0.4), unroll=1,
+    )  # fmt: skip
+    for out in outs:
+        w.add(out, exact=False)
+
+
+def choosing(w: Writer) -> None:
+    """A few steps of two branches."""
+    x = w.pick()
+    flag = bind("convert", w.pick("b", exact=True), dtype=np.dtype(np.int32))
+    if 0 in shape_of(flag):
+        raise LookupError
+    if shape_of(flag):
+        flag = bind("reduce_max", flag, axes=tuple(range(len(shape_of(flag)))))
+
+    def branch(args: Sequence[Any]) -> list[Any]:
+        inner = Writer(w.rng, args)
+        inner.exact = {id(args[0])} if id(x) in w.exact else set()
+        for _ in range(2):
+            inner.step()
+        return [inner.successor(args[0])]
+
+    branches = tuple(make_program_flat(branch, [aval_of(x)]) for _ in range(2))
+    (out,) = bind("cond", flag, x, branches=branches)
+    w.add(out, exact=False)
+
+
 STEPS: list[Callable[[Writer], None]] = [
     arithmetic, arithmetic, arithmetic, smooth, smooth, rounding, comparison, bits,
     integer_division, choice, conversion, reduction, reduction, row_pattern, row_pattern,
     row_pattern, position, running,
     reshaping, reshaping, permuting, permuting, broadcasting, slicing, flipping, padding, joining,
-    reading, block, ordering, product, counting, calling,
+    reading, block, ordering, product, counting, calling, looping, looping, choosing,
 ]  # fmt: skip
 
 
