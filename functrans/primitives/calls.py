@@ -19,6 +19,11 @@ run_compiled: Callable[[Program, Sequence[Any]], list[Any]] = evaluate
 """How a call is evaluated outside a trace. The compiler puts its own function here on import."""
 
 
+WORTH_COMPILING = 20_000
+"""Equations that a loop evaluates one by one, at a microsecond each or more, before compiled code
+takes over, which takes a tenth of a second to make."""
+
+
 def infer_call(program: Program, avals: Sequence[Aval]) -> tuple[Aval, ...]:
     """The outputs of a call, once its operands are found to be of the Program's input types."""
     if len(avals) != len(program.in_avals):

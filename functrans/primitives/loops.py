@@ -22,6 +22,7 @@ from functrans.core.program import Program, Var
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, shape_of
+from functrans.primitives import calls
 from functrans.primitives.arithmetic import add_p, zeros_like
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.shaping import full, transpose_p
@@ -83,6 +84,10 @@ def _evaluate(
     reverse: bool,
     unroll: int,
 ) -> list[Any]:
+    if length * len(program.equations) >= calls.WORTH_COMPILING:
+        loop: dict[str, Any] = {"num_consts": num_consts, "num_carry": num_carry}
+        loop |= {"length": length, "reverse": reverse, "unroll": unroll}
+        return calls.run_compiled(_alone(program, loop), values)
     consts, carry, xs = split(values, num_consts, num_carry)
     ys = [np.empty((length, *a.shape), a.dtype) for a in program.out_avals[num_carry:]]
     for i in reversed(range(length)) if reverse else range(length):
@@ -92,6 +97,20 @@ def _evaluate(
             stack[i] = y
     avals = program.in_avals[num_consts : num_consts + num_carry]
     return [*map(as_typed, carry, avals), *ys]
+
+
+def _alone(program: Program, loop: dict[str, Any]) -> Program:
+    """The Program that is a scan and nothing else."""
+    key = ("alone", *loop.values())
+    if key not in program.cache:
+        fixed = loop["num_consts"] + loop["num_carry"]
+        stacked = [a.update(shape=(loop["length"], *a.shape)) for a in program.in_avals[fixed:]]
+        program.cache[key] = make_program_flat(
+            lambda args: scan_p.bind(*args, program=program, **loop),
+            [*program.in_avals[:fixed], *stacked],
+            program.name,
+        )
+    return program.cache[key]
 
 
 def as_typed(x: Any, aval: Aval) -> Any:

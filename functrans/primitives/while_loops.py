@@ -18,6 +18,7 @@ from functrans.core.primitive import Primitive
 from functrans.core.program import Program
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, shape_of
+from functrans.primitives import calls
 from functrans.primitives.arithmetic import select_p
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.elementwise import insert_axes
@@ -61,9 +62,34 @@ def _evaluate(
     body_consts: int,
 ) -> list[Any]:
     for_cond, for_body, carry = split(values, cond_consts, body_consts)
+    work = 0
     while evaluate(cond_program, [*for_cond, *carry])[0]:
+        if work >= calls.WORTH_COMPILING:
+            loop = _alone(cond_program, body_program, cond_consts, body_consts)
+            return calls.run_compiled(loop, [*for_cond, *for_body, *carry])
         carry = evaluate(body_program, [*for_body, *carry])
+        work += len(cond_program.equations) + len(body_program.equations)
     return list(map(as_typed, carry, body_program.in_avals[body_consts:]))
+
+
+def _alone(
+    cond_program: Program, body_program: Program, cond_consts: int, body_consts: int
+) -> Program:
+    """The Program that is a while loop and nothing else."""
+    key = ("alone", cond_program, cond_consts, body_consts)
+    if key not in body_program.cache:
+        body_program.cache[key] = make_program_flat(
+            lambda args: while_p.bind(
+                *args,
+                cond_program=cond_program,
+                body_program=body_program,
+                cond_consts=cond_consts,
+                body_consts=body_consts,
+            ),
+            [*cond_program.in_avals[:cond_consts], *body_program.in_avals],
+            body_program.name,
+        )
+    return body_program.cache[key]
 
 
 def _tangents(
