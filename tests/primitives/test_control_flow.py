@@ -16,6 +16,7 @@ from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.trace import trace_depth
 from functrans.core.types import dtype_of
+from functrans.primitives import calls
 from functrans.test_util import check_grads
 from functrans.transforms.inspect import make_program
 
@@ -385,6 +386,15 @@ def test_jit(case: Case) -> None:
     want = ft.grad(total(case.plain), every)(*case.args)
     same(ft.jit(ft.grad(total(case.structured), every))(*case.args), want)
     same(ft.grad(ft.jit(total(case.structured)), every)(*case.args), want)
+
+
+@table
+def test_long_loops_go_on_in_compiled_code(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "WORTH_COMPILING", 1)
+    same(case.structured(*case.args), case.plain(*case.args))
+    every = tuple(range(len(case.args)))
+    want = ft.grad(total(case.plain), every)(*case.args)
+    same(ft.grad(total(case.structured), every)(*case.args), want)
 
 
 # --- particular promises ----
