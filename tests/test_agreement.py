@@ -136,6 +136,21 @@ def test_eager_traced_and_compiled_agree(expression: Any) -> None:
         np.testing.assert_array_equal(x, b)
 
 
+def test_extrema_of_complex_numbers_compile() -> None:
+    z = np.array([[1 + 2j, 3j, 1 - 1j], [-2 + 0j, -2 + 1j, -3j]])
+    for f in (fnp.max, fnp.min):
+        for axis in (None, 0, 1):
+            want = f(z, axis=axis)
+            np.testing.assert_array_equal(ft.jit(lambda z, f=f, a=axis: f(z, axis=a))(z), want)
+
+
+def test_dtypes_of_one_layout_are_one() -> None:
+    for x in (np.longlong(3), np.arange(3, dtype=np.longlong), np.ulonglong(3)):
+        got = ft.jit(lambda y: y + y)(x)
+        assert got.dtype == x.dtype
+        np.testing.assert_array_equal(got, x + x)
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(expressions())
 def test_results_of_compiled_calls_share_no_memory(expression: Any) -> None:

@@ -29,7 +29,8 @@ _SHORT_KIND = {"b": "bool", "i": "i", "u": "u", "f": "f", "c": "c"}
 
 
 _ARRAYS = (np.ndarray, np.generic)
-_NATIVE = {np.dtype(c) for c in "?bhilqBHILQefdgFDG"}
+_CANONICAL = {np.dtype(c): np.dtype(np.dtype(c).str) for c in "?bhilqBHILQefdgFDG"}
+"""Native dtypes; of those that are equal (C's long and long long), the one arrays commonly have."""
 
 
 class Aval:
@@ -123,13 +124,13 @@ def short_dtype(dtype: np.dtype) -> str:
 
 
 def check_dtype(dtype: np.dtype) -> np.dtype:
-    """The dtype in native byte order; DTypeError for object, string, datetime and the like."""
+    """The canonical native dtype; DTypeError for object, string, datetime and the like."""
     if dtype.kind not in "biufc":
         raise DTypeError(
             f"functrans works on arrays of bool, integers, floats and complex numbers: got dtype "
             f"{dtype}. Convert the data first, e.g. with x.astype(float)."
         )
-    return dtype if dtype.isnative else dtype.newbyteorder("=")
+    return _CANONICAL[dtype.newbyteorder("=")]
 
 
 def aval_of(x: Any) -> Aval:
@@ -139,8 +140,8 @@ def aval_of(x: Any) -> Aval:
         DTypeError: x is none of these, or its dtype is not numeric.
     """
     if isinstance(x, _ARRAYS):
-        dtype = x.dtype
-        return Aval(x.shape, dtype if dtype in _NATIVE else check_dtype(dtype))
+        dtype = _CANONICAL.get(x.dtype)
+        return Aval(x.shape, dtype if dtype is not None else check_dtype(x.dtype))
     aval = getattr(x, "aval", None)
     if type(aval) is Aval:
         return aval

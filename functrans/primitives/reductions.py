@@ -59,6 +59,8 @@ def _extreme(name: str) -> Any:
     def identity(dtype: np.dtype) -> Any:
         if dtype.kind == "f":
             return sign * np.inf
+        if dtype.kind == "c":
+            return complex(sign * np.inf, sign * np.inf)  # in lexicographic order
         if dtype.kind == "b":
             return sign > 0
         return np.iinfo(dtype).min if sign < 0 else np.iinfo(dtype).max
