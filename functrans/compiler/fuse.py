@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
-from functrans.compiler.grouping import KERNEL_LIMIT, Grouper, Step
+from functrans.compiler.grouping import KERNEL_LIMIT, LONG_CHAIN, SHORT_LIMIT, Grouper, Step
 from functrans.core.lowering import Pointwise
 from functrans.core.program import Equation, Program, Var
 
@@ -36,8 +37,9 @@ class Partition:
 
 def partition(program: Program) -> Partition:
     """Group the equations of a simplified Program into steps."""
-    inlined = choose_inlined(program)
-    grouper = Grouper(inlined, {a for a in program.outputs if isinstance(a, Var)})
+    limit = SHORT_LIMIT if longest_chain(program) > LONG_CHAIN else KERNEL_LIMIT
+    inlined = choose_inlined(program, limit)
+    grouper = Grouper(inlined, {a for a in program.outputs if isinstance(a, Var)}, limit)
     for equation in program.equations:
         if equation.outputs and equation.outputs[0] in inlined:
             continue
@@ -51,15 +53,25 @@ def partition(program: Program) -> Partition:
 # --- inlining -------------------------------------------------------------------------------------
 
 
-def choose_inlined(program: Program) -> dict[Var, Equation]:
-    """The variables that are computed where they are read."""
+def longest_chain(program: Program) -> int:
+    """Instructions on the longest way from arrays to an element, were nothing stored between."""
+    length: dict[Any, int] = {}
+    for equation in program.equations:
+        if is_elemental(equation):
+            below = max((length.get(a, 0) for a in equation.inputs), default=0)
+            length.update(dict.fromkeys(equation.outputs, below + own_weight(equation)))
+    return max(length.values(), default=0)
+
+
+def choose_inlined(program: Program, limit: int = KERNEL_LIMIT) -> dict[Var, Equation]:
+    """The variables that are computed where they are read, in chains of at most `limit`."""
     consumers: dict[Var, list[Equation]] = defaultdict(list)
     for equation in program.equations:
         for atom in set(equation.inputs):
             if isinstance(atom, Var):
                 consumers[atom].append(equation)
     outputs = {a for a in program.outputs if isinstance(a, Var)}
-    weight = _chain_weights(program, consumers)
+    weight = _chain_weights(program, consumers, limit)
     times_read: dict[Var, float] = {}
     inlined: dict[Var, Equation] = {}
     for equation in reversed(program.equations):
@@ -71,13 +83,15 @@ def choose_inlined(program: Program) -> dict[Var, Equation]:
         if not all(is_elemental(c) or is_reduction(c) for c in consumers[var]):
             continue
         reads = sum(_reads(var, c, inlined, times_read) for c in consumers[var])
-        if weight[var] < KERNEL_LIMIT and weight[var] * (reads - 1) <= RECOMPUTE_LIMIT:
+        if weight[var] < limit and weight[var] * (reads - 1) <= RECOMPUTE_LIMIT:
             inlined[var] = equation
             times_read[var] = reads
     return inlined
 
 
-def _chain_weights(program: Program, consumers: dict[Var, list[Equation]]) -> dict[Var, int]:
+def _chain_weights(
+    program: Program, consumers: dict[Var, list[Equation]], limit: int
+) -> dict[Var, int]:
     """Instructions per element to compute a variable from arrays, cut where a chain gets long."""
     weight: dict[Var, int] = {}
     for equation in program.equations:
@@ -88,7 +102,7 @@ def _chain_weights(program: Program, consumers: dict[Var, list[Equation]]) -> di
             if isinstance(atom, Var):
                 below = weight.get(atom, 0)
                 shared = len(consumers[atom]) > 1 and below > RECOMPUTE_LIMIT
-                total += 0 if shared or below >= KERNEL_LIMIT else below
+                total += 0 if shared or below >= limit else below
         for var in equation.outputs:
             weight[var] = total
     return weight

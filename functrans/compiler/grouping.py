@@ -20,6 +20,10 @@ from functrans.core.program import Equation, Var
 
 KERNEL_LIMIT = 160
 """Instructions after which a chain is cut, so that compile time stays linear in the program."""
+SHORT_LIMIT = 40
+"""The same in a program with chains beyond LONG_CHAIN: they are unrolled loops, whose pieces are
+alike, and LLVM takes several times longer for each element of a long piece than of a short one."""
+LONG_CHAIN = 8 * KERNEL_LIMIT
 ARRAY_LIMIT = 24
 """Arrays a kernel touches at most: more streams than the hardware prefetches."""
 LOOK_BACK = 4
@@ -99,10 +103,12 @@ class Grouper:
     Attributes:
         steps: so far.
         stored: variables that must exist as arrays.
+        limit: instructions of a chain.
     """
 
-    def __init__(self, inlined: dict[Var, Equation], stored: set[Var]) -> None:
+    def __init__(self, inlined: dict[Var, Equation], stored: set[Var], limit: int) -> None:
         self.inlined = inlined
+        self.limit = limit
         self.steps: list[Step] = []
         self.stored = stored
         self._step_of: dict[Var, int] = {}
@@ -140,7 +146,7 @@ class Grouper:
         for position, per_row in sorted(candidates, reverse=True):
             kernel = self.steps[position]
             assert isinstance(kernel, Kernel)
-            small = kernel.weight + weight <= 2 * KERNEL_LIMIT
+            small = kernel.weight + weight <= 2 * self.limit
             few = len(kernel.reads | reads.all) + len(kernel.members) <= ARRAY_LIMIT
             if not (small and few):
                 continue

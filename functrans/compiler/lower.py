@@ -11,12 +11,12 @@ import numpy as np
 from functrans.compiler.elements import EmittedKernel
 from functrans.compiler.fuse import partition
 from functrans.compiler.grouping import Kernel, Single
-from functrans.compiler.kernel import emit_kernel
 from functrans.compiler.memory import Temporary
 from functrans.compiler.products import canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
 from functrans.compiler.scatter import emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, Schedule
+from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.threads import pieces
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -73,10 +73,11 @@ def lower(program: Program) -> Schedule:
 
 
 class Lowering:
-    """What all blocks of one schedule share: the slots and the constants."""
+    """What all blocks of one schedule share: the slots, the constants, the forms of kernels."""
 
     def __init__(self) -> None:
         self.slot_count = 1
+        self.emitter = Emitter()
         self.constants: dict[int, np.ndarray] = {}
         self.constant_slots: dict[Any, int] = {}
 
@@ -149,7 +150,7 @@ class BlockLowering:
         equations = [m.equation for m in step.members]
         if 0 in step.shape and not any(v.aval.size for e in equations for v in e.outputs):
             return
-        emitted = emit_kernel(step, inlined, stored)
+        emitted = self.shared.emitter.emit(step, inlined, stored)
         slots = tuple(self.slot(a) for a in emitted.buffers)
         parts = pieces(emitted.extent, _nanoseconds(step, emitted))
         comment = _lines_of(equations) + (f"  in {parts} pieces" if parts > 1 else "")

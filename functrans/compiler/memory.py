@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ALIGNMENT = 64
@@ -19,32 +21,63 @@ class Temporary:
     offset: int = -1
 
 
-def plan(temporaries: Sequence[Temporary]) -> int:
+def plan(temporaries: Iterable[Temporary]) -> int:
     """Give every temporary an offset such that no two that live at once overlap.
 
-    First fit in order of birth, into the gaps that the dead have left.
+    First fit in order of birth, into the gaps that the dead have left. The work grows with the
+    number of gaps, which stay few since neighbours join, and not with the number of the living.
 
     Returns:
         The size of the arena in bytes.
     """
-    size = 0
-    live: list[Temporary] = []  # sorted by offset
-    for block in sorted(temporaries, key=lambda t: t.first):
-        live = [t for t in live if t.last >= block.first]
-        block.offset, at = _first_gap(live, _aligned(block.nbytes))
-        live.insert(at, block)
-        size = max(size, block.offset + _aligned(block.nbytes))
-    return size
+    arena = _Arena()
+    living: list[tuple[int, int, Temporary]] = []  # a heap by the time of death
+    for number, block in enumerate(sorted(temporaries, key=lambda t: t.first)):
+        while living and living[0][0] < block.first:
+            dead = heapq.heappop(living)[2]
+            arena.give_back(dead.offset, _aligned(dead.nbytes))
+        block.offset = arena.take(_aligned(block.nbytes))
+        heapq.heappush(living, (block.last, number, block))
+    return arena.size
 
 
-def _first_gap(live: Sequence[Temporary], nbytes: int) -> tuple[int, int]:
-    """The lowest offset with room between the live blocks, and its position among them."""
-    offset = 0
-    for at, block in enumerate(live):
-        if block.offset - offset >= nbytes:
-            return offset, at
-        offset = block.offset + _aligned(block.nbytes)
-    return offset, len(live)
+class _Arena:
+    """Memory of which `size` bytes are known to be needed, with its gaps in order of offset."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def take(self, nbytes: int) -> int:
+        """The offset of the lowest gap with room; the arena grows if there is none."""
+        starts, ends = self._starts, self._ends
+        for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            if end - start >= nbytes:
+                starts[at] += nbytes
+                if starts[at] == end:
+                    del starts[at], ends[at]
+                return start
+        start = self.size
+        if ends and ends[-1] == self.size:  # the last gap is too short by itself
+            start = starts.pop()
+            ends.pop()
+        self.size = start + nbytes
+        return start
+
+    def give_back(self, start: int, nbytes: int) -> None:
+        """Make a gap of a block, joined with the gaps on both sides of it."""
+        starts, ends = self._starts, self._ends
+        end = start + nbytes
+        at = bisect_left(starts, start)
+        if at < len(starts) and starts[at] == end:
+            end = ends[at]
+            del starts[at], ends[at]
+        if at and ends[at - 1] == start:
+            ends[at - 1] = end
+        else:
+            starts.insert(at, start)
+            ends.insert(at, end)
 
 
 def _aligned(nbytes: int) -> int:
