@@ -16,7 +16,7 @@ from functrans.core.lowering import Pointwise
 from functrans.core.primitive import registry
 from functrans.core.program import Atom, Equation, Literal, Program, Var, params_key
 from functrans.core.simplify import drop_dead
-from functrans.core.types import broadcast_shapes
+from functrans.core.types import Aval, broadcast_shapes
 
 FOLD_LIMIT = 64
 """Constants of at most so many elements are computed at compile time."""
@@ -136,7 +136,7 @@ def rewrite(program: Program) -> Program:
 def _rewritten(equation: Equation, rewriter: Rewriter) -> Any:
     folded = _fold(equation)
     if folded is not None:
-        return folded
+        return [_one_number(literal, equation, rewriter) for literal in folded]
     rule = IDENTITIES.get(equation.primitive.name)
     if rule is not None:
         result = rule(equation, rewriter)
@@ -161,12 +161,26 @@ def _without_broadcasts(equation: Equation, rewriter: Rewriter) -> Equation:
     return equation.replace(inputs)
 
 
-def _fold(equation: Equation) -> list[Atom] | None:
+def _one_number(literal: Literal, equation: Equation, rewriter: Rewriter) -> Atom:
+    """An array of equal numbers as the broadcast of one, which kernels need not load."""
+    array = np.asarray(literal.value)
+    if array.size < 2:
+        return literal
+    rows = array.reshape(array.size, 1).view(np.uint8)
+    if (rows != rows[0]).any():
+        return literal
+    number = Literal(array.reshape(-1)[0], Aval((), literal.aval.dtype, literal.aval.weak_type))
+    return rewriter.emit(equation, registry["broadcast"], [number], shape=literal.aval.shape)
+
+
+def _fold(equation: Equation) -> list[Literal] | None:
     """The outputs as literals, where all operands are and they are small."""
     if equation.primitive.effects or not all(type(a) is Literal for a in equation.inputs):
         return None
     if any(v.aval.size > FOLD_LIMIT for v in equation.outputs) or equation.primitive.lower is None:
         return None
+    if equation.primitive.name == "broadcast" and equation.inputs[0].aval.size == 1:
+        return None  # kernels take the number itself
     with np.errstate(all="ignore"):
         values = [a.value for a in equation.inputs]  # type: ignore[union-attr]
         out = equation.primitive.evaluate(*values, **equation.params)

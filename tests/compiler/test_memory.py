@@ -7,8 +7,6 @@ from functrans.compiler.memory import ALIGNMENT, Temporary, plan
 
 BLOCK = st.tuples(st.integers(0, 500), st.integers(0, 30), st.integers(0, 10))
 SPANS = st.lists(BLOCK, max_size=40)
-    st.tuples(st.integers(0, 500), st.integers(0, 30), st.integers(0, 10)), max_size=40
-)
 
 
 def _rounded(block: Temporary) -> int:
