@@ -21,7 +21,7 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/pip install --quiet -e '.[peers]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --peers jax,torch,autograd
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
