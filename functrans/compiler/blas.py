@@ -1,4 +1,4 @@
-"""Addresses of matrix products in the BLAS that NumPy, or else SciPy, has loaded.
+"""Addresses of matrix products and triangular routines in the BLAS that NumPy or SciPy has loaded.
 
 NumPy's extension module is linked to its BLAS, so the dynamic linker finds the symbols through it:
 no second library, no second pool of threads, no import of SciPy. Where no known name resolves, the
@@ -23,6 +23,17 @@ _CBLAS_NAMES = (  # with {} for the routine; and the width of integers
     ("cblas_{}$NEWLAPACK", 32),
     ("cblas_{}", 32),  # conda, Debian, MKL
 )
+
+_FORTRAN_NAMES = (
+    ("scipy_{}_64_", 64),
+    ("{}_64_", 64),
+    ("{}$NEWLAPACK$ILP64", 64),
+    ("scipy_{}_", 32),
+    ("{}$NEWLAPACK", 32),
+    ("{}_", 32),
+)
+TRIANGULAR = ("trsm", "trsv", "potrf")
+"""The routines of triangular matrices, all called in Fortran's convention."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +68,8 @@ def find_blas() -> Blas:
 
 def from_numpy() -> Blas | None:
     """Through the C interface of the library that NumPy is linked to."""
-    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
-
-    try:
-        library = ctypes.CDLL(_multiarray_umath.__file__)
-    except OSError:
-        return None
-    for pattern, bits in _CBLAS_NAMES:
+    library = _numpy_library()
+    for pattern, bits in _CBLAS_NAMES if library else ():
         try:
             gemm, gemv = (
                 {s: _address(library, pattern.format(s + routine)) for s in LETTERS.values()}
@@ -91,7 +97,53 @@ def from_scipy() -> Blas | None:
     return Blas("fortran", 32, gemm, gemv)
 
 
-def _address(library: ctypes.CDLL, name: str) -> int:
+@cache
+def find_triangular() -> tuple[int, dict[str, int]]:
+    """The width of integers, and the addresses of the routines TRIANGULAR by their names.
+
+    Raises:
+        ImportError: neither NumPy nor SciPy gives them.
+    """
+    found = _triangular_from_numpy() or _triangular_from_scipy()
+    if found is None:
+        raise ImportError("functrans found no LAPACK in NumPy or SciPy: reinstall scipy")
+    return found
+
+
+def _triangular_from_numpy() -> tuple[int, dict[str, int]] | None:
+    library = _numpy_library()
+    names = [letter + routine for routine in TRIANGULAR for letter in LETTERS.values()]
+    for pattern, bits in _FORTRAN_NAMES if library else ():
+        try:
+            return bits, {name: _address(library, pattern.format(name)) for name in names}
+        except AttributeError:
+            continue
+    return None
+
+
+def _triangular_from_scipy() -> tuple[int, dict[str, int]] | None:
+    try:
+        from scipy.linalg import cython_blas, cython_lapack
+    except ImportError:
+        return None
+    exported = {**cython_blas.__pyx_capi__, **cython_lapack.__pyx_capi__}
+    names = [letter + routine for routine in TRIANGULAR for letter in LETTERS.values()]
+    if b"int *" not in _capsule_name(exported["dpotrf"]):
+        return None
+    return 32, {name: _capsule_pointer(exported[name]) for name in names}
+
+
+def _numpy_library() -> ctypes.CDLL | None:
+    """The library of NumPy through which the linker finds its BLAS."""
+    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
+
+    try:
+        return ctypes.CDLL(_multiarray_umath.__file__)
+    except OSError:
+        return None
+
+
+def _address(library: ctypes.CDLL | None, name: str) -> int:
     address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
     assert address is not None
     return address

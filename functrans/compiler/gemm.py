@@ -18,8 +18,8 @@ from __future__ import annotations
 from functrans.compiler.blas import Blas
 
 NAMES = {"s": "f32", "d": "f64", "c": "c64", "z": "c128"}
-_TYPES = {"s": "float", "d": "double", "c": "{ float, float }", "z": "{ double, double }"}
-_BYTES = {"s": 4, "d": 8, "c": 8, "z": 16}
+TYPES = {"s": "float", "d": "double", "c": "{ float, float }", "z": "{ double, double }"}
+BYTES = {"s": 4, "d": 8, "c": 8, "z": 16}
 _ONE = {
     "s": "1.0",
     "d": "1.0",
@@ -54,7 +54,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 def _driver(letter: str) -> str:
     """The loop over the batch. An empty sum is zeros here, whatever BLAS makes of k = 0."""
-    size = _BYTES[letter]
+    size = BYTES[letter]
     names = ("tx", "ty", *_SIZES[:3], "ldx", "ldy", "ldo", "batch", "sx", "sy", "so", "add")
     loads = "\n".join(
         f"  %{name}.at = getelementptr i64, ptr %ints, i64 {i}\n"
@@ -112,16 +112,16 @@ zero:
 
 zero.row:
   %row.offset = mul i64 %r, %ldo
-  %row = getelementptr {_TYPES[letter]}, ptr %out, i64 %row.offset
+  %row = getelementptr {TYPES[letter]}, ptr %out, i64 %row.offset
   %bytes = mul i64 %n, {size}
   call void @llvm.memset.p0.i64(ptr %row, i8 0, i64 %bytes, i1 false)
   %r.next = add i64 %r, 1
   br label %zero
 
 done:
-  %x.next = getelementptr {_TYPES[letter]}, ptr %x, i64 %sx
-  %y.next = getelementptr {_TYPES[letter]}, ptr %y, i64 %sy
-  %out.next = getelementptr {_TYPES[letter]}, ptr %out, i64 %so
+  %x.next = getelementptr {TYPES[letter]}, ptr %x, i64 %sx
+  %y.next = getelementptr {TYPES[letter]}, ptr %y, i64 %sy
+  %out.next = getelementptr {TYPES[letter]}, ptr %out, i64 %so
   %i.next = add i64 %i, 1
   br label %next
 
@@ -134,7 +134,7 @@ end:
 def _cblas_adapter(letter: str, bits: int) -> str:
     """BLAS's C interface: row-major as asked, real scalars by value, complex ones by pointer."""
     i, real = f"i{bits}", letter in "sd"
-    scalar = _TYPES[letter] if real else "ptr"
+    scalar = TYPES[letter] if real else "ptr"
     one, zero = ("1.0", "0.0") if real else (f"@one_{letter}", f"@zero_{letter}")
     narrow, given = _narrowed(bits, _SIZES)
     m, n, k, ldx, ldy, ldo = (f"{i} {given[name]}" for name in _SIZES)
@@ -144,7 +144,7 @@ def _cblas_adapter(letter: str, bits: int) -> str:
   %adding = icmp ne i64 %add, 0
   %beta = select i1 %adding, {scalar} {one}, {scalar} {zero}"""
     return f"""
-{_constants(letter)}
+{constants(letter)}
 declare void @ft_blas_{letter}gemm(i32, i32, i32, {i}, {i}, {i}, {scalar}, ptr, {i}, ptr, {i}, \
 {scalar}, ptr, {i})
 declare void @ft_blas_{letter}gemv(i32, i32, {i}, {i}, {scalar}, ptr, {i}, ptr, {i}, {scalar}, \
@@ -177,12 +177,12 @@ def _fortran_adapter(letter: str, bits: int) -> str:
   %adding = icmp ne i64 %add, 0
   %beta = select i1 %adding, ptr {one}, ptr {zero}"""
     return f"""
-{_constants(letter)}
+{constants(letter)}
 declare void @ft_blas_{letter}gemm({", ".join(["ptr"] * 13)})
 declare void @ft_blas_{letter}gemv({", ".join(["ptr"] * 11)})
 
 define internal void @by_matrix_{letter}{_ARGUMENTS} #0 {{
-{_boxed(bits, _SIZES)}
+{boxed(bits, _SIZES)}
   %ox = getelementptr i8, ptr @flags, i64 %tx
   %oy = getelementptr i8, ptr @flags, i64 %ty{beta}
   call void @ft_blas_{letter}gemm(ptr %oy, ptr %ox, ptr %n.box, ptr %m.box, ptr %k.box, ptr {one}, \
@@ -192,7 +192,7 @@ ptr %y, ptr %ldy.box, ptr %x, ptr %ldx.box, ptr %beta, ptr %out, ptr %ldo.box)
 
 define internal void @by_vector_{letter}{_ARGUMENTS} #0 {{
 {_VECTOR_CASES}
-{_boxed(bits, _VECTOR_SIZES)}
+{boxed(bits, _VECTOR_SIZES)}
   %other = xor i64 %turned, 1
   %order = getelementptr i8, ptr @flags, i64 %other{beta}
   call void @ft_blas_{letter}gemv(ptr %order, ptr %cols.box, ptr %rows.box, ptr {one}, \
@@ -233,8 +233,8 @@ def _flag(name: str, transposed: str) -> str:
     return f"  %{name}.wide = add i64 %{transposed}, 111\n  %{name} = trunc i64 %{name}.wide to i32"
 
 
-def _constants(letter: str) -> str:
-    of = _TYPES[letter]
+def constants(letter: str) -> str:
+    of = TYPES[letter]
     return (
         f"@one_{letter} = private constant {of} {_ONE[letter]}\n"
         f"@zero_{letter} = private constant {of} zeroinitializer"
@@ -249,7 +249,7 @@ def _narrowed(bits: int, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     return "\n".join(lines), {name: f"%{name}.int" for name in names}
 
 
-def _boxed(bits: int, names: tuple[str, ...]) -> str:
+def boxed(bits: int, names: tuple[str, ...]) -> str:
     """Instructions that put numbers into memory as BLAS's integers, at %name.box."""
     narrow, given = _narrowed(bits, names)
     boxes = [

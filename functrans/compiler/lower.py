@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.blas import LETTERS
 from functrans.compiler.elements import EmittedKernel
 from functrans.compiler.fuse import partition
+from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single
 from functrans.compiler.memory import Temporary
-from functrans.compiler.products import canonical_products, gemm_of
+from functrans.compiler.products import GEMM_DTYPES, canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
 from functrans.compiler.scatter import emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.threads import pieces
+from functrans.compiler.triangular import triangular_ints
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
 
@@ -27,7 +30,8 @@ BYTES_PER_NANOSECOND = 12.0
 BYTES_COMPUTED_PER_NANOSECOND = 128.0
 """Results that one core computes: a vector or so per cycle."""
 
-GEMM = {"f4": "ft_gemm_f32", "f8": "ft_gemm_f64", "c8": "ft_gemm_c64", "c16": "ft_gemm_c128"}
+FACTORIZATIONS = {"cholesky": "cholesky", "triangular_solve": "triangular"}
+"""The runtime's functions for primitives that LAPACK computes in place."""
 
 StepLowering = Callable[["BlockLowering", Equation], None]
 control_flow: dict[str, StepLowering] = {}
@@ -165,6 +169,8 @@ class BlockLowering:
             return
         if equation.primitive.name == "dot_general" and self._product(equation):
             return
+        if equation.primitive.name in FACTORIZATIONS and self._factorization(equation):
+            return
         if is_scatter(equation):
             self._scatter(equation)
             return
@@ -202,10 +208,32 @@ class BlockLowering:
         if gemm.k == 0:
             self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="empty product"))
             return True
-        target = GEMM[out.dtype.str[1:]]
+        target = f"ft_gemm_{NAMES[LETTERS[out.dtype.str[1:]]]}"
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
         comment = f"matrix product {size}  {_lines_of([equation])}"
         self.append(Entry(target, slots, tuple(gemm.ints), comment=comment))
+        return True
+
+    def _factorization(self, equation: Equation) -> bool:
+        """A copy of the last operand, on which LAPACK or BLAS works in place."""
+        out = equation.outputs[0]
+        name = equation.primitive.name
+        if not out.aval.size or out.aval.dtype not in GEMM_DTYPES:
+            return False
+        if name == "cholesky":
+            n = out.aval.shape[-1]
+            ints: tuple[int, ...] | None = (n, out.aval.size // (n * n))
+        else:
+            ints = triangular_ints(equation)
+        if ints is None:
+            return False
+        *others, given = map(self.slot, equation.inputs)
+        slots = (*others, self.slot(out))
+        copied = (given, slots[-1])
+        self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment=f"operand of {name}"))
+        target = f"ft_{FACTORIZATIONS[name]}_{NAMES[LETTERS[out.aval.dtype.str[1:]]]}"
+        comment = f"{name} {out.aval}  {_lines_of([equation])}"
+        self.append(Entry(target, slots, ints, comment=comment))
         return True
 
     def _callback(self, equation: Equation) -> None:

@@ -22,6 +22,7 @@ an entry beyond those a function reads are harmless.
 | `ft_copy` | source, target | bytes |
 | `ft_fill0` | target | bytes |
 | `ft_gemm_f32`, `_f64`, `_c64`, `_c128` | x, y, out | see functrans/compiler/gemm.py |
+| `ft_cholesky_f32` …, `ft_triangular_f32` … | | see functrans/compiler/triangular.py |
 
 A *moving row* is `slot set, slot of the stacked array, bytes per step`: before every step the slot
 is set to that step's slice (inputs and outputs alike; the last slice first if reverse).
@@ -47,9 +48,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from functrans.compiler.blas import find_blas
+from functrans.compiler.blas import find_blas, find_triangular
 from functrans.compiler.engine import compile_module, keep_for_ever
 from functrans.compiler.gemm import NAMES, gemm_ir, gemm_symbols
+from functrans.compiler.triangular import triangular_ir
 
 RAISED = 1
 """Status of a Python function called by a schedule that raised."""
@@ -75,6 +77,9 @@ _CALLS = ("ft_dispatch", "ft_views")
 _POOL = tuple(f"ft_pool_{name}" for name in ("malloc", "calloc", "realloc", "free", "limit"))
 _FILES = ("runtime.ll", "dispatch.ll", "pool.ll")
 _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
+_TRIANGULAR = tuple(
+    f"ft_{kind}_{name}" for kind in ("cholesky", "triangular") for name in NAMES.values()
+)
 _PYTHON = (
     "PyErr_BadArgument",
     "PyErr_CheckSignals",
@@ -123,8 +128,9 @@ def _definition(name: str) -> _MethodDef:
 
 def address_of(name: str) -> int:
     """The address of a native function; BLAS is looked for when the first product is asked for."""
-    known = _products() if name in _PRODUCTS else _control()
-    return known[name]
+    if name in _PRODUCTS:
+        return _products()[name]
+    return _triangular()[name] if name in _TRIANGULAR else _control()[name]
 
 
 @cache
@@ -138,6 +144,13 @@ def _control() -> dict[str, int]:
 def _products() -> dict[str, int]:
     blas = find_blas()
     return compile_module(gemm_ir(blas), _PRODUCTS, gemm_symbols(blas), False)
+
+
+@cache
+def _triangular() -> dict[str, int]:
+    bits, routines = find_triangular()
+    symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
+    return compile_module(triangular_ir(bits), _TRIANGULAR, symbols, False)
 
 
 def _control_symbols() -> dict[str, int]:
