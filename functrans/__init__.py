@@ -11,6 +11,7 @@ from functrans import test_util as test_util
 from functrans.analysis.modes import jacobian as jacobian
 from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit
+from functrans.compiler.profile import profile as profile
 from functrans.core import tree as tree
 from functrans.core.types import ShapeDtypeStruct as ShapeDtypeStruct
 from functrans.core.types import float0 as float0

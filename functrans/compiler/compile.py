@@ -41,8 +41,8 @@ class Compiled:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._schedule = lower(program)
-        self._executable = link(self._schedule, program)
+        self.schedule = lower(program)
+        self._executable = link(self.schedule, program)
         self._unbox = [_unboxing(a) for a in program.out_avals]
         self._plain = not any(self._unbox)
         self._weak = [i for i, a in enumerate(program.in_avals) if a.weak_type]
@@ -71,7 +71,7 @@ class Compiled:
         outs = self.try_call(leaves)
         if outs is None:
             infer_call(self.program, [aval_of(x) for x in leaves])
-            arrays = [_contiguous(x, a) for x, a in zip(leaves, self.program.in_avals, strict=True)]
+            arrays = [contiguous(x, a) for x, a in zip(leaves, self.program.in_avals, strict=True)]
             outs = self._run(arrays)
         assert outs is not None
         return outs
@@ -81,21 +81,22 @@ class Compiled:
         """The schedule and the kernels as text."""
         from functrans.compiler.describe import describe
 
-        return describe(self._schedule, self.program)
+        return describe(self.schedule, self.program)
 
     @property
     def memory(self) -> dict[str, int]:
         """Bytes by use."""
-        arena, _ = self._schedule.place()
+        arena, _ = self.schedule.place()
         return {
             "argument_size_in_bytes": sum(a.nbytes for a in self.program.in_avals),
             "output_size_in_bytes": sum(a.nbytes for a in self.program.out_avals),
-            "constant_size_in_bytes": sum(c.nbytes for c in self._schedule.constants.values()),
+            "constant_size_in_bytes": sum(c.nbytes for c in self.schedule.constants.values()),
             "temp_size_in_bytes": arena,
         }
 
 
-def _contiguous(x: Any, aval: Aval) -> Any:
+def contiguous(x: Any, aval: Aval) -> Any:
+    """A leaf as the dispatcher takes it: an array of exactly this type, or a Python scalar."""
     x = as_value(x)
     if aval.weak_type:  # the dispatcher takes Python scalars there, and nothing else
         return np.array(x, aval.dtype).item()

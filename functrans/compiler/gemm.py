@@ -5,9 +5,10 @@
     0, 1      how to take x and y: 0 as it is, 1 transposed, 2 conjugated and transposed
     2, 3, 4   m, n, k: out is m×n, op(x) is m×k, op(y) is k×n; all row-major
     5, 6, 7   elements from one row to the next of x, y, out
-    8         batch: how many products
-    9, 10, 11 elements from one x, y, out to the next
-    12        1 to add to what out holds, 0 to overwrite it
+    8, 9, 10  elements from one x, y, out to the next
+    11        1 to add to what out holds, 0 to overwrite it
+
+The range of a call is a range of a batch of products.
 
 Where m or n is 1 it is the product by a vector, ten times as fast (512×512 float32: 11 µs).
 BLAS is a symbol bound when the code is loaded, so the code is as good in another process.
@@ -53,9 +54,9 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 
 def _driver(letter: str) -> str:
-    """The loop over the batch. An empty sum is zeros here, whatever BLAS makes of k = 0."""
+    """The loop over a range of the batch. An empty sum is zeros, whatever BLAS makes of k = 0."""
     size = BYTES[letter]
-    names = ("tx", "ty", *_SIZES[:3], "ldx", "ldy", "ldo", "batch", "sx", "sy", "so", "add")
+    names = ("tx", "ty", *_SIZES[:3], "ldx", "ldy", "ldo", "sx", "sy", "so", "add")
     loads = "\n".join(
         f"  %{name}.at = getelementptr i64, ptr %ints, i64 {i}\n"
         f"  %{name} = load i64, ptr %{name}.at"
@@ -65,11 +66,17 @@ def _driver(letter: str) -> str:
 define i64 @ft_gemm_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 start:
 {loads}
-  %x.first = load ptr, ptr %bufs
+  %x.whole = load ptr, ptr %bufs
   %y.buf = getelementptr ptr, ptr %bufs, i64 1
-  %y.first = load ptr, ptr %y.buf
+  %y.whole = load ptr, ptr %y.buf
   %out.buf = getelementptr ptr, ptr %bufs, i64 2
-  %out.first = load ptr, ptr %out.buf
+  %out.whole = load ptr, ptr %out.buf
+  %x.skipped = mul i64 %lo, %sx
+  %y.skipped = mul i64 %lo, %sy
+  %out.skipped = mul i64 %lo, %so
+  %x.first = getelementptr {TYPES[letter]}, ptr %x.whole, i64 %x.skipped
+  %y.first = getelementptr {TYPES[letter]}, ptr %y.whole, i64 %y.skipped
+  %out.first = getelementptr {TYPES[letter]}, ptr %out.whole, i64 %out.skipped
   %mn = mul i64 %m, %n
   %nothing = icmp eq i64 %mn, 0
   %one.row = icmp eq i64 %m, 1
@@ -81,11 +88,11 @@ start:
   br i1 %nothing, label %end, label %next
 
 next:
-  %i = phi i64 [ 0, %start ], [ %i.next, %done ]
+  %i = phi i64 [ %lo, %start ], [ %i.next, %done ]
   %x = phi ptr [ %x.first, %start ], [ %x.next, %done ]
   %y = phi ptr [ %y.first, %start ], [ %y.next, %done ]
   %out = phi ptr [ %out.first, %start ], [ %out.next, %done ]
-  %more = icmp slt i64 %i, %batch
+  %more = icmp slt i64 %i, %hi
   br i1 %more, label %one, label %end
 
 one:

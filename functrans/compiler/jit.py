@@ -26,6 +26,7 @@ from functrans.transforms.batching import open_axes
 
 if TYPE_CHECKING:
     from functrans.compiler.compile import Compiled
+    from functrans.compiler.schedule import Schedule
 
 
 def compile_program(program: Program) -> Compiled:
@@ -256,12 +257,26 @@ class Lowered:
         compiled = self._compiled()
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            leaves, in_tree = flatten_call(args, kwargs)
-            if in_tree != self._in_tree:
-                raise TransformError(f"compiled for arguments {self._in_tree}, got {in_tree}")
+            leaves = self.leaves(*args, **kwargs)
             return tree.unflatten(self._special.out_tree, compiled(leaves))
 
         return call
+
+    def leaves(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """The leaves of arguments of the tree structure that this was lowered for.
+
+        Raises:
+            TransformError: they have another structure.
+        """
+        leaves, in_tree = flatten_call(args, kwargs)
+        if in_tree != self._in_tree:
+            raise TransformError(f"compiled for arguments {self._in_tree}, got {in_tree}")
+        return leaves
+
+    @property
+    def schedule(self) -> Schedule:
+        """The steps of the compiled function, as data."""
+        return self._compiled().schedule
 
     def _compiled(self) -> Compiled:
         if self._special.compiled is None:

@@ -20,6 +20,7 @@ from functrans.compiler.scatter import emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
+from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.threads import pieces
 from functrans.compiler.triangular import triangular_ints
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -29,6 +30,11 @@ BYTES_PER_NANOSECOND = 12.0
 """What one core reads and writes beyond its caches."""
 BYTES_COMPUTED_PER_NANOSECOND = 128.0
 """Results that one core computes: a vector or so per cycle."""
+
+FLOPS_PER_NANOSECOND = 8.0
+"""Of small products on one core."""
+SINGLE_THREADED = 2 * (1 << 18)
+"""Flops up to which BLAS leaves a product to one thread."""
 
 FACTORIZATIONS = {"cholesky": "cholesky", "triangular_solve": "triangular"}
 """The runtime's functions for primitives that LAPACK computes in place."""
@@ -111,6 +117,8 @@ class BlockLowering:
         self.program = program
         self.places = dict(places)
         self.block = Block()
+        self.sizes = {slot: v.aval.nbytes for v, slot in places.items()}
+        """Bytes of slots, as far as they are known."""
 
     def run(self) -> Block:
         parts = partition(self.program)
@@ -129,6 +137,7 @@ class BlockLowering:
         self.block.entries.append(entry)
         for slot in entry.slots:
             self.touch(slot, position)
+            entry.nbytes += self.sizes.get(slot, 0)
 
     def touch(self, slot: int, position: int) -> None:
         temporary = self.block.temporaries.get(slot)
@@ -148,6 +157,7 @@ class BlockLowering:
         slot = self.shared.new_slot()
         position = len(self.block.entries)
         self.block.temporaries[slot] = Temporary(nbytes, position, position)
+        self.sizes[slot] = nbytes
         return slot
 
     def _kernel(self, step: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> None:
@@ -159,6 +169,7 @@ class BlockLowering:
         parts = pieces(emitted.extent, _nanoseconds(step, emitted))
         comment = _lines_of(equations) + (f"  in {parts} pieces" if parts > 1 else "")
         entry = Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts)
+        entry.flops = float(step.weight * math.prod(step.shape))
         self.append(entry)
 
     def _single(self, equation: Equation) -> None:
@@ -208,10 +219,17 @@ class BlockLowering:
         if gemm.k == 0:
             self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="empty product"))
             return True
-        target = f"ft_gemm_{NAMES[LETTERS[out.dtype.str[1:]]]}"
+        target: Any = f"ft_gemm_{NAMES[LETTERS[out.dtype.str[1:]]]}"
+        ints, flops = tuple(gemm.ints), 2.0 * gemm.m * gemm.k * gemm.n * gemm.batch
+        if is_small(gemm, out.dtype):
+            target = emit_small_product(equation, gemm)
+            ints = target.ints
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
         comment = f"matrix product {size}  {_lines_of([equation])}"
-        self.append(Entry(target, slots, tuple(gemm.ints), comment=comment))
+        entry = Entry(target, slots, ints, gemm.batch, comment, flops=flops)
+        if flops <= SINGLE_THREADED * gemm.batch:
+            entry.pieces = pieces(gemm.batch, flops / FLOPS_PER_NANOSECOND)
+        self.append(entry)
         return True
 
     def _factorization(self, equation: Equation) -> bool:
@@ -233,7 +251,10 @@ class BlockLowering:
         self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment=f"operand of {name}"))
         target = f"ft_{FACTORIZATIONS[name]}_{NAMES[LETTERS[out.aval.dtype.str[1:]]]}"
         comment = f"{name} {out.aval}  {_lines_of([equation])}"
-        self.append(Entry(target, slots, ints, comment=comment))
+        cost = equation.primitive.cost
+        assert cost is not None
+        flops = float(cost([a.aval for a in equation.inputs], [out.aval], **equation.params))
+        self.append(Entry(target, slots, ints, comment=comment, flops=flops))
         return True
 
     def _callback(self, equation: Equation) -> None:

@@ -34,7 +34,7 @@ class Gemm:
         ldx = m if self.transpose_x else k
         ldy = k if self.transpose_y else n
         shape = [int(self.transpose_x), int(self.transpose_y), m, n, k]
-        return [*shape, max(ldx, 1), max(ldy, 1), max(n, 1), self.batch, m * k, k * n, m * n, 0]
+        return [*shape, max(ldx, 1), max(ldy, 1), max(n, 1), m * k, k * n, m * n, 0]
 
 
 def gemm_of(equation: Equation) -> Gemm | None:

@@ -80,6 +80,7 @@ _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
     f"ft_{kind}_{name}" for kind in ("cholesky", "triangular") for name in NAMES.values()
 )
+_TIMERS = ("ft_start_timer", "ft_stop_timer")
 _PYTHON = (
     "PyErr_BadArgument",
     "PyErr_CheckSignals",
@@ -128,9 +129,9 @@ def _definition(name: str) -> _MethodDef:
 
 def address_of(name: str) -> int:
     """The address of a native function; BLAS is looked for when the first product is asked for."""
-    if name in _PRODUCTS:
-        return _products()[name]
-    return _triangular()[name] if name in _TRIANGULAR else _control()[name]
+    groups = {_PRODUCTS: _products, _TRIANGULAR: _triangular, _TIMERS: _timers}
+    load = next((load for names, load in groups.items() if name in names), _control)
+    return load()[name]
 
 
 @cache
@@ -151,6 +152,12 @@ def _triangular() -> dict[str, int]:
     bits, routines = find_triangular()
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
     return compile_module(triangular_ir(bits), _TRIANGULAR, symbols, False)
+
+
+@cache
+def _timers() -> dict[str, int]:
+    text = (files("functrans.compiler") / "timers.ll").read_text("utf-8")
+    return compile_module(text, _TIMERS, {"ft_clock": _pointer(_clock())}, False)
 
 
 def _control_symbols() -> dict[str, int]:

@@ -30,6 +30,7 @@ class Entry:
         comment: what it is, for people.
         specs: for a Python function, the avals of its inputs and of its outputs.
         copy_inputs: give a Python function arrays of its own, because it may keep them.
+        flops, nbytes: arithmetic operations and bytes read and written, estimated; 0 if unknown.
     """
 
     target: EmittedKernel | str | Callable[..., Any]
@@ -40,6 +41,8 @@ class Entry:
     specs: tuple[Sequence[Aval], Sequence[Aval]] = ((), ())
     copy_inputs: bool = False
     pieces: int = 1
+    flops: float = 0.0
+    nbytes: float = 0.0
 
 
 @dataclass

@@ -18,8 +18,6 @@ into account, and nothing is copied.
 
 from __future__ import annotations
 
-from typing import Any
-
 from functrans.compiler.gemm import BYTES, NAMES, TYPES, boxed, constants
 from functrans.core.program import Equation
 
@@ -27,7 +25,7 @@ from functrans.core.program import Equation
 def triangular_ints(equation: Equation) -> tuple[int, ...] | None:
     """The integers of a `triangular_solve`; None if the library cannot take it as it is."""
     a, b = (x.aval for x in equation.inputs)
-    params: dict[str, Any] = equation.params
+    params = equation.params
     left, transpose = params["left_side"], params["transpose_a"]
     if params["conjugate_a"] and not transpose:
         return None  # BLAS conjugates only together with a transposition

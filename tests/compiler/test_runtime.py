@@ -389,16 +389,16 @@ def test_gemm(source: str, size: tuple[int, int, int], letter: str) -> None:
         expected = x @ y + (out if add else 0)
         given = put(x, tx), put(y, ty), out
         rows = [max(z.shape[-1], 1) for z in given]
-        ints = np.array([tx, ty, m, n, k, *rows, batch, m * k, k * n, m * n, add], np.int64)
+        ints = np.array([tx, ty, m, n, k, *rows, m * k, k * n, m * n, add], np.int64)
         bufs = np.array([z.ctypes.data for z in given], np.int64)
-        assert product(bufs.ctypes.data, ints.ctypes.data, 0, 1) == 0
+        assert product(bufs.ctypes.data, ints.ctypes.data, 0, batch) == 0
         np.testing.assert_allclose(out, expected, rtol=1e-4 if dtype.char in "fF" else 1e-12,
                                    atol=1e-4 if dtype.char in "fF" else 1e-12)  # fmt: skip
 
 
 def test_gemm_of_parts_of_larger_matrices() -> None:
     x, y, out = np.ones((4, 8)), np.arange(60.0).reshape(6, 10), np.zeros((4, 9))
-    ints = np.array([0, 0, 3, 5, 4, 8, 10, 9, 1, 0, 0, 0, 0], np.int64)
+    ints = np.array([0, 0, 3, 5, 4, 8, 10, 9, 0, 0, 0, 0], np.int64)
     bufs = np.array([z.ctypes.data for z in (x, y, out)], np.int64)
     kernel = runtime.KERNEL_TYPE(runtime.address_of("ft_gemm_f64"))
     kernel(bufs.ctypes.data, ints.ctypes.data, 0, 1)

@@ -1,0 +1,47 @@
+"""Matrix products in compiled code: batches of small ones are unrolled, all equal NumPy's."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import functrans as ft
+import functrans.numpy as fnp
+
+SIZES = list(itertools.product((1, 2, 3, 8), (1, 2, 5, 8), (1, 3, 8)))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
+@pytest.mark.parametrize("flags", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_batches_of_small_products(flags, dtype):
+    tx, ty = flags
+    rng = np.random.default_rng(0)
+    for m, n, k in SIZES:
+        x = rng.normal(size=(9, k, m) if tx else (9, m, k)).astype(dtype)
+        y = rng.normal(size=(9, n, k) if ty else (9, k, n)).astype(dtype)
+
+        def f(x, y):
+            return (x.swapaxes(1, 2) if tx else x) @ (y.swapaxes(1, 2) if ty else y)
+
+        compiled = ft.jit(f)
+        np.testing.assert_allclose(compiled(x, y), f(x, y), 1e-4, 1e-5)
+        assert ("unrolled" in compiled.lower(x, y).source) == (dtype != "c16")
+
+
+@pytest.mark.parametrize(("shape", "batch"), [((30, 20, 10), 40), ((2, 3, 4), 3), ((9, 2, 2), 50)])
+def test_other_batches_are_the_library_s(shape, batch):
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(batch, m, k)), rng.normal(size=(batch, k, n))
+    compiled = ft.jit(lambda x, y: x @ y)
+    np.testing.assert_allclose(compiled(x, y), x @ y, 1e-12, 1e-12)
+    assert "ft_gemm" in compiled.lower(x, y).source
+
+
+def test_gradients_of_small_products_are_unrolled_too():
+    x = np.random.default_rng(0).normal(size=(16, 3, 4))
+    y = np.random.default_rng(1).normal(size=(16, 4, 2))
+    f = ft.grad(lambda x, y: fnp.sum((x @ y) ** 2), argnums=(0, 1))
+    for compiled, expected in zip(ft.jit(f)(x, y), f(x, y), strict=True):
+        np.testing.assert_allclose(compiled, expected, 1e-12)
+    assert "ft_gemm" not in ft.jit(f).lower(x, y).source
