@@ -73,7 +73,7 @@ def program_cost(program: Program) -> Cost:
 
 def _program_cost(program: Program) -> Cost:
     from functrans.compiler.fuse import partition  # the compiler loads when it is first needed
-    from functrans.compiler.grouping import Single
+    from functrans.compiler.grouping import Kernel, Single
     from functrans.compiler.lower import prepare
 
     parts = partition(prepare(program))
@@ -83,6 +83,7 @@ def _program_cost(program: Program) -> Cost:
     for step in parts.steps:
         if isinstance(step, Single):
             total += _single_cost(step.equation)
+        if not isinstance(step, Kernel):
             continue
         written = [v for v in step.values if v in parts.stored]
         flops = sum(_flops(m.equation) for m in step.members)

@@ -85,6 +85,8 @@ class Elements:
         self.depth = 0
         self.shown: dict[str, str] = {}
         self.equation: Equation | None = None
+        self.indices: list[IndexExpr] = []
+        """Every index that was computed."""
 
     # --- elements ---
 
@@ -237,6 +239,7 @@ class Elements:
 
     def _int(self, expr: IndexExpr) -> str:
         """The SSA text of an index expression."""
+        self.indices.append(expr)
         total: str | None = None
         for atom, factor in expr.terms:
             term = self._atom(atom)

@@ -52,4 +52,4 @@ def _supported(equation: Equation) -> bool:
 def own_weight(equation: Equation) -> int:
     """Roughly the instructions that an element of an equation's own takes."""
     lower = equation.primitive.lower
-    return lower.cost if isinstance(lower, Pointwise) else 0
+    return lower.cost if isinstance(lower, Pointwise | Indexed) else 0

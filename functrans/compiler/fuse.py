@@ -8,6 +8,7 @@ more than reading it back is a *member* of a kernel (functrans/compiler/grouping
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +39,15 @@ class Partition:
 def partition(program: Program) -> Partition:
     """Group the equations of a simplified Program into steps."""
     limit = SHORT_LIMIT if longest_chain(program) > LONG_CHAIN else KERNEL_LIMIT
-    inlined = choose_inlined(program, limit)
+    views = choose_views(program)
+    inlined = choose_inlined(program, limit, views)
     grouper = Grouper(inlined, {a for a in program.outputs if isinstance(a, Var)}, limit)
     for equation in program.equations:
         if equation.outputs and equation.outputs[0] in inlined:
             continue
-        if is_elemental(equation) or is_reduction(equation):
+        if equation.outputs and equation.outputs[0] in views:
+            grouper.view(equation)
+        elif is_elemental(equation) or is_reduction(equation):
             grouper.place(equation)
         else:
             grouper.single(equation)
@@ -63,13 +67,39 @@ def longest_chain(program: Program) -> int:
     return max(length.values(), default=0)
 
 
-def choose_inlined(program: Program, limit: int = KERNEL_LIMIT) -> dict[Var, Equation]:
-    """The variables that are computed where they are read, in chains of at most `limit`."""
+def consumers_of(program: Program) -> dict[Var, list[Equation]]:
+    """The equations that read each variable."""
     consumers: dict[Var, list[Equation]] = defaultdict(list)
     for equation in program.equations:
         for atom in set(equation.inputs):
             if isinstance(atom, Var):
                 consumers[atom].append(equation)
+    return consumers
+
+
+def choose_views(program: Program) -> set[Var]:
+    """Reshaped arrays that library calls read: the array that was reshaped, under another name."""
+    consumers = consumers_of(program)
+    views: set[Var] = set()
+    outputs = set(program.outputs)
+    for equation in reversed(program.equations):
+        if equation.primitive.name != "reshape" or not isinstance(equation.inputs[0], Var):
+            continue
+        var = equation.outputs[0]
+        called = any(
+            (c.outputs and c.outputs[0] in views) or not (is_elemental(c) or is_reduction(c))
+            for c in consumers[var]
+        )
+        if called and var not in outputs:
+            views.add(var)
+    return views
+
+
+def choose_inlined(
+    program: Program, limit: int = KERNEL_LIMIT, views: Collection[Var] = ()
+) -> dict[Var, Equation]:
+    """The variables that are computed where they are read, in chains of at most `limit`."""
+    consumers = consumers_of(program)
     outputs = {a for a in program.outputs if isinstance(a, Var)}
     weight = _chain_weights(program, consumers, limit)
     times_read: dict[Var, float] = {}
@@ -78,9 +108,11 @@ def choose_inlined(program: Program, limit: int = KERNEL_LIMIT) -> dict[Var, Equ
         if not is_elemental(equation) or len(equation.outputs) != 1:
             continue
         var = equation.outputs[0]
-        if var in outputs or not consumers[var]:
+        if var in outputs or not consumers[var] or var in views:
             continue
         if not all(is_elemental(c) or is_reduction(c) for c in consumers[var]):
+            continue
+        if any(c.outputs[0] in views for c in consumers[var]):
             continue
         reads = sum(_reads(var, c, inlined, times_read) for c in consumers[var])
         if weight[var] < limit and weight[var] * (reads - 1) <= RECOMPUTE_LIMIT:
@@ -121,4 +153,8 @@ def _reads(var: Var, consumer: Equation, inlined: dict, times_read: dict[Var, fl
 def _repeats(consumer: Equation) -> bool:
     """Whether a consumer may read an element of its operand more than once."""
     lower = consumer.primitive.lower
-    return isinstance(lower, Pointwise) or consumer.primitive.name in ("broadcast", "gather")
+    return isinstance(lower, Pointwise) or consumer.primitive.name in (
+        "broadcast",
+        "gather",
+        "windows",
+    )

@@ -77,7 +77,14 @@ class Single:
     equation: Equation
 
 
-Step = Kernel | Single
+@dataclass
+class View:
+    """A step that does nothing: the result of a reshape is its operand's memory."""
+
+    equation: Equation
+
+
+Step = Kernel | Single | View
 
 
 @dataclass
@@ -120,6 +127,14 @@ class Grouper:
         self.stored.update(a for a in equation.inputs if isinstance(a, Var))
         self._step_of.update(dict.fromkeys(equation.outputs, len(self.steps)))
         self.steps.append(Single(equation))
+
+    def view(self, equation: Equation) -> None:
+        """Another name for an array, which must exist."""
+        (operand,), (var,) = equation.inputs, equation.outputs
+        assert isinstance(operand, Var)  # fuse.choose_views
+        self.stored.add(operand)
+        self._step_of[var] = len(self.steps)
+        self.steps.append(View(equation))
 
     def place(self, equation: Equation) -> None:
         """Add a member to an open kernel that it fits, or to a new one."""

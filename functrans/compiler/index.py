@@ -79,6 +79,10 @@ class IndexExpr:
     def is_constant(self) -> bool:
         return not self.terms
 
+    @property
+    def has_division(self) -> bool:
+        return any(isinstance(a, Quotient) for a, _ in self.terms)
+
     def coefficient(self, atom: Atom) -> int:
         return next((c for a, c in self.terms if a == atom), 0)
 

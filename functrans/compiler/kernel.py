@@ -34,17 +34,40 @@ def emit_kernel(kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]) 
         inlined: equations computed where they are read.
         stored: variables that must be written to memory.
     """
-    return _Emitter(kernel, inlined, stored).emit()
+    apart = _boundaries(kernel, inlined)
+    if apart is None:
+        return _emit_indexed(kernel, inlined, stored)
+    return _Emitter(kernel, inlined, stored, apart).emit()
+
+
+def _emit_indexed(kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> EmittedKernel:
+    """The IR of a kernel with index operations: with merged loops if no index gets a division."""
+    separate = _Emitter(kernel, inlined, stored, set(range(1, len(kernel.shape))))
+    emitted = separate.emit()
+    apart = _indexed_apart(separate)
+    if len(_loops(kernel, apart)) == len(separate.loops):
+        return emitted
+    merged = _Emitter(kernel, inlined, stored, apart)
+    other = merged.emit()
+    divisions = [sum(i.has_division for i in e.indices) for e in (separate, merged)]
+    good = divisions[1] <= divisions[0] and set(other.buffers) == set(emitted.buffers)
+    return other if good else emitted
 
 
 class _Emitter(Elements):
     """Adds the loops of a `Kernel`, stage by stage."""
 
-    def __init__(self, kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        inlined: dict[Var, Equation],
+        stored: set[Var],
+        apart: set[int],
+    ) -> None:
         super().__init__(inlined)
         self.kernel = kernel
         self.stored = stored
-        self.loops = _loops(kernel, inlined)
+        self.loops = _loops(kernel, apart)
 
     def emit(self) -> EmittedKernel:
         index = self._index()
@@ -214,11 +237,10 @@ class _Emitter(Elements):
 # --- the loop structure ---------------------------------------------------------------------------
 
 
-def _loops(kernel: Kernel, inlined: dict[Var, Equation]) -> list[Loop]:
+def _loops(kernel: Kernel, apart: set[int]) -> list[Loop]:
     """The loops, outermost first: axes of extent one dropped, axes that go together merged."""
     axes = [a for a, n in enumerate(kernel.shape) if n != 1]
     groups: list[list[int]] = []
-    apart = _boundaries(kernel, inlined)
     for axis in axes:
         same = (
             groups
@@ -240,9 +262,28 @@ def _loops(kernel: Kernel, inlined: dict[Var, Equation]) -> list[Loop]:
     return kept_before + [g for g in loops[:-1] if g.reduced] + [loops[-1]]
 
 
-def _boundaries(kernel: Kernel, inlined: dict[Var, Equation]) -> set[int]:
+def _indexed_apart(separate: _Emitter) -> set[int]:
+    """The axes d for which axes d-1 and d must stay two loops, from a kernel emitted with a loop
+    for each: some index that it computed does not advance by both as by one counter."""
+    counters = {loop.axes[0]: loop.counter for loop in separate.loops}
+    apart = set()
+    before: int | None = None
+    for axis in sorted(counters):
+        if before is not None:
+            slow, fast = counters[before], counters[axis]
+            for index in separate.indices:
+                factors = dict(index.terms)
+                if factors.get(slow, 0) != factors.get(fast, 0) * fast.extent:
+                    apart.add(axis)
+                    break
+        before = axis
+    return apart
+
+
+def _boundaries(kernel: Kernel, inlined: dict[Var, Equation]) -> set[int] | None:
     """The axes d for which axes d-1 and d must stay two loops, because some operand is indexed by
-    one of them only. (Merging them would be right too, but costs a division per element.)"""
+    one of them only. (Merging them would be right too, but costs a division per element.) None if
+    index operations make that less than plain."""
     rank = len(kernel.shape)
     everything = set(range(1, rank))
     apart: set[int] = set()
@@ -255,7 +296,7 @@ def _boundaries(kernel: Kernel, inlined: dict[Var, Equation]) -> set[int]:
             continue
         seen.add((id(equation), per_row))
         if not _merges(equation):
-            return everything
+            return None
         for atom in equation.inputs:
             shape = atom.aval.shape
             if per_row and atom.aval.size == equation.outputs[0].aval.size:

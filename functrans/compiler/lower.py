@@ -10,9 +10,10 @@ import numpy as np
 
 from functrans.compiler.blas import LETTERS
 from functrans.compiler.elements import EmittedKernel
+from functrans.compiler.expansions import expand
 from functrans.compiler.fuse import partition
 from functrans.compiler.gemm import NAMES
-from functrans.compiler.grouping import Kernel, Single
+from functrans.compiler.grouping import Kernel, Single, View
 from functrans.compiler.memory import Temporary
 from functrans.compiler.products import GEMM_DTYPES, canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
@@ -49,7 +50,7 @@ def prepare(program: Program) -> Program:
     known = program.cache.get("prepared")
     if known is None:
         known = program
-        for step in (simplify, canonical_products, own_outputs):
+        for step in (simplify, expand, canonical_products, own_outputs):
             known = step(known)
         program.cache["prepared"] = known
     return known
@@ -123,7 +124,9 @@ class BlockLowering:
     def run(self) -> Block:
         parts = partition(self.program)
         for step in parts.steps:
-            if isinstance(step, Single):
+            if isinstance(step, View):
+                self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
+            elif isinstance(step, Single):
                 self._single(step.equation)
             else:
                 self._kernel(step, parts.inlined, parts.stored)

@@ -57,11 +57,11 @@ def inline_calls(program: Program) -> Program:
     if not any(e.primitive.inline for e in program.equations):
         return program
     equations: list[Equation] = []
-    outputs = _inline_into(equations, program, {})
+    outputs = inline_into(equations, program, {})
     return Program(program.inputs, equations, outputs, program.name)
 
 
-def _inline_into(
+def inline_into(
     equations: list[Equation], program: Program, renamed: dict[Var, Atom]
 ) -> list[Atom]:
     """Append a Program's equations under a renaming; returns its outputs under it."""
@@ -77,7 +77,7 @@ def _inline_into(
             renamed.update(zip(equation.outputs, outputs, strict=True))
             continue
         inner = equation.primitive.inline(**equation.params)
-        results = _inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
+        results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
         renamed.update(zip(equation.outputs, results, strict=True))
     return [name(a) for a in program.outputs]
 

@@ -14,12 +14,21 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.lowering import Indexed
 from functrans.core.primitive import Primitive
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.arithmetic import select
 from functrans.primitives.indexing import gather, repeat_unbatched
 from functrans.primitives.reductions import reduce_prod_p
-from functrans.primitives.shaping import iota, pad, pad_p, reshape_p, transpose_p
+from functrans.primitives.shaping import (
+    full,
+    iota,
+    pad,
+    pad_p,
+    reshape_p,
+    slice_p,
+    transpose_p,
+)
 
 Pairs = tuple[tuple[int, int], ...]
 Sizes = tuple[int, ...]
@@ -392,6 +401,87 @@ window_find_p: Primitive = Primitive(
     ),
 )
 """The place, in the flat operand, of each window's first element equal to a value, or -1."""
+
+
+# --- all windows of an array, as the matrix that a convolution multiplies by ----------------------
+
+
+def _infer_all(
+    x: Aval, *, outer: Sizes, outer_steps: Sizes, inner: Sizes, inner_steps: Sizes
+) -> Aval:
+    rank = x.ndim - 2
+    if any(len(s) != rank for s in (outer, outer_steps, inner, inner_steps)) or rank < 0:
+        raise ShapeError(f"windows of {x} need {rank} extents and steps: got {outer} and {inner}.")
+    for n, u, s, v, d in zip(x.shape[2:], outer, outer_steps, inner, inner_steps, strict=True):
+        if u and v and (u - 1) * s + (v - 1) * d >= n:
+            raise ShapeError(f"windows {outer} by {outer_steps} of {inner} leave {x}.")
+    return x.update(shape=(x.shape[0], *outer, x.shape[1], *inner))
+
+
+def _evaluate_all(
+    x: Any, *, outer: Sizes, outer_steps: Sizes, inner: Sizes, inner_steps: Sizes
+) -> Any:
+    x = np.asarray(x)
+    params = {"outer": outer, "outer_steps": outer_steps}
+    out = checked(_infer_all, x, **params, inner=inner, inner_steps=inner_steps)
+    if not out.size:
+        return np.zeros(out.shape, out.dtype)
+    space = x.strides[2:]
+    strides = (
+        x.strides[0],
+        *[a * b for a, b in zip(space, outer_steps, strict=True)],
+        x.strides[1],
+        *[a * b for a, b in zip(space, inner_steps, strict=True)],
+    )
+    return np.lib.stride_tricks.as_strided(x, out.shape, strides, writeable=False)
+
+
+def _transpose_all(
+    ct: Any, x: Any, *, outer: Sizes, outer_steps: Sizes, inner: Sizes, inner_steps: Sizes
+) -> list:
+    """For every place in `outer`, the elements it had, put back with gaps between them."""
+    total: Any = full(x.aval.shape, 0, x.aval.dtype)
+    rank = len(outer)
+    for place in np.ndindex(*outer) if math.prod(inner) else ():
+        start = (0, *place, *(0,) * (rank + 1))
+        stop = (x.aval.shape[0], *[i + 1 for i in place], *shape_of(ct)[rank + 1 :])
+        part = slice_p.bind(ct, start=start, stop=stop, step=(1,) * len(start))
+        part = reshape_p.bind(part, shape=(*x.aval.shape[:2], *inner))
+        low = [i * s for i, s in zip(place, outer_steps, strict=True)]
+        wide = [dilated(v, d) for v, d in zip(inner, inner_steps, strict=True)]
+        high = [n - a - w for n, a, w in zip(x.aval.shape[2:], low, wide, strict=True)]
+        gaps = [d - 1 for d in inner_steps]
+        total = total + pad(part, (0, 0, *low), (0, 0, *high), (0, 0, *gaps))
+    return [total]
+
+
+def _batch_all(args: list, batched: list, **params: Any) -> tuple[Any, bool]:
+    n, a, *rest = shape_of(args[0])
+    out = windows_p.bind(reshape_p.bind(args[0], shape=(n * a, *rest)), **params)
+    return reshape_p.bind(out, shape=(n, a, *shape_of(out)[1:])), True
+
+
+windows_p: Primitive = Primitive(
+    "windows",
+    infer=_infer_all,
+    evaluate=_evaluate_all,
+    jvp=lambda tangents, primals, out, **params: windows_p.bind(tangents[0], **params),
+    transpose=_transpose_all,
+    batch=_batch_all,
+    cost=lambda inputs, outputs, **params: 0,
+    lower=Indexed(lambda k, index, **params: _read_windows(k, index, **params)),
+)
+"""out[a, u…, b, v…] = x[a, b, u · outer_steps + v · inner_steps …]: windows at the places `u` of
+elements `v`, or the other way around."""
+
+
+def _read_windows(
+    k: Any, index: list, outer: Sizes, outer_steps: Sizes, inner: Sizes, inner_steps: Sizes
+) -> Any:
+    rank = len(outer)
+    a, u, b, v = index[0], index[1 : rank + 1], index[rank + 1], index[rank + 2 :]
+    place = [i * s + j * d for i, s, j, d in zip(u, outer_steps, v, inner_steps, strict=True)]
+    return k.read(0, [a, b, *place])
 
 
 def window_patches(

@@ -337,6 +337,10 @@ for sx, sy, options in [
 params = convolution(1)
 case("conv_general_dilated", array((2, 0, 4)), array((3, 0, 2)), params=params, smooth=False)
 case("conv_general_dilated", array((2, 3, 1)), array((3, 3, 2)), params=params, smooth=False)
+for inner, steps in (((2, 3), (1, 2)), ((3, 1), (2, 1)), ((0, 2), (1, 1))):
+    params = {"outer": (2, 2), "outer_steps": (1, 3), "inner": inner, "inner_steps": steps}
+    case("windows", array((2, 3, 7, 8)), params=params, note=str(inner))
+
 
 for name in ("sum", "prod", "max", "min"):
     for size, params in [
