@@ -36,6 +36,8 @@ from functrans.core.program import Atom, Equation, Literal, Var
 
 BAKED = 8
 """Integers up to this size are constants of the kernel; larger ones are arguments."""
+PLAIN = frozenset({0.0, 0.5, 1.0, 2.0})
+"""Numbers, up to their sign, that are constants of the kernel."""
 INDEX = np.dtype(np.int64)
 _NUMBER = re.compile(r"-?\d+")
 
@@ -77,7 +79,7 @@ class Elements:
         self.pointers: dict[Any, str] = {}
         self.buffers: list[Atom] = []
         self.written: list[Var] = []
-        self.int_names: dict[int, str] = {}
+        self.int_names: dict[tuple[int, Any], str] = {}
         self.counters: dict[Counter, str] = {}
         self.memo: list[dict[Any, Value]] = [{}]
         self.entry_lines: list[str] = []
@@ -124,10 +126,30 @@ class Elements:
 
     def _literal(self, atom: Literal, index: tuple[IndexExpr, ...]) -> Value:
         if atom.aval.size == 1:
-            value = self.b.const(np.asarray(atom.value).reshape(())[()], atom.aval.dtype)
+            value = self._number(atom)
             self.shown[shown_key(value)] = str(np.asarray(atom.value).reshape(())[()])
             return value
         return self._load(atom, index)
+
+    def _number(self, atom: Literal) -> Value:
+        """A number of the program: an argument, so that one kernel serves learning rates and batch
+        sizes; but for the few that make simpler code."""
+        number, dtype = np.asarray(atom.value, atom.aval.dtype).reshape(()), atom.aval.dtype
+        if dtype.kind != "f" or not np.isfinite(number) or float(abs(number)) in PLAIN:
+            return self.b.const(number[()], dtype)
+        width = 8 * dtype.itemsize
+        bits = int(number.view(f"i{dtype.itemsize}"))
+        key = ("number", id(atom), dtype)
+        known = (bits, key) in self.int_names
+        argument = self._argument(bits, key)
+        name = f"%x{argument[2:]}"
+        if not known:
+            if width < 64:
+                self.entry_lines.append(f"{name}.bits = trunc i64 {argument} to i{width}")
+                argument = f"{name}.bits"
+            kind = self.b.memory_type(dtype)
+            self.entry_lines.append(f"{name} = bitcast i{width} {argument} to {kind}")
+        return Value(name, dtype)
 
     def _load(self, atom: Atom, index: Sequence[IndexExpr]) -> Value:
         offset = flat(list(index), atom.aval.shape)
@@ -244,7 +266,7 @@ class Elements:
         for atom, factor in expr.terms:
             term = self._atom(atom)
             if factor != 1:
-                term = self._op("mul nsw i64", term, self._constant(factor))
+                term = self._op("mul nsw i64", term, self._constant(factor, atom))
             total = term if total is None else self._op("add nsw i64", total, term)
         if total is None:
             return self._constant(expr.constant)
@@ -283,12 +305,21 @@ class Elements:
             return Value(self._op("icmp eq i64", rest, "0"), np.dtype(np.bool_))
         return Value(self._op("icmp sge i64", x, "0"), np.dtype(np.bool_))
 
-    def _constant(self, number: int) -> str:
+    def _constant(self, number: int, role: Any = None) -> str:
+        """A number, as an argument of the kernel unless it is small.
+
+        Equal numbers of different roles (stride of one loop, extent of another) are separate
+        arguments, so that the kernel also serves shapes in which they differ.
+        """
         if -BAKED <= number <= BAKED:
             return str(number)
-        if number not in self.int_names:
-            self.int_names[number] = f"%n{len(self.int_names)}"
-        return self.int_names[number]
+        return self._argument(number, role if isinstance(role, Counter | str) else None)
+
+    def _argument(self, number: int, role: Any) -> str:
+        key = (number, role)
+        if key not in self.int_names:
+            self.int_names[key] = f"%n{len(self.int_names)}"
+        return self.int_names[key]
 
     def _op(self, op: str, x: str, y: str) -> str:
         name = self.b.fresh()
@@ -379,7 +410,7 @@ class Elements:
             declarations,
             tuple(self.buffers),
             tuple(self.written),
-            tuple(self.int_names),
+            tuple(number for number, _ in self.int_names),
             extent,
             "\n".join(header + ["    " + line for line in self.lines]),
         )

@@ -205,7 +205,7 @@ class _Emitter(Elements):
         first, last = (
             ("%lo", "%hi")
             if self._is_outermost(loop)
-            else ("0", self._constant(loop.counter.extent))
+            else ("0", self._constant(loop.counter.extent, f"extent {loop.counter}"))
         )
         head, body, end = b.fresh_label("loop"), b.fresh_label("body"), b.fresh_label("done")
         b.raw(f"store i64 {first}, ptr {cell}")

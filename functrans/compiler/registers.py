@@ -420,9 +420,13 @@ class _Region(Elements):
             begin = self._op("add nsw i64", whole.begin, begin)
         return Memory(whole.pointer, begin, aval)
 
-    def _constant(self, number: int) -> str:
+    def _constant(self, number: int, role: Any = None) -> str:
         """Positions are part of the kernel: there are too many of them for arguments."""
         return str(number)
+
+    def _number(self, atom: Literal) -> Value:
+        """Numbers too: arguments would take the registers that the loop's values are kept in."""
+        return self.b.const(np.asarray(atom.value).reshape(())[()], atom.aval.dtype)
 
     # --- cells: values that a loop or branch hands on ---
 

@@ -105,7 +105,7 @@ class _Scatter(Elements):
 
     @contextmanager
     def _counted(self, counter: Counter) -> Iterator[None]:
-        with self.b.loop("0", self._constant(counter.extent)) as i:
+        with self.b.loop("0", self._constant(counter.extent, f"extent {counter}")) as i:
             self.counters[counter] = i.text
             self._line(f"for {counter} in range({counter.extent}):")
             with self._scope():

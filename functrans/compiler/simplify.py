@@ -6,6 +6,7 @@ No rewriting changes a result, not even the sign of a zero or a nan: `x * 1` goe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -266,8 +267,32 @@ def _transposed_product(e: Equation, r: Rewriter) -> Atom | None:
     return r.emit(e, inner.primitive, [y, x], dimensions=((cy, cx), (by, bx)))
 
 
+def _outer_product(e: Equation, r: Rewriter) -> Atom | None:
+    """A product over axes of extent one: every element times every other, which fuses."""
+    contracting, batch = e.params["dimensions"]
+    x, y = e.inputs
+    if math.prod(x.aval.shape[a] for a in contracting[0]) != 1 or x.aval.dtype.kind == "b":
+        return None
+    rest = [
+        tuple(a for a in range(z.aval.ndim) if a not in contracting[i] and a not in batch[i])
+        for i, z in enumerate(e.inputs)
+    ]
+    operands: list[Atom] = []
+    for i, z in enumerate((x, y)):
+        lead = [z.aval.shape[a] for a in batch[i]]
+        own = [z.aval.shape[a] for a in rest[i]]
+        shape = [*lead, *own, *[1] * len(rest[1])] if i == 0 else [*lead, *[1] * len(rest[0]), *own]
+        order = (*batch[i], *rest[i], *contracting[i])
+        moved = r.emit(e, registry["transpose"], [z], permutation=order)
+        operands.append(r.emit(e, registry["reshape"], [moved], shape=tuple(shape)))
+    return r.emit(e, registry["mul"], operands)
+
+
 def _product(e: Equation, r: Rewriter) -> Atom | None:
     """A transposed operand becomes a choice of axes, which costs the library nothing."""
+    outer = _outer_product(e, r)
+    if outer is not None:
+        return outer
     inputs, axes = (
         list(e.inputs),
         [list(pair) for pair in zip(*e.params["dimensions"], strict=True)],

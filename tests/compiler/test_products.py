@@ -7,6 +7,7 @@ import pytest
 
 import functrans as ft
 import functrans.numpy as fnp
+from functrans.primitives.products import dot_general_p
 
 SIZES = list(itertools.product((1, 2, 3, 8), (1, 2, 5, 8), (1, 3, 8)))
 
@@ -25,7 +26,8 @@ def test_batches_of_small_products(flags, dtype):
 
         compiled = ft.jit(f)
         np.testing.assert_allclose(compiled(x, y), f(x, y), 1e-4, 1e-5)
-        assert ("unrolled" in compiled.lower(x, y).source) == (dtype != "c16")
+        unrolled = "unrolled" in compiled.lower(x, y).source
+        assert unrolled == (dtype != "c16" and k > 1)
 
 
 @pytest.mark.parametrize(("shape", "batch"), [((30, 20, 10), 40), ((2, 3, 4), 3), ((9, 2, 2), 50)])
@@ -45,3 +47,24 @@ def test_gradients_of_small_products_are_unrolled_too():
     for compiled, expected in zip(ft.jit(f)(x, y), f(x, y), strict=True):
         np.testing.assert_allclose(compiled, expected, 1e-12)
     assert "ft_gemm" not in ft.jit(f).lower(x, y).source
+
+
+OUTER = [  # shapes and dimensions whose contracted axes have extent one
+    ((3, 1), (1, 4), (((1,), (0,)), ((), ()))),
+    ((2, 3, 1), (2, 1, 4), (((2,), (1,)), ((0,), (0,)))),
+    ((1, 3), (5, 1, 2), (((0,), (1,)), ((), ()))),
+    ((3, 2), (4, 2), (((), ()), ((1,), (1,)))),
+    ((1, 1, 3), (1, 1), (((0, 1), (1, 0)), ((), ()))),
+]
+
+
+@pytest.mark.parametrize(("sx", "sy", "dimensions"), OUTER)
+def test_outer_products_are_elementwise(sx, sy, dimensions):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=sx), rng.normal(size=sy)
+    compiled = ft.jit(lambda x, y: dot_general_p.bind(x, y, dimensions=dimensions))
+    expected = dot_general_p.bind(x, y, dimensions=dimensions)
+    got = compiled(x, y)
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got, expected)
+    assert "gemm" not in compiled.lower(x, y).source

@@ -46,3 +46,21 @@ def test_kernels_that_differ_in_a_constant_are_apart():
     x = np.arange(4.0)
     for compiled, expected in zip(ft.jit(f)(x), f(x), strict=True):
         np.testing.assert_allclose(compiled, expected, rtol=1e-12)
+
+
+def test_kernels_serve_other_batch_sizes_and_learning_rates():
+    def step(rate):
+        def update(w, x):
+            return w - rate * ft.grad(lambda w: fnp.mean(fnp.tanh(x @ w) ** 2))(w)
+
+        return ft.jit(update)
+
+    def kernels(batch, width, rate):
+        x, w = np.ones((batch, 32), np.float32), np.ones((32, width), np.float32)
+        expected = w - rate * ft.grad(lambda w: fnp.mean(fnp.tanh(x @ w) ** 2))(w)
+        np.testing.assert_allclose(step(rate)(w, x), expected, rtol=1e-5)
+        return set(step(rate).lower(w, x).schedule.kernels())
+
+    first = kernels(64, 64, 0.1)
+    assert kernels(96, 64, 0.1) == first
+    assert kernels(96, 80, 0.03) == first
