@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler import loops as loops  # registers how control flow is lowered
+from functrans.compiler.frames import Executable
 from functrans.compiler.link import link
-from functrans.compiler.lower import lower
+from functrans.compiler.plans import load_plan, plan_key, save_plan
+from functrans.compiler.schedule import Schedule
 from functrans.core.program import Program
 from functrans.core.trace import as_value
 from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
@@ -41,11 +42,35 @@ class Compiled:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.schedule = lower(program)
-        self._executable = link(self.schedule, program)
+        self._schedule: Schedule | None = None
+        self._executable = self._from_disk() or link(self.schedule, program)
         self._unbox = [_unboxing(a) for a in program.out_avals]
         self._plain = not any(self._unbox)
         self._weak = [i for i, a in enumerate(program.in_avals) if a.weak_type]
+
+    @property
+    def schedule(self) -> Schedule:
+        """The steps and their kernels; lowered now if the disk gave only what it takes to run."""
+        if self._schedule is None:
+            from functrans.compiler.lower import lower
+
+            self._schedule = lower(self.program)
+        return self._schedule
+
+    def _from_disk(self) -> Executable | None:
+        """What an earlier process made of this Program; else it is made now, and kept."""
+        key = plan_key(self.program)
+        if key is None:
+            return None
+        known = load_plan(key)
+        if known is not None:
+            try:
+                return link(known, self.program)
+            except KeyError:  # its object code is not there any more
+                pass
+        executable = link(self.schedule, self.program)
+        save_plan(key, self.schedule)
+        return executable
 
     def try_call(self, leaves: list[Any]) -> list[Any] | None:
         """The outputs, or None if a leaf is not an array of exactly the type compiled for."""

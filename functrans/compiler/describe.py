@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functrans.compiler.elements import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel, StoredKernel
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.core.program import Program
 
@@ -45,7 +45,7 @@ def _describe_block(block: Block, schedule: Schedule, indent: str) -> list[str]:
 
 def _describe_entry(entry: Entry, schedule: Schedule) -> str:
     target = entry.target
-    if isinstance(target, EmittedKernel):
+    if isinstance(target, EmittedKernel | StoredKernel):
         name = target.name
     elif isinstance(target, str):
         name = target

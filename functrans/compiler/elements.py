@@ -14,11 +14,11 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import emitter
 from functrans.compiler.index import (
     Condition,
@@ -40,30 +40,6 @@ PLAIN = frozenset({0.0, 0.5, 1.0, 2.0})
 """Numbers, up to their sign, that are constants of the kernel."""
 INDEX = np.dtype(np.int64)
 _NUMBER = re.compile(r"-?\d+")
-
-
-@dataclass(frozen=True)
-class EmittedKernel:
-    """A kernel ready to compile.
-
-    Attributes:
-        name: of the native function; from the hash of the text, so equal kernels share it.
-        ir: LLVM IR of its functions, without declarations.
-        declarations: the module-level lines that it needs.
-        buffers: the arrays it reads (variables or array literals), then those it writes.
-        ints: its run-time integers.
-        extent: trip count of the outermost loop.
-        source: what it does, for people.
-    """
-
-    name: str
-    ir: str
-    declarations: tuple[str, ...]
-    buffers: tuple[Atom, ...]
-    outputs: tuple[Var, ...]
-    ints: tuple[int, ...]
-    extent: int
-    source: str
 
 
 class Elements:

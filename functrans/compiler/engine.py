@@ -1,7 +1,7 @@
 """LLVM IR as text → machine code in this process, through llvmlite, with object code kept on disk.
 
-Fresh and cached code take one path: object bytes, linked by one ORC engine into a library of their
-own, so names need only be distinct within a module. A library costs 0.15 ms, an engine 1 ms.
+Fresh and cached code take one path: object bytes, loaded by functrans/compiler/elf.py where it can
+and by one ORC engine elsewhere, each module apart, so names need only be distinct within it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any
 
 from functrans.compiler import cache as disk
+from functrans.compiler import elf
 
 FORMAT = "3"
 """Part of every key: raise it when the way IR becomes object code changes."""
@@ -48,7 +49,7 @@ def compile_module(
         RuntimeError: the text is not valid IR, or a symbol is not found (LLVM prints which).
     """
     with _lock:
-        key = disk.key_of(FORMAT, *_target(), str(optimize), ir)
+        key = module_key(ir, optimize)
         bound = dict(symbols or {})
         identity = (key, tuple(sorted(bound.items())))
         library = _libraries.get(identity)
@@ -61,6 +62,18 @@ def compile_module(
             library = _load(code, list(dict.fromkeys([*known, *names])), bound)
             _libraries[identity] = library
         return {name: library[name] for name in names}
+
+
+def module_key(ir: str, optimize: bool = True) -> str:
+    """The name under which the object code of a module is kept on disk."""
+    return disk.key_of(FORMAT, *target(), str(optimize), ir)
+
+
+def load_module(key: str, names: Sequence[str], symbols: Mapping[str, int]) -> dict[str, int]:
+    """The addresses of functions of a module that was compiled before; none if it is not there."""
+    with _lock:
+        code = disk.load(key)
+        return {} if code is None else _load(code, names, symbols)
 
 
 def keep_for_ever(x: Any) -> Any:
@@ -84,14 +97,20 @@ def _llvm() -> Any:
 
 
 @cache
-def _target() -> tuple[str, ...]:
+def target() -> tuple[str, ...]:
     """What object code depends on besides the IR: LLVM, platform, processor."""
     import llvmlite
 
+    if elf.available():
+        return llvmlite.__version__, "elf", elf.processor()
+    return llvmlite.__version__, _llvm().get_process_triple(), *_processor()
+
+
+def _processor() -> tuple[str, str]:
+    """Name and features; with those that are off, as a virtual machine may lack some that its
+    processor's name implies."""
     llvm = _llvm()
-    # with those that are off: a virtual machine may lack some that its processor's name implies
-    features = llvm.get_host_cpu_features().flatten()
-    return llvmlite.__version__, llvm.get_process_triple(), llvm.get_host_cpu_name(), features
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
 @cache
@@ -109,7 +128,7 @@ def _new_machine(opt: int = 3) -> Any:
     llvm = _llvm()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    *_, cpu, features = _target()
+    cpu, features = _processor()
     if "+avx512f" in features.split(","):
         features += ",-prefer-256-bit"
     return llvm.Target.from_default_triple().create_target_machine(
@@ -152,6 +171,8 @@ def _emit(ir: str, optimize: bool) -> bytes:
 
 
 def _load(code: bytes, names: Sequence[str], symbols: Mapping[str, int]) -> dict[str, int]:
+    if elf.available():
+        return elf.load(code, names, symbols)
     builder = _llvm().JITLibraryBuilder().add_object_img(code).add_current_process()
     for name, address in symbols.items():
         builder.import_symbol(name, address)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from functrans.compiler.elements import Elements, EmittedKernel, shown_key
+from functrans.compiler.elements import Elements, shown_key
+from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat

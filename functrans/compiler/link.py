@@ -11,8 +11,8 @@ import numpy as np
 
 from functrans.compiler import callbacks, runtime, threads
 from functrans.compiler.calls import ArraySpec
-from functrans.compiler.elements import EmittedKernel
-from functrans.compiler.engine import compile_module
+from functrans.compiler.emitted import EmittedKernel, StoredKernel
+from functrans.compiler.engine import compile_module, load_module, module_key
 from functrans.compiler.frames import Executable
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.core.program import Program
@@ -20,6 +20,9 @@ from functrans.core.program import Program
 _lock = threading.RLock()
 _kernels: dict[str, int] = {}
 """Addresses of the kernels compiled so far, by name: the same text serves every program."""
+
+_modules: dict[str, str] = {}
+"""The keys of the modules that they are in, likewise."""
 
 CONTROL_FLOW = frozenset({"ft_scan", "ft_while", "ft_cond"})
 """Runtime functions that read their slots from the table itself, the first of their buffers."""
@@ -29,13 +32,14 @@ KERNEL_SYMBOLS = ("ft_poll",)
 
 
 def link(schedule: Schedule, program: Program) -> Executable:
-    """Bind a schedule to addresses."""
+    """Bind a schedule to addresses.
+
+    Raises:
+        KeyError: a stored kernel of the schedule is not on disk any more.
+    """
     with _lock:
-        missing = {n: k for n, k in schedule.kernels().items() if n not in _kernels}
-        if missing:
-            text = module_text(missing.values())
-            symbols = {n: runtime.address_of(n) for n in KERNEL_SYMBOLS if f"@{n}(" in text}
-            _kernels.update(compile_module(text, list(missing), symbols))
+        _compile_missing(schedule)
+        _load_stored(schedule)
     linker = _Linker()
     code, entries = linker.encode(schedule.main)
     arena, offsets = schedule.place()
@@ -55,6 +59,37 @@ def link(schedule: Schedule, program: Program) -> Executable:
     for address in linker.python_kernels:
         weakref.finalize(executable, callbacks.release, address)
     return executable
+
+
+def _compile_missing(schedule: Schedule) -> None:
+    """One module of all kernels that this process has not got."""
+    missing = {n: k for n, k in schedule.kernels().items() if n not in _kernels}
+    if missing:
+        text = module_text(missing.values())
+        symbols = {n: runtime.address_of(n) for n in KERNEL_SYMBOLS if f"@{n}(" in text}
+        _kernels.update(compile_module(text, list(missing), symbols))
+        _modules.update(dict.fromkeys(missing, module_key(text)))
+
+
+def _load_stored(schedule: Schedule) -> None:
+    """The kernels of other processes, from the disk."""
+    wanted: dict[str, list[str]] = {}
+    for entry in schedule.entries():
+        kernel = entry.target
+        if isinstance(kernel, StoredKernel) and kernel.name not in _kernels:
+            names = wanted.setdefault(kernel.module, [])
+            if kernel.name not in names:
+                names.append(kernel.name)
+    for key, names in wanted.items():
+        symbols = {n: runtime.address_of(n) for n in KERNEL_SYMBOLS}
+        found = load_module(key, names, symbols)
+        _kernels.update(found)
+        _modules.update(dict.fromkeys(found, key))
+
+
+def stored(kernel: EmittedKernel | StoredKernel) -> StoredKernel:
+    """A kernel of a linked schedule as another process will find it."""
+    return StoredKernel(kernel.name, _modules[kernel.name])
 
 
 def module_text(kernels: Iterable[EmittedKernel]) -> str:
@@ -99,7 +134,7 @@ class _Linker:
 
     def _address(self, entry: Entry) -> int:
         target: Any = entry.target
-        if isinstance(target, EmittedKernel):
+        if isinstance(target, EmittedKernel | StoredKernel):
             return _kernels[target.name]
         if isinstance(target, str):
             return runtime.address_of(target)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.blas import LETTERS
-from functrans.compiler.elements import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.expansions import expand
 from functrans.compiler.fuse import partition
 from functrans.compiler.gemm import NAMES
@@ -18,7 +18,7 @@ from functrans.compiler.memory import Temporary
 from functrans.compiler.products import GEMM_DTYPES, canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
 from functrans.compiler.scatter import emit_scatter, is_scatter
-from functrans.compiler.schedule import Block, Entry, Schedule
+from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
@@ -73,6 +73,8 @@ def own_outputs(program: Program) -> Program:
 
 def lower(program: Program) -> Schedule:
     """The schedule of a Program."""
+    from functrans.compiler import loops as loops  # registers how control flow is lowered
+
     program = prepare(program)
     lowering = Lowering()
     inputs = [lowering.new_slot() for _ in program.inputs]
@@ -262,14 +264,8 @@ class BlockLowering:
 
     def _callback(self, equation: Equation) -> None:
         """What has no native form: its NumPy evaluation, called from the schedule."""
-        primitive, params = equation.primitive, equation.params
-
-        def call(*values: Any) -> Any:
-            with np.errstate(all="ignore"):
-                out = primitive.evaluate(*values, **params)
-            return out if primitive.multiple_results else (out,)
-
-        call.__name__ = primitive.name
+        primitive = equation.primitive
+        call = NumpyCall(primitive, dict(equation.params))
         ins, outs = equation.inputs, equation.outputs
         slots = tuple(map(self.slot, (*ins, *outs)))
         specs = [a.aval for a in ins], [v.aval for v in outs]

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.elements import INDEX, Elements, EmittedKernel, shown_key
+from functrans.compiler.elements import INDEX, Elements, shown_key
+from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.index import IndexExpr, flat
 from functrans.compiler.llvm import Builder, Scalar, Value

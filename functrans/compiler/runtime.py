@@ -43,7 +43,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -134,10 +134,14 @@ def address_of(name: str) -> int:
     return load()[name]
 
 
+def _text(name: str) -> str:
+    """A file of LLVM IR beside this one."""
+    return (Path(__file__).parent / name).read_text("utf-8")
+
+
 @cache
 def _control() -> dict[str, int]:
-    folder = files("functrans.compiler")
-    text = "".join((folder / name).read_text("utf-8") for name in _FILES)
+    text = "".join(_text(name) for name in _FILES)
     return compile_module(text, [*_CONTROL, *_CALLS, *_POOL], _control_symbols(), False)
 
 
@@ -156,8 +160,7 @@ def _triangular() -> dict[str, int]:
 
 @cache
 def _timers() -> dict[str, int]:
-    text = (files("functrans.compiler") / "timers.ll").read_text("utf-8")
-    return compile_module(text, _TIMERS, {"ft_clock": _pointer(_clock())}, False)
+    return compile_module(_text("timers.ll"), _TIMERS, {"ft_clock": _pointer(_clock())}, False)
 
 
 def _control_symbols() -> dict[str, int]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from functrans.compiler.elements import INDEX, Elements, EmittedKernel, aligned
+from functrans.compiler.elements import INDEX, Elements, aligned
+from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
 from functrans.compiler.llvm import SUPPORTED, Scalar, Value
 from functrans.core.program import Equation

@@ -6,15 +6,33 @@ entries refer to further blocks. `functrans/compiler/runtime.py` walks the encod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from functrans.compiler.elements import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel, StoredKernel
 from functrans.compiler.memory import Temporary, plan
+from functrans.core.primitive import Primitive
 from functrans.core.types import Aval
+
+
+@dataclass(frozen=True, eq=False)
+class NumpyCall:
+    """The NumPy evaluation of a primitive, as a function of arrays."""
+
+    primitive: Primitive
+    params: Mapping[str, Any]
+
+    @property
+    def __name__(self) -> str:
+        return self.primitive.name
+
+    def __call__(self, *values: Any) -> Any:
+        with np.errstate(all="ignore"):
+            out = self.primitive.evaluate(*values, **self.params)
+        return out if self.primitive.multiple_results else (out,)
 
 
 @dataclass
@@ -22,7 +40,7 @@ class Entry:
     """One call of native code.
 
     Attributes:
-        target: an emitted kernel, the name of a runtime function, or a Python function of arrays.
+        target: a kernel, the name of a runtime function, or a Python function of arrays.
         slots: its buffers.
         ints: its integers; a Block stands for (address of its code, number of entries).
         extent: trip count of its outermost loop.
@@ -33,7 +51,7 @@ class Entry:
         flops, nbytes: arithmetic operations and bytes read and written, estimated; 0 if unknown.
     """
 
-    target: EmittedKernel | str | Callable[..., Any]
+    target: EmittedKernel | StoredKernel | str | NumpyCall
     slots: tuple[int, ...]
     ints: tuple[int | Block, ...] = ()
     extent: int = 1
@@ -86,13 +104,17 @@ class Schedule:
     outputs: list[int]
     constants: dict[int, np.ndarray]
 
-    def kernels(self) -> dict[str, EmittedKernel]:
-        """The distinct kernels by name."""
-        found: dict[str, EmittedKernel] = {}
+    def entries(self) -> Iterator[Entry]:
+        """Every entry of every block."""
         for block in self.main.walk():
-            for entry in block.entries:
-                if isinstance(entry.target, EmittedKernel):
-                    found.setdefault(entry.target.name, entry.target)
+            yield from block.entries
+
+    def kernels(self) -> dict[str, EmittedKernel]:
+        """The distinct kernels by name, of those that were emitted in this process."""
+        found: dict[str, EmittedKernel] = {}
+        for entry in self.entries():
+            if isinstance(entry.target, EmittedKernel):
+                found.setdefault(entry.target.name, entry.target)
         return found
 
     def place(self) -> tuple[int, dict[int, int]]:

@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
-from functrans.compiler.elements import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.grouping import Kernel
 from functrans.compiler.kernel import emit_kernel
 from functrans.core.program import Atom, Equation, Literal, Var, params_key

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from functrans.compiler.elements import Elements, EmittedKernel
+from functrans.compiler.elements import Elements
+from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.index import Counter
 from functrans.compiler.llvm import Value
 from functrans.compiler.products import Gemm

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.compile import contiguous
-from functrans.compiler.elements import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel, StoredKernel
 from functrans.compiler.link import link
 from functrans.compiler.profile import Row
 from functrans.compiler.schedule import Block, Entry, Schedule
@@ -75,6 +75,6 @@ class _Timed:
 
 
 def _name(entry: Entry) -> str:
-    if isinstance(entry.target, EmittedKernel):
+    if isinstance(entry.target, EmittedKernel | StoredKernel):
         return entry.target.name
     return entry.target if isinstance(entry.target, str) else f"numpy_{entry.target.__name__}"

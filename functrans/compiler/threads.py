@@ -14,7 +14,7 @@ import platform
 import sys
 import threading
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from functrans.compiler.engine import compile_module
@@ -92,7 +92,7 @@ def _pause() -> str | None:
 
 @cache
 def _native() -> dict[str, int]:
-    text = (files("functrans.compiler") / "threads.ll").read_text("utf-8")
+    text = (Path(__file__).parent / "threads.ll").read_text("utf-8")
     pause = _pause() or ""
     name, argument = pause.rstrip(")").split("(")
     text = text.replace("PAUSE", pause)

@@ -1,0 +1,44 @@
+"""Kernels as the rest of the compiler sees them: emitted now, or known by name from the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from functrans.core.program import Atom, Var
+
+
+@dataclass(frozen=True)
+class EmittedKernel:
+    """A kernel ready to compile.
+
+    Attributes:
+        name: of the native function; from the hash of the text, so equal kernels share it.
+        ir: LLVM IR of its functions, without declarations.
+        declarations: the module-level lines that it needs.
+        buffers: the arrays it reads (variables or array literals), then those it writes.
+        ints: its run-time integers.
+        extent: trip count of the outermost loop.
+        source: what it does, for people.
+    """
+
+    name: str
+    ir: str
+    declarations: tuple[str, ...]
+    buffers: tuple[Atom, ...]
+    outputs: tuple[Var, ...]
+    ints: tuple[int, ...]
+    extent: int
+    source: str
+
+
+@dataclass(frozen=True)
+class StoredKernel:
+    """A kernel whose object code an earlier process has left in the disk cache.
+
+    Attributes:
+        name: of the native function.
+        module: the key of the object code that defines it.
+    """
+
+    name: str
+    module: str

@@ -1,0 +1,126 @@
+"""Schedules on disk, by what their Programs say: a second process does not lower them again.
+
+A plan is the schedule with its kernels by name and the keys of their object code. It is found by
+the hash of the Program's structure, of functrans's own files and of what lowering depends on
+besides. Programs that hold functions of the user (callbacks) have no plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler import cache as disk
+from functrans.compiler.emitted import EmittedKernel, StoredKernel
+from functrans.compiler.engine import target
+from functrans.compiler.link import stored
+from functrans.compiler.schedule import Block, Entry, Schedule
+from functrans.compiler.threads import num_threads
+from functrans.core.primitive import Primitive
+from functrans.core.program import Program
+from functrans.core.types import Aval
+
+
+def plan_key(program: Program) -> str | None:
+    """The name of a Program's plan; None if it depends on what another process cannot know."""
+    digest = hashlib.sha256()
+    try:
+        for part in _parts(program):
+            digest.update(part.encode() + b"\0")
+    except _UnstableError:
+        return None
+    return disk.key_of("plan", *target(), _version(), str(num_threads()), digest.hexdigest())
+
+
+def load_plan(key: str) -> Schedule | None:
+    """The schedule of an earlier process."""
+    data = disk.load(key)
+    if data is None:
+        return None
+    try:
+        return pickle.loads(data)
+    except (AttributeError, ImportError, KeyError, pickle.UnpicklingError):
+        return None  # of a primitive, say, that is not defined here
+
+
+def save_plan(key: str, schedule: Schedule) -> None:
+    """Keep a linked schedule."""
+    disk.save(key, pickle.dumps(replace(schedule, main=_by_name(schedule.main)), protocol=5))
+
+
+def _by_name(block: Block) -> Block:
+    entries: list[Entry] = []
+    for entry in block.entries:
+        kernel = entry.target
+        if isinstance(kernel, EmittedKernel | StoredKernel):
+            kernel = stored(kernel)
+        ints = tuple([_by_name(x) if isinstance(x, Block) else x for x in entry.ints])
+        entries.append(replace(entry, target=kernel, ints=ints))
+    return Block(entries, block.temporaries)
+
+
+class _UnstableError(Exception):
+    """Something has no meaning in another process."""
+
+
+def _parts(x: Any) -> Iterator[str]:
+    """A value as texts that are equal in every process, and only for equal values."""
+    kind = type(x)
+    if kind in _AS_TEXT:
+        yield kind.__name__ + _AS_TEXT[kind](x)
+    elif isinstance(x, Program):
+        yield "program"
+        yield from _parts(x.key)
+    elif kind is tuple or kind is list:
+        yield f"{kind.__name__} {len(x)}"
+        for y in x:
+            yield from _parts(y)
+    elif isinstance(x, np.ndarray | np.generic):
+        yield f"array {x.dtype.str} {x.shape} {x.tobytes().hex()}"
+    elif isinstance(x, np.dtype):
+        yield f"dtype {x.str}"
+    elif kind is type:
+        yield f"type {x.__module__}.{x.__qualname__}"
+    elif kind is frozenset:
+        yield f"frozenset {len(x)}"
+        yield from sorted("\0".join(_parts(y)) for y in x)
+    else:
+        raise _UnstableError
+
+
+def _aval(x: Aval) -> str:
+    return f"{x.dtype.str}{x.shape}{x.weak_type}"
+
+
+_AS_TEXT: dict[type, Callable[[Any], str]] = {
+    Aval: _aval,
+    Primitive: lambda x: x.name,
+    bool: str,
+    bytes: bytes.hex,
+    complex: lambda x: f"{x.real.hex()} {x.imag.hex()}",
+    float: float.hex,
+    int: str,
+    str: str,
+    type(None): str,
+}
+
+
+@cache
+def _version() -> str:
+    """Of functrans: a changed file makes other schedules, perhaps."""
+    root = Path(__file__).parent.parent
+    files = []
+    for folder in ("core", "transforms", "primitives", "compiler", "compiler/math"):
+        for item in os.scandir(root / folder):
+            if item.name.endswith((".py", ".ll")):
+                status = item.stat()
+                files.append(f"{folder}/{item.name} {status.st_mtime_ns} {status.st_size}")
+    return disk.key_of(*sorted(files))
