@@ -148,7 +148,7 @@ def _trace_carrying(
 def while_loop(
     cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
 ) -> Any:
-    """Repeat `body_fun` while `cond_fun` holds; differentiable in forward mode.
+    """Repeat `body_fun` while `cond_fun` holds; differentiable in both modes.
 
     Args:
         cond_fun: value → scalar bool.
@@ -161,7 +161,6 @@ def while_loop(
     Raises:
         ShapeError, DTypeError, TreeError: the condition is not a scalar bool, or the body changes
             the type of the value (names the leaf).
-        TransformError: in reverse mode, since the number of steps is not known.
 
     >>> from functrans import lax
     >>> int(lax.while_loop(lambda n: n < 100, lambda n: n * 2, 3))
