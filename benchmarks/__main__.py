@@ -1,20 +1,23 @@
 """`python -m benchmarks [--peers jax,torch,autograd] [--only TEXT] [--runs N] [--write]`.
 
 Every library runs every workload in processes of its own: cold (empty cache), warm (a second
-process with the cache of the first), and steady state (the least time of many calls). Results are
-compared between libraries. `--write` makes docs/performance.md and its figures.
+process with the cache of the first), and steady state (the least time of many calls). The values
+of the results are compared between libraries. `--write` makes docs/performance.md and its figures;
+`--results FILE` adds what is measured to what the file holds, so that the suite can run in parts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import report
 from benchmarks.workloads import WORKLOADS
@@ -23,87 +26,87 @@ from benchmarks.workloads.workload import Workload
 TIMEOUT = 60.0
 """Seconds after which a process is given up; the page then says that it took longer."""
 
-Measured = dict[str, Any]
+TOLERANCES = {"float32": 1e-3, "float64": 1e-7}
+"""Largest difference of two results, relative to the largest number of the array."""
+
+Measured = dict[str, Any]  # figures by name, or {"failed": why there are none}
 
 
-def measure(library: str, workload: str, cache: str) -> Measured | None:
-    """One fresh process; None if it took too long."""
+def measure(library: str, workload: str, cache: str, values: Path | None = None) -> Measured:
+    """One fresh process."""
     environment = {**os.environ, "FUNCTRANS_CACHE_DIR": cache}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     # a machine may pin OpenBLAS, and with it some of the libraries, to an older processor's kernels
     environment.pop("OPENBLAS_CORETYPE", None)
     command = [sys.executable, "-m", "benchmarks.measure", library, workload]
+    command += [str(values)] if values else []
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
         )
     except subprocess.TimeoutExpired:
-        return None
+        return {"failed": f"over {TIMEOUT:.0f} s"}
     if done.returncode:
-        raise SystemExit(f"{library}, {workload}:\n{done.stderr}")
+        print(f"{library}, {workload}:\n{done.stderr}", file=sys.stderr)
+        return {"failed": "error"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def best(library: str, workload: str, runs: int) -> Measured | None:
+def best(library: str, workload: str, runs: int, values: Path) -> Measured:
     """The least of several cold processes, and of warm ones with their cache."""
-    cold, warm = [], []
+    kinds: dict[str, list[Measured]] = {"cold": [], "warm": []}
+    if library != "functrans":  # the others keep nothing between processes
+        del kinds["warm"]
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as cache:
-            found = measure(library, workload, cache)
-            if found is None:
-                return None
-            cold.append(found)
-            if library == "functrans":  # the others keep nothing between processes
-                again = measure(library, workload, cache)
-                assert again is not None  # the cold one was faster than the limit
-                warm.append(again)
-    everything = cold + warm
+            for found in kinds.values():
+                found.append(measure(library, workload, cache, values))
+                if "failed" in found[-1]:
+                    return found[-1]
 
-    def least(key: str, of: list[Measured]) -> float | None:
-        return min((r[key] for r in of if key in r), default=None)
+    def least(key: str, *of: str) -> float | None:
+        return min((m[key] for kind in of for m in kinds.get(kind, ()) if key in m), default=None)
 
-    result = {key: least(key, everything) for key in ("import", "steady", "primal")}
+    everything = {key: least(key, "cold", "warm") for key in ("import", "steady", "primal")}
     return {
-        **result,
-        "cold": least("first", cold),
-        "warm": least("first", warm),
-        "again": least("again", cold),
-        "digest": cold[0]["digest"],
+        **everything,
+        "cold": least("first", "cold"),
+        "warm": least("first", "warm"),
+        "again": least("again", "cold"),
+        "again warm": least("again", "warm"),
     }
 
 
-def compare(workload: Workload, peer: str, a: list[float], b: list[float]) -> None:
-    """Stop if two libraries do not agree."""
-    for x, y in zip(a, b, strict=True):
-        if not math.isclose(x, y, rel_tol=workload.tolerance, abs_tol=1e-4):
-            raise SystemExit(f"{workload.name}: functrans gives {x}, {peer} {y}")
+def difference(workload: Workload, own: Path, other: Path) -> str | None:
+    """How the results of two libraries differ; None if they agree."""
+    with np.load(own) as ours, np.load(other) as theirs:
+        if len(ours.files) != len(theirs.files):
+            return f"{len(ours.files)} arrays and {len(theirs.files)}"
+        for name in ours.files:
+            a, b = ours[name], theirs[name]
+            if a.shape != b.shape or a.dtype != b.dtype:
+                return f"{name} is {a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)}"
+            allowed = workload.tolerance or TOLERANCES.get(str(b.dtype), 0.0)
+            error = float(np.max(np.abs(a - b), initial=0.0))
+            scale = float(np.max(np.abs(b), initial=0.0))
+            if not error <= allowed * scale:  # a nan is a difference too
+                return f"{name} differs by {error:.2g}, where numbers go up to {scale:.2g}"
+    return None
 
 
-def run(peers: list[str], only: str, runs: int) -> dict[str, dict[str, Measured | None]]:
-    """What was measured, by workload and library."""
-    found: dict[str, dict[str, Measured | None]] = {}
-    for name, workload in WORKLOADS.items():
-        if only not in name:
-            continue
+def row(workload: Workload, peers: list[str], runs: int) -> dict[str, Measured]:
+    """One workload by all libraries that take part."""
+    with tempfile.TemporaryDirectory() as folder:
         libraries = ["functrans", *(p for p in peers if p in workload.peers)]
-        row = {library: best(library, name, runs) for library in libraries}
-        own = row["functrans"]
-        for peer, other in row.items():
-            if own is not None and other is not None:
-                compare(workload, peer, own["digest"], other["digest"])
-        found[name] = row
-        print(report.line(name, row), flush=True)
-    return found
-
-
-def imports(peers: list[str]) -> dict[str, float]:
-    """Seconds to import each library after NumPy."""
-    with tempfile.TemporaryDirectory() as cache:
-        times = {}
-        for library in ["functrans", *peers]:
-            each = [measure(library, "import", cache) for _ in range(3)]
-            times[library] = min(m["import"] for m in each if m is not None)
-        return times
+        files = {library: Path(folder, f"{library}.npz") for library in libraries}
+        found = {lib: best(lib, workload.name, runs, file) for lib, file in files.items()}
+        for peer in libraries[1:]:
+            if "failed" not in found["functrans"] and "failed" not in found[peer]:
+                why = difference(workload, files["functrans"], files[peer])
+                if why is not None:
+                    print(f"{workload.name}: functrans and {peer}: {why}", file=sys.stderr)
+                    found[peer] = {"failed": "other result"}
+        return found
 
 
 def main() -> None:
@@ -112,13 +115,28 @@ def main() -> None:
     parser.add_argument("--only", default="", help="workloads whose name contains this")
     parser.add_argument("--runs", type=int, default=1, help="processes of each kind")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--results", type=Path, help="a JSON file to add to, and to report")
     options = parser.parse_args()
     peers = [p for p in options.peers.split(",") if p]
-    found = run(peers, options.only, options.runs)
-    page = report.page(found, imports(peers))
-    print(page)
+    known: dict[str, dict[str, Measured]] = {}
+    if options.results and options.results.exists():
+        known = json.loads(options.results.read_text())
+    for name, workload in WORKLOADS.items():
+        if options.only in name:
+            known[name] = known.get(name, {}) | row(workload, peers, options.runs)
+            print(report.line(name, known[name]), flush=True)
+            if options.results:
+                options.results.write_text(json.dumps(known, indent=1))
+    found = {name: known[name] for name in WORKLOADS if name in known}
+    page = report.page(found)
     if options.write:
         report.write(page, found)
+    else:
+        print(page)
+    if any(
+        m.get("failed") in ("error", "other result") for r in found.values() for m in r.values()
+    ):
+        raise SystemExit("Some workloads failed, or gave another result than functrans did.")
 
 
 if __name__ == "__main__":

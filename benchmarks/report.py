@@ -18,14 +18,15 @@ PEERS = ("jax", "torch", "autograd")
 
 def line(name: str, row: Row) -> str:
     """One workload on one line, for the terminal."""
-    times = (f"{lib} {shown(m and m['steady'])}" for lib, m in row.items())
+    times = (
+        f"{lib} {m.get('failed') or shown(m['steady'] or m['cold'])}" for lib, m in row.items()
+    )
     ratios = (f"{ratio(row, p, 'steady'):.2f} × {p}" for p in row if ratio(row, p, "steady"))
     return " | ".join([name, *times, *ratios])
 
 
-def page(found: Found, imports: Mapping[str, float]) -> str:
+def page(found: Found) -> str:
     """The page."""
-    shown_imports = ", ".join(f"{lib} {shown(t)}" for lib, t in imports.items())
     return f"""# Performance
 
 Written by `python -m benchmarks --peers jax,torch,autograd --write` on {machine()}.
@@ -57,46 +58,43 @@ between processes by default.
 
 ![First calls relative to JAX](figures/first.svg)
 
-Import after NumPy: {shown_imports}.
+Import after NumPy: {imports(found)}.
 
 Elementary functions one by one are in [elementary.md](elementary.md).
 OPENBLAS_CORETYPE is unset for all of this: OpenBLAS chooses its kernels for the processor it finds.
 """
 
 
+def imports(found: Found) -> str:
+    """The least import time of each library, of all its processes."""
+    times = {
+        lib: [t for row in found.values() if (t := figure(row, lib, "import"))]
+        for lib in ("functrans", *PEERS)
+    }
+    return ", ".join(f"{lib} {shown(min(each))}" for lib, each in times.items() if each)
+
+
 def steady_table(found: Found) -> str:
     rows = []
     for name, row in found.items():
-        own = row["functrans"]
-        if not own or not own["steady"]:
-            continue
-        cells = [name, shown(own["steady"])]
-        for peer in PEERS:
-            r = ratio(row, peer, "steady")
-            other = row.get(peer)
-            cells.append(f"{shown(other['steady'])} ({r:.2f})" if r and other else "–")
-        primal = own["primal"]
-        rows.append([*cells, f"{own['steady'] / primal:.1f}" if primal else ""])
+        own, primal = figure(row, "functrans", "steady"), figure(row, "functrans", "primal")
+        if any(figure(row, library, "steady") for library in row):
+            cells = [cell(row, library, "steady") for library in ("functrans", *PEERS)]
+            rows.append([name, *cells, f"{own / primal:.1f}" if own and primal else ""])
     return table(["workload", "functrans", *(f"{p} (ratio)" for p in PEERS), "× value"], rows)
 
 
 def first_table(found: Found) -> str:
     rows = []
     for name, row in found.items():
-        own, jax = row["functrans"], row.get("jax")
-        if not own:
-            continue
-        with_import = own["warm"] and own["warm"] + own["import"]
-        r = ratio(row, "jax", "cold")
-        other = shown(jax["cold"]) if jax else "over 60 s" if "jax" in row else "–"
-        cells = [shown(own["cold"]), other, f"{r:.2f}" if r else "", shown(own["warm"])]
-        rows.append([name, *cells, shown(with_import)])
-        if own["again"]:
-            again = [shown(own["again"]), shown(jax["again"]) if jax else "–"]
-            r = ratio(row, "jax", "again")
-            rows.append([f"{name}: at the new size", *again, f"{r:.2f}" if r else "", "", ""])
-    head = ["workload", "cold", "JAX cold", "ratio", "second process", "with import"]
-    return table(head, rows)
+        warm, start = figure(row, "functrans", "warm"), figure(row, "functrans", "import")
+        cells = [cell(row, library, "cold") for library in ("functrans", "jax")]
+        rows.append([name, *cells, shown(warm), shown(warm and start and warm + start)])
+        if figure(row, "functrans", "again"):
+            cells = [cell(row, library, "again") for library in ("functrans", "jax")]
+            warm = figure(row, "functrans", "again warm")
+            rows.append([f"{name}: at the new size", *cells, shown(warm), ""])
+    return table(["workload", "cold", "JAX cold (ratio)", "second process", "with import"], rows)
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -104,12 +102,22 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rules, *rows])
 
 
+def figure(row: Row, library: str, key: str) -> float | None:
+    """What was measured; None where a library has no such figure."""
+    return row.get(library, {}).get(key)
+
+
+def cell(row: Row, library: str, key: str) -> str:
+    """A time, with the ratio to it; why there is none where a library failed."""
+    why = row.get(library, {}).get("failed")
+    r = ratio(row, library, key)
+    return why or shown(figure(row, library, key)) + (f" ({r:.2f})" if r else "")
+
+
 def ratio(row: Row, peer: str, key: str) -> float | None:
     """functrans over a peer; None where one of them has no figure."""
-    own, other = row.get("functrans"), row.get(peer)
-    if peer == "functrans" or not own or not other or not own[key] or not other[key]:
-        return None
-    return own[key] / other[key]
+    own, other = figure(row, "functrans", key), figure(row, peer, key)
+    return own / other if own and other and peer != "functrans" else None
 
 
 def ratios(found: Found, peer: str, key: str) -> dict[str, float]:
@@ -141,18 +149,21 @@ def best_line(found: Found) -> str:
 
 
 def warm_line(found: Found) -> str:
-    without, with_imports = [], []
+    """The second process against JAX's cold first call, which keeps nothing between processes."""
+    first, both, alone = [], [], []
     for row in found.values():
-        own, jax = row["functrans"], row.get("jax")
-        if own and jax and own["warm"]:
-            without.append(own["warm"] / jax["cold"])
-            with_imports.append((own["warm"] + own["import"]) / (jax["cold"] + jax["import"]))
-    first, second = mean(without), mean(with_imports)
-    if first is None or second is None:
+        warm, start = figure(row, "functrans", "warm"), figure(row, "functrans", "import")
+        cold, other = figure(row, "jax", "cold"), figure(row, "jax", "import")
+        if warm and start and cold and other:
+            first.append(warm / cold)
+            both.append((warm + start) / (cold + other))
+            alone.append((warm + start) / cold)
+    if not first:
         return ""
     return (
-        f"Second process against JAX's cold first call: **{first:.2f}** × without, "
-        f"**{second:.2f}** × with the import of both libraries (geometric means)."
+        f"Second process against JAX's cold first call: **{mean(first):.2f}** × without imports, "
+        f"**{mean(both):.2f}** × with the imports of both, **{mean(alone):.2f}** × with the import "
+        "of functrans alone (geometric means)."
     )
 
 

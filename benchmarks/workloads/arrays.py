@@ -108,9 +108,9 @@ def small_products(lib: Library) -> Made:
 
 WORKLOADS = [
     Workload("elementwise chain, 10⁶, f64", chain("f8"), TORCH),
-    Workload("elementwise chain, 10⁶, f32", chain("f4"), TORCH, tolerance=1e-2),
+    Workload("elementwise chain, 10⁶, f32", chain("f4"), TORCH),
     Workload("softmax 1000 × 1000, f32", softmax, TORCH),
-    gradient("layer norm + gradient 512 × 1024, f32", layer_norm, TORCH, (0, 1, 2), 2e-2),
+    gradient("layer norm + gradient 512 × 1024, f32", layer_norm, TORCH, (0, 1, 2)),
     gradient("cross entropy + gradient 512 × 1000, f32", entropy, TORCH),
     gradient("Rosenbrock + gradient, n = 10", rosenbrock(10), ALL),
     gradient("Rosenbrock + gradient, n = 10³", rosenbrock(10**3), ALL),

@@ -235,6 +235,28 @@ def metropolis(lib: Library, steps: int = 5000) -> Made:
     return lib.jit(lib.more.vmap(chain)), (keys,)
 
 
+def n_body_steps(lib: Library, bodies: int = 64, steps: int = 100) -> Made:
+    """Leapfrog steps of attracting bodies; forces are the gradient of the potential energy."""
+    xp = lib.numpy
+
+    def simulate(x: Any, v: Any, m: Any) -> Any:
+        def energy(x: Any) -> Any:
+            d = x[:, None, :] - x[None, :, :]
+            r = xp.sqrt(xp.sum(d * d, axis=-1) + 0.01)
+            return -0.5 * xp.sum(m[:, None] * m[None, :] / r)
+
+        def step(carry: Any, _: Any) -> Any:
+            x, v = carry
+            v = v - 1e-3 * lib.grad(energy)(x) / m[:, None]
+            return (x + 1e-3 * v, v), None
+
+        return lib.more.scan(step, (x, v), None, steps)[0]
+
+    rng = np.random.default_rng(0)
+    x, v = rng.normal(size=(2, bodies, 3))
+    return lib.jit(simulate), (x, v, rng.uniform(1, 2, size=bodies))
+
+
 WORKLOADS = [
     Workload("Lorenz RK4, 10⁴ steps", lorenz_forward),
     gradient("Lorenz RK4, 10⁴ steps, gradient", lorenz),
@@ -245,6 +267,7 @@ WORKLOADS = [
     gradient("ADBench LSTM, 2 × 14, T 1024, gradient", lstm),
     gradient("Kalman filter, 4 states, T 1000, gradient", kalman),
     gradient("HMM, 16 states, T 1000, gradient", hmm),
+    Workload("n-body, 100 steps of 64 bodies", n_body_steps),
     Workload("Newton in while_loop, 10⁴ points", newton),
     gradient("while_loop of 10⁴ steps, gradient", while_gradient, ALONE),
     Workload("Metropolis, 10 chains of 5,000 steps", metropolis, JAX),

@@ -26,7 +26,8 @@ class Workload:
         peers: the libraries that can run it too.
         primal: the function whose gradient this is, likewise; for the ratio of their times.
         first_only: only the first call matters.
-        tolerance: relative, between the results of two libraries.
+        tolerance: between the results of two libraries, relative to the largest number of an
+            array; by its dtype unless given.
         again: other arguments for which a first call is measured once the kernels are there.
     """
 
@@ -35,7 +36,7 @@ class Workload:
     peers: tuple[str, ...] = JAX
     primal: Callable[[Library], Made] | None = None
     first_only: bool = False
-    tolerance: float = 2e-3
+    tolerance: float | None = None
     again: Callable[[], tuple] | None = None
 
 
@@ -44,7 +45,7 @@ def gradient(
     make: Callable[[Library], Made],
     peers: tuple[str, ...] = JAX,
     argnums: Any = 0,
-    tolerance: float = 2e-3,
+    tolerance: float | None = None,
 ) -> Workload:
     """The workload `value_and_grad` of a scalar function that `make` gives uncompiled."""
 
