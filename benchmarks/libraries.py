@@ -1,7 +1,7 @@
 """What the workloads see of each library: one namespace, so that a workload is written once.
 
-functrans and JAX share their names. PyTorch runs eagerly, as its users write it; the few functions
-that it calls otherwise are wrapped here. autograd runs eagerly too.
+functrans and JAX share their names. PyTorch runs eagerly, with its own layers and optimizer
+(layers.py); the few functions that it calls otherwise are wrapped here. autograd runs eagerly too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import layers
+from benchmarks.trees import leaves_of, map_tree
+
 
 @dataclass(frozen=True)
 class Library:
@@ -23,7 +26,8 @@ class Library:
         numpy: functions of arrays under NumPy's names.
         jit, value_and_grad: under JAX's names.
         asarray, block: into the library's arrays; wait until results are there.
-        more: `vmap`, `hessian`, `scan`, `while_loop`, `conv`, `pool` … where it has them.
+        nn: layers and training steps, see layers.py.
+        more: `vmap`, `hessian`, `scan`, `while_loop` … where it has them.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Library:
     value_and_grad: Callable[..., Any]
     asarray: Callable[[Any], Any]
     block: Callable[[Any], Any]
+    nn: Any
     more: Any = field(default_factory=SimpleNamespace)
 
     def grad(self, f: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
@@ -49,7 +54,14 @@ def _functrans() -> Library:
     import functrans as ft
 
     return Library(
-        "functrans", ft.numpy, ft.jit, ft.value_and_grad, np.asarray, lambda x: x, _jax_like(ft)
+        "functrans",
+        ft.numpy,
+        ft.jit,
+        ft.value_and_grad,
+        np.asarray,
+        lambda x: x,
+        layers.formulas(ft.numpy, ft.value_and_grad, ft.lax),
+        _jax_like(ft),
     )
 
 
@@ -64,6 +76,7 @@ def _jax() -> Library:
         jax.value_and_grad,
         jax.numpy.asarray,
         jax.block_until_ready,
+        layers.formulas(jax.numpy, jax.value_and_grad, jax.lax),
         _jax_like(jax),
     )
 
@@ -73,13 +86,6 @@ def _jax_like(ft: Any) -> SimpleNamespace:
     random = importlib.import_module(f"{ft.__name__}.random")
     xp = importlib.import_module(f"{ft.__name__}.numpy")
 
-    def conv(x: Any, w: Any) -> Any:
-        return lax.conv_general_dilated(x, w, (1, 1), "SAME")
-
-    def pool(x: Any) -> Any:
-        low = np.asarray(-np.inf, x.dtype)
-        return lax.reduce_window(x, low, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
-
     return SimpleNamespace(
         vmap=ft.vmap,
         hessian=ft.hessian,
@@ -88,8 +94,6 @@ def _jax_like(ft: Any) -> SimpleNamespace:
         while_loop=lax.while_loop,
         fori_loop=lax.fori_loop,
         random=random,
-        conv=conv,
-        pool=pool,
         cholesky=xp.linalg.cholesky,
         triangular=lambda a, b: importlib.import_module(
             f"{ft.__name__}.scipy"
@@ -141,8 +145,6 @@ def _torch() -> Library:
         inner_grad=torch.func.grad,
         hessian=torch.func.hessian,
         scan=scan,
-        conv=lambda x, w: torch.nn.functional.conv2d(x, w, padding="same"),
-        pool=lambda x: torch.nn.functional.max_pool2d(x, 2),
         cholesky=torch.linalg.cholesky,
         triangular=lambda a, b: torch.linalg.solve_triangular(a, b[:, None], upper=False)[:, 0],
         lgamma=torch.lgamma,
@@ -154,6 +156,7 @@ def _torch() -> Library:
         value_and_grad,
         lambda x: torch.as_tensor(np.array(x)),
         lambda x: x,
+        layers.of_torch(),
         more,
     )
 
@@ -165,22 +168,12 @@ def _autograd() -> Library:
     from autograd.builtins import tuple as a_tuple
 
     assert a_list and a_tuple  # the boxes that let lists and tuples be differentiated
-    return Library("autograd", anp, lambda f: f, autograd.value_and_grad, np.asarray, lambda x: x)
-
-
-def map_tree(f: Callable[[Any], Any], x: Any) -> Any:
-    """f of every leaf of nested lists, tuples and dicts."""
-    if isinstance(x, dict):
-        return {k: map_tree(f, v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return type(x)([map_tree(f, y) for y in x])
-    return x if x is None else f(x)
-
-
-def leaves_of(x: Any) -> list[Any]:
-    """The leaves of nested lists, tuples and dicts."""
-    if isinstance(x, dict):
-        return [leaf for k in sorted(x) for leaf in leaves_of(x[k])]
-    if isinstance(x, list | tuple):
-        return [leaf for y in x for leaf in leaves_of(y)]
-    return [] if x is None else [x]
+    return Library(
+        "autograd",
+        anp,
+        lambda f: f,
+        autograd.value_and_grad,
+        np.asarray,
+        lambda x: x,
+        layers.formulas(anp, autograd.value_and_grad),
+    )

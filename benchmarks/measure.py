@@ -25,7 +25,8 @@ def main(library: str, name: str, file: str | None = None) -> None:
     importlib.import_module(library)
     found: dict[str, Any] = {"import": time.perf_counter() - start}
 
-    from benchmarks.libraries import leaves_of, load, map_tree
+    from benchmarks.libraries import load
+    from benchmarks.trees import leaves_of, map_tree
     from benchmarks.workloads import WORKLOADS
 
     lib, workload = load(library), WORKLOADS[name]

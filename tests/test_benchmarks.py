@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.__main__ import difference
-from benchmarks.libraries import leaves_of, load
+from benchmarks.libraries import load
+from benchmarks.trees import leaves_of
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.workload import Workload
 

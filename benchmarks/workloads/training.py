@@ -12,34 +12,6 @@ from benchmarks.libraries import Library
 from benchmarks.workloads.workload import TORCH, Made, Workload
 
 
-def cross_entropy(xp: Any, x: Any, y: Any) -> Any:
-    """The mean over rows of the cross entropy between softmax(x) and y."""
-    peak = xp.max(x, axis=1, keepdims=True)
-    total = xp.log(xp.sum(xp.exp(x - peak), axis=1, keepdims=True)) + peak
-    return -xp.mean(xp.sum(y * (x - total), axis=1))
-
-
-def each(f: Callable[..., Any], *trees: Any) -> Any:
-    """f of the leaves of lists of tuples."""
-    return [tuple(map(f, *row)) for row in zip(*trees, strict=True)]
-
-
-def adam(xp: Any, params: Any, state: Any, gradient: Any) -> tuple[Any, Any]:
-    """A step of Adam."""
-    mean, square, count = state
-    count = count + 1
-    first, second = 1 - 0.9**count, 1 - 0.999**count
-    mean = each(lambda m, g: 0.9 * m + 0.1 * g, mean, gradient)
-    square = each(lambda v, g: 0.999 * v + 0.001 * g * g, square, gradient)
-    params = each(
-        lambda p, m, v: p - 1e-3 * (m / first) / (xp.sqrt(v / second) + 1e-8),
-        params,
-        mean,
-        square,
-    )
-    return params, (mean, square, count)
-
-
 def training(
     make_loss: Callable[[Library], Callable[..., Any]], params: Any, *data: np.ndarray
 ) -> Callable[[Library], Made]:
@@ -47,13 +19,7 @@ def training(
     dtype = params[0][0].dtype
 
     def make(lib: Library) -> Made:
-        loss = make_loss(lib)
-
-        def step(params: Any, state: Any, *data: Any) -> Any:
-            value, gradient = lib.value_and_grad(loss)(params, *data)
-            params, state = adam(lib.numpy, params, state, gradient)
-            return params, state, value
-
+        step = lib.nn.adam_step(make_loss(lib))
         zeros = [tuple(np.zeros_like(w) for w in layer) for layer in params]
         return lib.jit(step), (params, (zeros, zeros, dtype.type(0)), *data)
 
@@ -78,7 +44,7 @@ def mlp_step(sizes: tuple[int, ...], batch: int, dtype: str = "f4") -> Callable[
             for i, (w, b) in enumerate(params):
                 x = x @ w + b
                 x = lib.numpy.tanh(x) if i + 1 < len(params) else x
-            return cross_entropy(lib.numpy, x, y)
+            return lib.nn.cross_entropy(x, y)
 
         return loss
 
@@ -87,10 +53,12 @@ def mlp_step(sizes: tuple[int, ...], batch: int, dtype: str = "f4") -> Callable[
 
 def cnn_step(batch: int = 64) -> Callable[[Library], Made]:
     """Two 3×3 convolutions with max pooling and a dense layer, on 28×28 images."""
-    rng = np.random.default_rng(0)
+    # With seed 0 the greatest two values of one of 10⁵ windows are 7e-9 apart, less than float32
+    # resolves: rounding then decides which of them gets the gradient, in every library its own way.
+    rng = np.random.default_rng(1)
     params = [
-        (rng.normal(size=(16, 1, 3, 3)).astype("f4") / 3, np.zeros((16, 1, 1), "f4")),
-        (rng.normal(size=(32, 16, 3, 3)).astype("f4") / 12, np.zeros((32, 1, 1), "f4")),
+        (rng.normal(size=(16, 1, 3, 3)).astype("f4") / 3, np.zeros(16, "f4")),
+        (rng.normal(size=(32, 16, 3, 3)).astype("f4") / 12, np.zeros(32, "f4")),
         (_normal(rng, 32 * 49, 10), np.zeros(10, "f4")),
     ]
     x = rng.normal(size=(batch, 1, 28, 28)).astype("f4")
@@ -101,9 +69,9 @@ def cnn_step(batch: int = 64) -> Callable[[Library], Made]:
 
         def loss(params: Any, x: Any, y: Any) -> Any:
             for w, b in params[:2]:
-                x = lib.more.pool(xp.tanh(lib.more.conv(x, w) + b))
+                x = lib.nn.pool(xp.tanh(lib.nn.conv(x, w, b)))
             w, b = params[2]
-            return cross_entropy(xp, xp.reshape(x, (batch, 32 * 49)) @ w + b, y)
+            return lib.nn.cross_entropy(xp.reshape(x, (batch, 32 * 49)) @ w + b, y)
 
         return loss
 
@@ -111,7 +79,7 @@ def cnn_step(batch: int = 64) -> Callable[[Library], Made]:
 
 
 def transformer_step(layers: int = 2, d: int = 64, t: int = 64, batch: int = 8) -> Any:
-    """Pre-norm blocks of four heads with a GELU-like MLP; regression on the outputs."""
+    """Pre-norm blocks of four heads with a SiLU MLP; regression on the outputs."""
     rng = np.random.default_rng(0)
     heads = 4
     block = [(d, 3 * d), (d, d), (d, 4 * d), (4 * d, d)]
@@ -122,23 +90,16 @@ def transformer_step(layers: int = 2, d: int = 64, t: int = 64, batch: int = 8) 
     def make_loss(lib: Library) -> Callable[..., Any]:
         xp = lib.numpy
 
-        def norm(x: Any) -> Any:
-            x = x - xp.mean(x, axis=-1, keepdims=True)
-            return x / xp.sqrt(xp.mean(x * x, axis=-1, keepdims=True) + 1e-5)
-
         def attention(x: Any, w: Any, out: Any) -> Any:
             qkv = xp.reshape(x @ w, (batch, t, 3, heads, d // heads))
             q, k, v = (xp.swapaxes(qkv[:, :, i], 1, 2) for i in range(3))
-            scores = q @ xp.swapaxes(k, 2, 3) * (d // heads) ** -0.5
-            e = xp.exp(scores - xp.max(scores, axis=-1, keepdims=True))
-            mixed = (e / xp.sum(e, axis=-1, keepdims=True)) @ v
+            mixed = lib.nn.attention(q, k, v)
             return xp.reshape(xp.swapaxes(mixed, 1, 2), (batch, t, d)) @ out
 
         def loss(params: Any, x: Any, y: Any) -> Any:
             for qkv, out, up, down in params:
-                x = x + attention(norm(x), qkv, out)
-                h = norm(x) @ up
-                x = x + (h / (1 + xp.exp(-1.702 * h))) @ down
+                x = x + attention(lib.nn.layer_norm(x), qkv, out)
+                x = x + lib.nn.silu(lib.nn.layer_norm(x) @ up) @ down
             return xp.mean((x - y) ** 2)
 
         return loss
@@ -155,21 +116,9 @@ def lstm_step(h: int = 64, t: int = 32, batch: int = 16, d: int = 16) -> Any:
     y = rng.normal(size=(batch, 1)).astype("f4")
 
     def make_loss(lib: Library) -> Callable[..., Any]:
-        xp = lib.numpy
-
         def loss(params: Any, xs: Any, y: Any) -> Any:
-            w, u, b = params[0]
-
-            def step(carry: Any, x: Any) -> Any:
-                c, s = carry
-                z = x @ w + s @ u + b
-                i, f, o = (1 / (1 + xp.exp(-z[:, k * h : (k + 1) * h])) for k in range(3))
-                c = f * c + i * xp.tanh(z[:, 3 * h :])
-                return (c, o * xp.tanh(c)), None
-
-            zero = xs[0] @ w[:, :h] * 0
-            (_, s), _ = lib.more.scan(step, (zero, zero), xs)
-            return xp.mean((s @ params[1][0] - y) ** 2)
+            last = lib.nn.lstm(xs, *params[0])
+            return lib.numpy.mean((last @ params[1][0] - y) ** 2)
 
         return loss
 
