@@ -21,6 +21,7 @@ from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.index import IndexExpr, flat
 from functrans.compiler.llvm import Builder, Scalar, Value
 from functrans.compiler.scatter import combined, is_scatter, shapes_of, target_of, whole_index
+from functrans.core.lowering import Indexed
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.types import Aval
 
@@ -80,7 +81,9 @@ def _weight(equation: Equation, prepared: Any, outermost: bool = False) -> float
     if name == "cond":
         return sum(_program_weight(prepared(p), prepared) for p in params["branches"])
     if is_elemental(equation):
-        return max(own_weight(equation), 1) * outputs[0].aval.size
+        # where an element lies is known here: only loops have to find out
+        indexed = isinstance(equation.primitive.lower, Indexed)
+        return (1 if indexed else max(own_weight(equation), 1)) * outputs[0].aval.size
     if is_reduction(equation):
         return _bounded(equation.inputs[0].aval.size)
     if is_scatter(equation):

@@ -135,7 +135,7 @@ def fixed_point(
     >>> def solve(a):
     ...     return optimize.fixed_point(lambda x: fnp.cos(a * x), 0.5).x
     >>> round(float(solve(1.0)), 6), round(float(ft.grad(solve)(1.0)), 6)
-    (0.739085, -0.297473)
+    (0.739085, -0.297474)
     """
     if method not in ("iteration", "anderson"):
         known = "'iteration' and 'anderson'"
