@@ -4,13 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test fuzz lint types bench clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/digits.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(STAMP)
+	FUNCTRANS_FUZZ=5000 $(BIN)/python -m pytest tests/compiler/test_fuzz.py -k many
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -44,7 +44,7 @@ def main(library: str, name: str, file: str | None = None) -> None:
         args = map_tree(lib.asarray, args)
         found["primal"] = least(lambda: lib.block(primal(*args)))
     if workload.again is not None:
-        args = map_tree(lib.asarray, workload.again())
+        args = map_tree(lib.asarray, workload.again(lib))
         start = time.perf_counter()
         result = lib.block(function(*args))
         found["again"] = time.perf_counter() - start

@@ -14,6 +14,7 @@ from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit
 from functrans.compiler.profile import profile as profile
 from functrans.core import tree as tree
+from functrans.core.config import config as config
 from functrans.core.types import ShapeDtypeStruct as ShapeDtypeStruct
 from functrans.core.types import float0 as float0
 from functrans.numpy.indexing import at as at

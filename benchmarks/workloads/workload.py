@@ -37,7 +37,7 @@ class Workload:
     primal: Callable[[Library], Made] | None = None
     first_only: bool = False
     tolerance: float | None = None
-    again: Callable[[], tuple] | None = None
+    again: Callable[[Library], tuple] | None = None
 
 
 def gradient(

@@ -18,6 +18,8 @@ import time
 import warnings
 from pathlib import Path
 
+from functrans.core.config import config
+
 FORMAT = b"functrans-object-2\n"
 """First line of an entry; then the SHA-256 of the object code, then the code."""
 SIZE_LIMIT = 512 << 20
@@ -33,10 +35,9 @@ _warned = False
 
 
 def directory() -> Path:
-    """Where object code is kept: `FUNCTRANS_CACHE_DIR`, or the platform's place for caches."""
-    chosen = os.environ.get("FUNCTRANS_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
+    """Where object code is kept: `functrans.config.cache_dir`, or where the platform says."""
+    if config.cache_dir is not None:
+        return config.cache_dir
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "functrans"
     if sys.platform == "win32":
@@ -115,7 +116,7 @@ def prune(folder: Path, limit: int | None = None) -> None:
                 entries.append((status.st_mtime, status.st_size, item.path))
             elif item.name.startswith(_TEMPORARY) and status.st_mtime < time.time() - STALE:
                 os.unlink(item.path)
-    excess = sum(size for _, size, _ in entries) - (SIZE_LIMIT if limit is None else limit)
+    excess = sum(size for _, size, _ in entries) - (limit or config.cache_size or SIZE_LIMIT)
     for _, size, path in sorted(entries):
         if excess <= 0:
             return

@@ -11,6 +11,7 @@ from functrans.compiler.frames import Executable
 from functrans.compiler.link import link
 from functrans.compiler.plans import load_plan, plan_key, save_plan
 from functrans.compiler.schedule import Schedule
+from functrans.core.config import config
 from functrans.core.program import Program
 from functrans.core.trace import as_value
 from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
@@ -44,6 +45,10 @@ class Compiled:
         self.program = program
         self._schedule: Schedule | None = None
         self._executable = self._from_disk() or link(self.schedule, program)
+        if config.dump_dir is not None:
+            from functrans.compiler.dump import dump
+
+            dump(program, self.schedule, config.dump_dir)
         self._unbox = [_unboxing(a) for a in program.out_avals]
         self._plain = not any(self._unbox)
         self._weak = [i for i, a in enumerate(program.in_avals) if a.weak_type]
@@ -112,12 +117,13 @@ class Compiled:
     def memory(self) -> dict[str, int]:
         """Bytes by use."""
         arena, _ = self.schedule.place()
-        return {
+        sizes = {
             "argument_size_in_bytes": sum(a.nbytes for a in self.program.in_avals),
             "output_size_in_bytes": sum(a.nbytes for a in self.program.out_avals),
             "constant_size_in_bytes": sum(c.nbytes for c in self.schedule.constants.values()),
             "temp_size_in_bytes": arena,
         }
+        return {**sizes, "peak_memory_in_bytes": sum(sizes.values())}
 
 
 def contiguous(x: Any, aval: Aval) -> Any:

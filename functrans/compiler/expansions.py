@@ -29,6 +29,7 @@ from functrans.primitives.arithmetic import (
     or_p,
     select,
 )
+from functrans.primitives.identities import optimization_barrier_p
 from functrans.primitives.products import dot_general_p
 from functrans.primitives.shaping import full, iota, pad, reshape_p, slice_p, transpose_p
 from functrans.primitives.windows import dilated, highest, lowest, window_count, windows_p
@@ -197,6 +198,8 @@ def _find(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | Non
     steps = [math.prod(x_aval.shape[a + 1 :]) for a in range(x_aval.ndim)]
 
     def rule(x: Any, y: Any) -> Any:
+        # x must be the numbers that y was found among: computed twice, they could differ in a bit
+        (x,) = optimization_barrier_p.bind(x)
         inside = _slices(full(x_aval.shape, True, np.bool_), np.False_, params)
         padded = any(p > 0 for pair in params["padding"] for p in pair)
         # where the first element of a window lies, and how far from it the others

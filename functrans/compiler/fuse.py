@@ -17,6 +17,8 @@ from functrans.compiler.grouping import KERNEL_LIMIT, LONG_CHAIN, SHORT_LIMIT, G
 from functrans.core.lowering import Pointwise
 from functrans.core.program import Equation, Program, Var
 
+BARRIER = "optimization_barrier"
+"""Where one is left, both sides of it read the same array in memory."""
 RECOMPUTE_LIMIT = 10
 """Instructions per element that are cheaper done again than stored and loaded."""
 
@@ -78,15 +80,16 @@ def consumers_of(program: Program) -> dict[Var, list[Equation]]:
 
 
 def choose_views(program: Program) -> set[Var]:
-    """Reshaped arrays that library calls read: the array that was reshaped, under another name."""
+    """Arrays under another name: those behind barriers, and reshaped ones that libraries read."""
     consumers = consumers_of(program)
     views: set[Var] = set()
     outputs = set(program.outputs)
     for equation in reversed(program.equations):
-        if equation.primitive.name != "reshape" or not isinstance(equation.inputs[0], Var):
+        name = equation.primitive.name
+        if name not in ("reshape", BARRIER) or not isinstance(equation.inputs[0], Var):
             continue
         var = equation.outputs[0]
-        called = any(
+        called = name == BARRIER or any(
             (c.outputs and c.outputs[0] in views) or not (is_elemental(c) or is_reduction(c))
             for c in consumers[var]
         )

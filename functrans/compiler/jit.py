@@ -241,6 +241,18 @@ class Lowered:
         """What the compiler made: the schedule and every distinct kernel, readable."""
         return self._compiled().source
 
+    def to_dot(self) -> str:
+        """The compiled schedule as a graph in Graphviz's language, to be drawn by `dot -Tsvg`."""
+        from functrans.compiler.describe import schedule_graph
+
+        return schedule_graph(self.schedule).dot()
+
+    def to_mermaid(self) -> str:
+        """The compiled schedule as a graph in the language of Mermaid."""
+        from functrans.compiler.describe import schedule_graph
+
+        return schedule_graph(self.schedule).mermaid()
+
     def cost_analysis(self) -> dict[str, float]:
         """Flops and bytes moved, predicted from the Program."""
         from functrans.analysis.cost import program_cost

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.compile import contiguous
-from functrans.compiler.emitted import EmittedKernel, StoredKernel
+from functrans.compiler.describe import target_name
 from functrans.compiler.link import link
 from functrans.compiler.profile import Row
 from functrans.compiler.schedule import Block, Entry, Schedule
@@ -35,7 +35,7 @@ def measure(
         times.append(time.perf_counter() - start)
     rows = [
         Row(
-            _name(entry),
+            target_name(entry),
             depth,
             float(timed.cells[i, 2]) / repeat,
             float(timed.cells[i, 1]) / repeat * 1e-9,
@@ -72,9 +72,3 @@ class _Timed:
             entries.append(replace(entry, ints=tuple(ints)))
             entries.append(Entry("ft_stop_timer", (), (cell,)))
         return Block(entries, temporaries)
-
-
-def _name(entry: Entry) -> str:
-    if isinstance(entry.target, EmittedKernel | StoredKernel):
-        return entry.target.name
-    return entry.target if isinstance(entry.target, str) else f"numpy_{entry.target.__name__}"

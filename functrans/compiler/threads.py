@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from functrans.compiler.engine import compile_module
-from functrans.core.errors import FunctransError
+from functrans.core.config import config
 
 SPLIT_NANOSECONDS = 60_000
 """Kernels estimated to take less run on one thread: waking another takes up to 10 µs."""
@@ -39,20 +39,17 @@ _lock = threading.Lock()
 _started = False
 
 
-@cache
 def num_threads() -> int:
-    """Threads that may run a kernel: `FUNCTRANS_NUM_THREADS`, or the cores of this process.
+    """Threads that may run a kernel: `functrans.config.num_threads`, or this process's cores.
 
     Raises:
-        FunctransError: the variable is not a positive number.
+        FunctransError: the environment variable is not a positive number.
     """
-    chosen = os.environ.get("FUNCTRANS_NUM_THREADS", "")
-    if chosen:
-        if not chosen.isdigit() or int(chosen) == 0:
-            raise FunctransError(f"FUNCTRANS_NUM_THREADS must be a positive number: {chosen!r}")
-        return int(chosen) if _available() else 1
+    chosen = config.num_threads
     if not _available():
         return 1
+    if chosen is not None:
+        return chosen
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -78,6 +75,7 @@ def split_address() -> int:
     return _native()["ft_split"]
 
 
+@cache
 def _available() -> bool:
     return sys.platform in ("linux", "darwin") and _pause() is not None
 

@@ -154,6 +154,26 @@ class Program:
         for equation in self.equations:
             yield from programs_in(equation.params)
 
+    def to_dot(self) -> str:
+        """The Program as a graph in Graphviz's language, to be drawn by `dot -Tsvg`.
+
+        >>> import functrans as ft
+        >>> print(ft.make_program(lambda x: x * x)(2.0).to_dot())  # doctest: +ELLIPSIS
+        digraph {
+          ...
+          in0 -> e0 [label="f64*[]", fontsize=9];
+          ...
+        """
+        from functrans.core.graph import program_graph
+
+        return program_graph(self).dot()
+
+    def to_mermaid(self) -> str:
+        """The Program as a graph in the language of Mermaid, which GitHub draws."""
+        from functrans.core.graph import program_graph
+
+        return program_graph(self).mermaid()
+
     def check(self) -> None:
         """Re-infer every shape and dtype and check the scoping.
 

@@ -115,7 +115,8 @@ def _with_adjoint(problem: Problem, solve: Callable[..., Any]) -> Callable[..., 
         return ys, (ys, times, args)
 
     def backward(kept: Any, cts: Any) -> Any:
-        return _solve_backwards(problem, solve, *kept, cts)
+        ys, times, args = kept
+        return _solve_backwards(problem, solve, ys, times, args, cts)
 
     solution.defvjp(forward, backward)
     return solution

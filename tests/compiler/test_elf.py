@@ -56,15 +56,20 @@ I64, F64 = ctypes.c_int64, ctypes.c_double
 
 
 @pytest.mark.parametrize("optimize", [False, True])
-def test_every_kind_of_reference(optimize: bool) -> None:
+@pytest.mark.parametrize("with_llvm", [False, True])
+def test_every_kind_of_reference(
+    optimize: bool, with_llvm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here, and as on other platforms."""
     code = engine._emit(MODULE, optimize)
+    monkeypatch.setattr(elf, "available", lambda: not with_llvm)
     given = ctypes.CFUNCTYPE(I64, I64)(lambda x: 7 * x)
     cell = I64(123)
     symbols = {
         "ft_given": ctypes.cast(given, ctypes.c_void_p).value or 0,
         "elsewhere": ctypes.addressof(cell),
     }
-    found = elf.load(code, NAMES, symbols)
+    found = engine._load(code, NAMES, symbols)
 
     def call(name: str, result: type, *arguments: object) -> object:
         return ctypes.CFUNCTYPE(result, *map(type, arguments))(found[name])(*arguments)

@@ -92,3 +92,15 @@ def test_matrices_beyond_the_limit_are_left_to_numpy(monkeypatch, tmp_path):
     compiled = ft.jit(lambda x, w: lax.conv(x, w, (1, 1), "SAME"))
     assert "NumPy: conv_general_dilated" in compiled.lower(x, w).source
     np.testing.assert_allclose(compiled(x, w), lax.conv(x, w, (1, 1), "SAME"))
+
+
+def test_the_greatest_of_a_window_is_looked_for_among_the_same_numbers():
+    x = np.random.default_rng(0).normal(size=(1, 64, 64)).astype(np.float32)
+
+    def f(x, scale):
+        y = x * scale + 0.1 * x  # cheap enough to be computed again, and contracted
+        return fnp.sum(lax.reduce_window(y, -np.inf, lax.max, (1, 2, 2), (1, 2, 2), "VALID"))
+
+    gradient = ft.jit(ft.grad(f))(x, np.float32(1.1))
+    assert np.count_nonzero(gradient) == 32 * 32
+    np.testing.assert_allclose(gradient, ft.grad(f)(x, np.float32(1.1)), rtol=1e-6)

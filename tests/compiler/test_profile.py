@@ -36,3 +36,22 @@ def test_times_add_up_and_are_shown():
 def test_plain_and_jitted_functions(fun):
     (row,) = ft.profile(fun)(np.ones(3)).rows
     assert row.calls == 1
+
+
+def test_memory_analysis_is_what_is_allocated():
+    def f(x):
+        return fnp.sort(fnp.tanh(x @ x)) @ x, fnp.sum(x)
+
+    x = np.ones((50, 50))
+    lowered = ft.jit(f).lower(x)
+    sizes = lowered.memory_analysis()
+    executable = lowered._compiled()._executable
+    assert sizes["argument_size_in_bytes"] == x.nbytes
+    assert sizes["output_size_in_bytes"] == x.nbytes + 8
+    assert sizes["temp_size_in_bytes"] == executable._arena
+    (frame,) = executable._frames
+    assert sizes["temp_size_in_bytes"] == frame.arena.nbytes - 64  # room to align it
+    assert 2 * x.nbytes <= sizes["temp_size_in_bytes"] <= 2 * x.nbytes + 128
+    assert sizes["peak_memory_in_bytes"] == sum(
+        size for name, size in sizes.items() if name != "peak_memory_in_bytes"
+    )

@@ -7,6 +7,7 @@ steps were taken, and reverse mode solves one system with the transpose of A.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,10 +108,7 @@ def gmres(
     (array([0.0769, 0.6923]), 0)
     """
 
-    def solver(*args: Any) -> Any:
-        return _gmres(*args, restart=restart)
-
-    return _solve(solver, A, b, x0, tol, atol, maxiter, M)
+    return _solve(partial(_gmres, restart), A, b, x0, tol, atol, maxiter, M)
 
 
 def _solve(
@@ -220,7 +218,7 @@ def _bicgstab(A: Map, b: Any, x: Any, limit: Any, most: int, M: Map) -> Any:
     return while_loop(go_on, step, (x, r, zero, zero, one, one, one, 0))[0]
 
 
-def _gmres(A: Map, b: Any, x: Any, limit: Any, most: int, M: Map, restart: int) -> Any:
+def _gmres(restart: int, A: Map, b: Any, x: Any, limit: Any, most: int, M: Map) -> Any:
     """Preconditioned on the right, so that the residual is that of the system itself."""
     size = min(restart, shape_of(b)[0])
 
