@@ -2,7 +2,7 @@
 
 A plan is the schedule with its kernels by name and the keys of their object code. It is found by
 the hash of the Program's structure, of functrans's own files and of what lowering depends on
-besides. Programs that hold functions of the user (callbacks) have no plan.
+besides. Programs that hold functions of the user (callbacks, primitives) have no plan.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from functrans.compiler.link import stored
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.compiler.threads import num_threads
 from functrans.core.primitive import Primitive
-from functrans.core.program import Program
+from functrans.core.program import Program, programs_in
 from functrans.core.types import Aval
+from functrans.primitives import OWN
 
 
 def plan_key(program: Program) -> str | None:
     """The name of a Program's plan; None if it depends on what another process cannot know."""
+    if not _of_functrans(program):
+        return None
     digest = hashlib.sha256()
     try:
         for part in _parts(program):
@@ -38,6 +41,14 @@ def plan_key(program: Program) -> str | None:
     except _UnstableError:
         return None
     return disk.key_of("plan", *target(), _version(), str(num_threads()), digest.hexdigest())
+
+
+def _of_functrans(program: Program) -> bool:
+    """Whether all primitives are functrans's own: others may mean something else next time."""
+    return all(
+        e.primitive in OWN and all(map(_of_functrans, programs_in(e.params)))
+        for e in program.equations
+    )
 
 
 def load_plan(key: str) -> Schedule | None:

@@ -1,5 +1,6 @@
 """What a program can say: every primitive, a file per family."""
 
+from functrans.core.primitive import registry as _registry
 from functrans.primitives import arithmetic as arithmetic
 from functrans.primitives import branches as branches
 from functrans.primitives import callbacks as callbacks
@@ -15,6 +16,7 @@ from functrans.primitives import dynamic as dynamic
 from functrans.primitives import identities as identities
 from functrans.primitives import indexing as indexing
 from functrans.primitives import linear_algebra as linear_algebra
+from functrans.primitives import linear_solves as linear_solves
 from functrans.primitives import loops as loops
 from functrans.primitives import products as products
 from functrans.primitives import random_bits as random_bits
@@ -26,3 +28,6 @@ from functrans.primitives import transcendental as transcendental
 from functrans.primitives import while_loops as while_loops
 from functrans.primitives import while_tangents as while_tangents
 from functrans.primitives import windows as windows
+
+OWN = frozenset(_registry.values())
+"""functrans's own primitives; users may define more."""

@@ -12,6 +12,8 @@ import functrans as ft
 import functrans.numpy as fnp
 from functrans.compiler import cache
 from functrans.compiler.plans import load_plan, plan_key, save_plan
+from functrans.core import primitive
+from functrans.primitives.elementwise import elementwise
 from functrans.transforms.inspect import make_program
 
 SCRIPT = """
@@ -88,6 +90,14 @@ def test_programs_with_functions_of_the_user_have_no_plan() -> None:
 
     assert _key(f, np.ones(3)) is None
     np.testing.assert_allclose(ft.jit(f)(np.ones(3)), np.sin(np.ones(3)))
+
+
+def test_programs_with_primitives_of_the_user_have_no_plan(monkeypatch) -> None:
+    monkeypatch.setattr(primitive, "registry", dict(primitive.registry))
+    triple = elementwise("triple", lambda x: 3 * x, kinds="f", emit=lambda b, x: b.add(x, x))
+    assert _key(triple.bind, np.ones(3)) is None
+    looped = lambda x: ft.lax.fori_loop(0, 3, lambda i, s: triple.bind(s), x)
+    assert _key(looped, np.ones(3)) is None
 
 
 def test_a_plan_goes_to_disk_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
