@@ -59,7 +59,7 @@ class _Form:
         operands = tuple([self._atom(a) for a in equation.inputs])
         results = []
         for var in equation.outputs:
-            self.numbers[var] = len(self.numbers)
+            self.numbers.setdefault(var, len(self.numbers))
             results.append((var.aval, var in self.stored))
         name = equation.primitive.name
         self._key.append((name, params_key(equation.params), operands, *results))
