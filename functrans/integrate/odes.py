@@ -16,6 +16,7 @@ from functrans.integrate.steps import Problem, adaptive, fixed
 from functrans.lax.loops import scan
 from functrans.primitives.custom_vjp import custom_vjp
 from functrans.transforms.autodiff import vjp
+from functrans.transforms.inspect import closure_convert
 from functrans.transforms.vmap import vmap
 
 
@@ -34,7 +35,7 @@ def odeint(
     """The y(t) with dy/dt = func(y, t, *args) and y(t[0]) = y0.
 
     Args:
-        func: gives a tree like y. What it closes over gets derivatives too, but for `adjoint`.
+        func: gives a tree like y. What it closes over gets derivatives too.
         y0: a tree of real arrays.
         t: times (n,), rising or falling; y0 belongs to the first.
         args: trees of arrays.
@@ -76,21 +77,30 @@ def odeint(
     flat, unravel = tree.ravel(tree.unflatten(tree.structure(y0), floats))
 
     def slope(y: Any, t: Any, *args: Any) -> Any:
-        out = tree.ravel(func(unravel(y), t, *args))[0]
-        if shape_of(out) != shape_of(y):
-            raise ShapeError(
-                f"func must give as many numbers as y0 has, {shape_of(y)[0]}: got "
-                f"{shape_of(out)[0]}.{user_line()}"
-            )
-        return fnp.asarray(out).astype(dtype_of(y))
+        state = unravel(y)
+        return _like(func(state, t, *args), state).astype(dtype_of(y))
 
     problem = Problem(slope, rtol, atol, mxstep, hmax)
     solve = adaptive if method == "dopri5" else fixed
     if adjoint:
-        ys = _with_adjoint(problem, solve)(flat, times, *args)
+        converted, consts = closure_convert(slope, flat, times[0], *args)
+        ys = _with_adjoint(problem.with_slope(converted), solve)(flat, times, *args, *consts)
     else:
         ys = solve(problem, flat, times, args)
     return _each_row(unravel, ys)
+
+
+def _like(slope: Any, state: Any) -> Any:
+    """What func gave, as a vector."""
+    shapes = [
+        (tree.structure(x), [shape_of(leaf) for leaf in tree.leaves(x)]) for x in (state, slope)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ShapeError(
+            f"func must give a tree like y0, {shapes[0][0]} of shapes {shapes[0][1]}: got "
+            f"{shapes[1][0]} of shapes {shapes[1][1]}.{user_line()}"
+        )
+    return fnp.asarray(tree.ravel(slope)[0])
 
 
 def _floating(x: Any) -> Any:

@@ -72,6 +72,18 @@ def test_the_adjoint_equals_the_derivative_of_the_steps():
             np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [3, np.array([1, 2])])
+def test_the_adjoint_of_closures_and_of_integer_arguments(count):
+    def loss(p, adjoint):
+        f = lambda y, t, n: -p * y * n
+        options = {"rtol": 1e-10, "atol": 1e-10, "adjoint": adjoint}
+        return fnp.sum(odeint(f, np.ones(2), np.array([0.0, 1.0]), count, **options))
+
+    for jitted in (lambda f: f, ft.jit):
+        steps, adjoint = (jitted(ft.grad(lambda p, a=a: loss(p, a)))(2.0) for a in (False, True))
+        np.testing.assert_allclose(adjoint, steps, rtol=1e-7)
+
+
 def test_trees_batches_and_single_precision():
     def f(y, t, rate):
         return {"a": -rate * y["a"], "b": fnp.cos(t) + 0 * y["b"]}
@@ -94,7 +106,8 @@ def test_too_many_steps_give_nan():
     ("call", "error", "text"),
     [
         (lambda: odeint(lambda y, t: y, 1.0, 2.0), ShapeError, "vector of times"),
-        (lambda: odeint(lambda y, t: y[:1], np.ones(2), TIMES), ShapeError, "as many numbers"),
+        (lambda: odeint(lambda y, t: y[:1], np.ones(2), TIMES), ShapeError, "a tree like y0"),
+        (lambda: odeint(lambda y, t: (y[1], y[0]), [1.0, 2.0], TIMES), ShapeError, "like y0"),
         (lambda: odeint(lambda y, t: y, 1.0, TIMES, method="euler"), TransformError, "'rk4'"),
     ],
 )
