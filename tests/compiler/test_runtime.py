@@ -7,11 +7,12 @@ import ctypes
 import itertools
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -329,9 +330,17 @@ def test_a_frame_serves_again_after_a_failure_inside_loops() -> None:
             assert run([np.array(given, float)])[0] == sum(given)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises, also where the shell that started the tests has its jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="raises a signal the POSIX way")
 @pytest.mark.parametrize("kind", ["while", "scan"])
-def test_loops_can_be_interrupted(kind: str, any_dispatcher: str) -> None:
+def test_loops_can_be_interrupted(kind: str, any_dispatcher: str, ctrl_c: None) -> None:
     b = Build()
     start, result, one = b.slot(), b.slot(), b.constant(1.0)
     read, written, flag = b.temporary(), b.temporary(), b.constant(1, B1)
