@@ -7,6 +7,7 @@ sees the same two interfaces: `rule(primals, tangents)`, and `rule.forward`/`rul
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,25 @@ def is_traced(values: Any) -> bool:
     return any(type(x) is Tracer for x in tree.leaves(values))
 
 
+def fixed_positions(
+    fun: Callable[..., Any], argnums: int | Sequence[int], argnames: str | Sequence[str]
+) -> tuple[int, ...]:
+    """Where the arguments stand that are not differentiated, given by position or by name."""
+    positions = [argnums] if isinstance(argnums, int) else list(argnums)
+    names = [argnames] if isinstance(argnames, str) else list(argnames)
+    if not names:
+        return tuple(positions)
+    parameters = inspect.signature(fun).parameters
+    order = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    for name in names:
+        if name not in order:
+            raise TransformError(
+                f"nondiff_argnames={tuple(names)}: {name_of(fun)} has no positional argument "
+                f"{name!r}, only {order}."
+            )
+    return (*positions, *map(order.index, names))
+
+
 def with_fixed(
     fun: Callable[..., Any], args: tuple, positions: Sequence[int], name: str
 ) -> tuple[Callable[..., Any], tuple, tuple]:
@@ -99,8 +119,6 @@ def with_fixed(
 
 def positional(fun: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> tuple:
     """All arguments by position, with defaults; the rules take them that way."""
-    import inspect
-
     try:
         signature = inspect.signature(fun)
     except (TypeError, ValueError):
@@ -111,10 +129,11 @@ def positional(fun: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> 
         return args
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
-    if bound.kwargs:
+    unplaced = sorted(kwargs.keys() & bound.kwargs.keys())
+    if unplaced:
         raise TransformError(
-            f"{name_of(fun)} has keyword-only arguments {sorted(bound.kwargs)}, which its rules "
-            "have no place for."
+            f"{name_of(fun)} has keyword-only arguments {unplaced}, which its rules have no place "
+            "for."
         )
     return bound.args
 
@@ -135,11 +154,9 @@ def matched_leaves(
         TreeError, ShapeError, DTypeError: names the rule and the leaf.
     """
     expected = tree.unflatten(treedef, list(avals))
-    leaves = tree.leaves(value, is_leaf=lambda x: x is None) if zeros else tree.leaves(value)
-    if not (zeros and len(leaves) == len(avals) and any(x is None for x in leaves)):
-        difference = tree.structure_difference(expected, value)
-        if difference:
-            raise TreeError(f"{where} must return a {what} of the right structure: {difference}.")
+    leaves, difference = _leaves_like(expected, value, "", zeros)
+    if difference:
+        raise TreeError(f"{where} must return a {what} of the right structure: {difference}.")
     result: list[Any] = []
     paths = [p for p, _ in tree.flatten_with_path(expected)[0]]
     for path, x, aval in zip(paths, leaves, avals, strict=True):
@@ -157,6 +174,28 @@ def matched_leaves(
             x = convert(x, aval.dtype)
         result.append(as_typed(x, aval) if type(x) is not Tracer else x)
     return result
+
+
+def _leaves_like(expected: Any, value: Any, path: str, zeros: bool) -> tuple[list[Any], str]:
+    """One leaf of `value` per leaf of `expected`, and where they differ in structure if they do.
+
+    With `zeros` None may stand for any subtree.
+    """
+    of, got = tree.structure(expected), tree.structure(value)
+    if of == got:
+        return tree.leaves(value), ""
+    if zeros and value is None:
+        return [None] * of.num_leaves, ""
+    if of.is_leaf() or of.type is not got.type or of.entries() != got.entries():
+        return [], tree.structure_difference(expected, value, path)
+    leaves: list[Any] = []
+    parts = zip(of.entries(), tree.children(expected), tree.children(value), strict=True)
+    for entry, a, b in parts:
+        more, difference = _leaves_like(a, b, f"{path}[{entry!r}]", zeros)
+        if difference:
+            return [], difference
+        leaves += more
+    return leaves, ""
 
 
 def _is_zero(x: Any, aval: Aval) -> bool:

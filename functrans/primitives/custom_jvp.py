@@ -22,6 +22,7 @@ from functrans.primitives.custom import (
     SymbolicZero,
     batch_custom,
     evaluate_call,
+    fixed_positions,
     is_traced,
     matched_leaves,
     no_const_tangents,
@@ -44,6 +45,7 @@ class custom_jvp:
     Args:
         fun: the function.
         nondiff_argnums: positions of arguments that are passed to the rule first, as they are.
+        nondiff_argnames: names of more such arguments.
 
     >>> import functrans as ft
     >>> @ft.custom_jvp
@@ -57,11 +59,16 @@ class custom_jvp:
     (9.0, 30.0)
     """
 
-    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        nondiff_argnums: int | Sequence[int] = (),
+        nondiff_argnames: str | Sequence[str] = (),
+    ) -> None:
         check_callable(fun, "custom_jvp")
         update_wrapper(self, fun)
         self.fun = fun
-        self.nondiff_argnums = tuple(nondiff_argnums)
+        self.nondiff_argnums = fixed_positions(fun, nondiff_argnums, nondiff_argnames)
         self.jvp: Callable[..., Any] | None = None
         self.symbolic_zeros = False
 
@@ -83,6 +90,11 @@ class custom_jvp:
             raise TransformError("defjvps cannot be used with nondiff_argnums; use defjvp.")
 
         def jvp(primals: tuple, tangents: tuple) -> Any:
+            if len(jvps) != len(primals):
+                raise TransformError(
+                    f"defjvps of {name_of(self.fun)} gave {len(jvps)} rules, but it was called "
+                    f"with {len(primals)} arguments: one is needed for each, or None."
+                )
             out = self(*primals)
             shares = [
                 rule(t, out, *primals)

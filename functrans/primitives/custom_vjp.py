@@ -21,6 +21,7 @@ from functrans.primitives.custom import (
     SymbolicZero,
     batch_custom,
     evaluate_call,
+    fixed_positions,
     is_traced,
     matched_leaves,
     no_const_tangents,
@@ -59,6 +60,7 @@ class custom_vjp:
         fun: the function.
         nondiff_argnums: positions of arguments that are passed to fwd in their places and to bwd
             first, as they are.
+        nondiff_argnames: names of more such arguments.
 
     >>> import functrans as ft
     >>> @ft.custom_vjp
@@ -69,11 +71,16 @@ class custom_vjp:
     30.0
     """
 
-    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        nondiff_argnums: int | Sequence[int] = (),
+        nondiff_argnames: str | Sequence[str] = (),
+    ) -> None:
         check_callable(fun, "custom_vjp")
         update_wrapper(self, fun)
         self.fun = fun
-        self.nondiff_argnums = tuple(nondiff_argnums)
+        self.nondiff_argnums = fixed_positions(fun, nondiff_argnums, nondiff_argnames)
         self.fwd: Callable[..., Any] | None = None
         self.bwd: Callable[..., Any] | None = None
         self.symbolic_zeros = False
