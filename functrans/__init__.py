@@ -19,6 +19,7 @@ from functrans.core.types import ShapeDtypeStruct as ShapeDtypeStruct
 from functrans.core.types import float0 as float0
 from functrans.numpy.indexing import at as at
 from functrans.primitives.callbacks import debug as debug
+from functrans.primitives.callbacks import io_callback as io_callback
 from functrans.primitives.callbacks import pure_callback as pure_callback
 from functrans.primitives.checkpoints import checkpoint as checkpoint
 from functrans.primitives.checkpoints import checkpoint_policies as checkpoint_policies

@@ -271,7 +271,7 @@ class BlockLowering:
         specs = [a.aval for a in ins], [v.aval for v in outs]
         comment = f"NumPy: {primitive.name}  {_lines_of([equation])}"
         # the user's own function may keep what it is given; NumPy's evaluations do not
-        keeps = primitive.name in ("pure_callback", "debug_callback")
+        keeps = primitive.name in ("pure_callback", "io_callback", "debug_callback")
         self.append(Entry(call, slots, comment=comment, specs=specs, copy_inputs=keeps))
 
 

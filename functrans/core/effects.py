@@ -21,6 +21,43 @@ def _program_has_effects(program: Program) -> bool:
     return program.cache["effects"]
 
 
+def silent(params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The parameters with Programs that compute the same without effects.
+
+    None if there is no such Program, since an effect has results.
+    """
+    result: dict[str, Any] = {}
+    for key, value in params.items():
+        several = type(value) is tuple
+        parts = [_silent_program(p) if isinstance(p, Program) else p for p in value] if several else [
+            _silent_program(value) if isinstance(value, Program) else value
+        ]
+        if any(p is _LOUD for p in parts):
+            return None
+        result[key] = tuple(parts) if several else parts[0]
+    return result
+
+
+_LOUD = object()
+
+
+def _silent_program(program: Program) -> Any:
+    """The Program without its effects, or `_LOUD`."""
+    if not _program_has_effects(program):
+        return program
+    if "silent" not in program.cache:
+        equations: list[Equation] = []
+        for e in program.equations:
+            params = silent(e.params) if not e.primitive.effects else None if e.outputs else {}
+            if params is None:
+                program.cache["silent"] = _LOUD
+                return _LOUD
+            if not e.primitive.effects:
+                equations.append(Equation(e.primitive, e.inputs, params, e.outputs, e.source))
+        program.cache["silent"] = Program(program.inputs, equations, program.outputs, program.name)
+    return program.cache["silent"]
+
+
 def uses_axis_name(params: Mapping[str, Any]) -> bool:
     """Whether an equation with these parameters refers to a named axis, perhaps in a subprogram.
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core import primitive as _primitive
-from functrans.core.effects import belongs_to_trace
+from functrans.core.effects import belongs_to_trace, has_effects, silent
 from functrans.core.errors import (
     ConcretizationError,
     DTypeError,
@@ -77,7 +77,8 @@ class Trace:
         self.inputs: list[Var] = []
         self.equations: list[Equation] = []
         self.captured: dict[int, tuple[Tracer, Tracer]] = {}
-        self.values: dict[Var, Any] = {}
+        self.values: dict[Any, Any] = {}
+        """What variables are, as far as known, and under equations with effects those that ran."""
         self.source = current_source()
 
     def __enter__(self) -> Trace:
@@ -124,13 +125,16 @@ class Trace:
             raise _with_line(error) from None
         several = primitive.multiple_results
         outputs = tuple([Var(a) for a in inferred]) if several else (Var(inferred),)
-        self.equations.append(Equation(primitive, inputs, params, outputs, current_source()))
+        equation = Equation(primitive, inputs, params, outputs, current_source())
+        self.equations.append(equation)
         known = not self.staging
         if known:
             values = [x.value if type(x) is Tracer else x for x in args]
             for value in values:
                 if value is UNKNOWN:
                     known = False
+        if known and several and has_effects(equation):
+            params, known = self._run_effects(equation)
         if not known:
             results = [Tracer(self, v, UNKNOWN) for v in outputs]
         else:
@@ -141,6 +145,21 @@ class Trace:
             self.values.update(zip(outputs, out, strict=True))
             results = [Tracer(self, v, y) for v, y in zip(outputs, out, strict=True)]
         return results if several else results[0]
+
+    def _run_effects(self, equation: Equation) -> tuple[Any, bool]:
+        """With which parameters to evaluate an equation with effects now, and whether to.
+
+        Every effect happens once. The outermost trace runs it at once, and its derivative then
+        leaves it out. Others wait for the run that binds their equations again; so do functions
+        with a rule, as the rule is what runs then, and effects with results inside of a loop or
+        branch, which the derivative cannot leave out.
+        """
+        quiet = None if equation.primitive.effects else silent(equation.params)
+        if self.level == 0 and "rule" not in equation.params:
+            if quiet is not None or equation.primitive.effects:
+                self.values[equation] = True
+                return equation.params, True
+        return quiet, quiet is not None
 
     def finish(self, outputs: Sequence[Any]) -> tuple[Program, list[Tracer]]:
         """The Program, whose first inputs are the captured tracers, and those tracers."""
@@ -348,7 +367,7 @@ def trace(
     avals: Sequence[Aval],
     values: Sequence[Any] | None = None,
     name: str = "",
-) -> tuple[Program, list[Tracer], dict[Var, Any]]:
+) -> tuple[Program, list[Tracer], dict[Any, Any]]:
     """Run `fun` on tracers and return its Program, what it captured and the values it computed.
 
     Args:
@@ -359,7 +378,8 @@ def trace(
 
     Returns:
         The Program, whose first inputs are the captured outer tracers; those tracers; and the
-        concrete values of its variables, as far as they were known.
+        concrete values of its variables, as far as they were known (and its equations whose
+        effects have happened).
     """
     with Trace(staging=values is None, name=name) as open_trace:
         if values is None:

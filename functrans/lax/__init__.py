@@ -19,8 +19,8 @@ from functrans.lax.operators import (
     rem, reshape, rev, round, select, select_n, shift_right_logical, squeeze, transpose,
 )
 from functrans.lax.parallel import (
-    all_gather, all_to_all, axis_index, axis_size, pmax, pmean, pmin, ppermute, pshuffle, psum,
-    psum_scatter,
+    all_gather, all_to_all, axis_index, axis_size, pbroadcast, pmax, pmean, pmin, ppermute,
+    pshuffle, psum, psum_scatter, pswapaxes,
 )
 from functrans.lax.reducing import (
     argmax, argmin, cumlogsumexp, cummax, cummin, cumprod, cumsum, reduce, reduce_and, reduce_max,
@@ -44,10 +44,11 @@ __all__ = [
     "dot_general", "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim",
     "dynamic_update_index_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim",
     "expand_dims", "fori_loop", "full", "full_like", "index_in_dim", "index_take", "integer_pow",
-    "iota", "map", "optimization_barrier", "pad", "padtype_to_pads", "pmax", "pmean", "pmin",
-    "population_count", "ppermute", "pshuffle", "psum", "psum_scatter", "reduce", "reduce_and",
-    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "reduce_window", "rem",
-    "reshape", "rev", "round", "scan", "select", "select_n", "shift_right_logical", "slice",
+    "iota", "map", "optimization_barrier", "pad", "padtype_to_pads", "pbroadcast", "pmax", "pmean",
+    "pmin", "population_count", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
+    "reduce", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum",
+    "reduce_window", "rem", "reshape", "rev", "round", "scan", "select", "select_n",
+    "shift_right_logical", "slice",
     "slice_in_dim", "sort", "sort_key_val", "squeeze", "stop_gradient", "switch", "top_k",
     "transpose", "while_loop",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from functrans.core import tree
 from functrans.core.errors import ShapeError, TransformError
 from functrans.core.primitive import Primitive
+from functrans.core.source import user_line
 from functrans.core.trace import as_value, bind_staged
 from functrans.core.types import PYTHON_SCALARS, aval_of, canonical_axis, dtype_of, shape_of
 from functrans.primitives import collectives as c
@@ -225,14 +226,19 @@ def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
     return ppermute(x, axis_name, list(zip(perm, range(len(perm)), strict=True)))
 
 
-def all_to_all(x: Any, axis_name: Any, split_axis: int, concat_axis: int) -> Any:
+def all_to_all(
+    x: Any, axis_name: Any, split_axis: int, concat_axis: int, *, tiled: bool = False
+) -> Any:
     """Example i gets the i-th slice along `split_axis` of every example, stacked on `concat_axis`.
 
     Args:
-        x: an array or tree of arrays whose `split_axis` has the extent of the named axis.
-        axis_name: the name.
+        x: an array or tree of arrays whose `split_axis` has the extent of the named axis (with
+            `tiled` a multiple of it).
+        axis_name: the name, or a tuple of names.
         split_axis: the axis that is divided among the examples.
-        concat_axis: where the axis over the senders goes.
+        concat_axis: where the axis over the senders goes, or with `tiled` the axis along which
+            what they send is concatenated.
+        tiled: divide `split_axis` into blocks and keep it.
 
     >>> import numpy as np, functrans as ft
     >>> x = np.arange(4.0).reshape(2, 2)
@@ -240,21 +246,54 @@ def all_to_all(x: Any, axis_name: Any, split_axis: int, concat_axis: int) -> Any
     array([[0., 2.],
            [1., 3.]])
     """
+    size = axis_size(axis_name)
     index = axis_index(axis_name)
 
     def apply(leaf: Any) -> Any:
         shape = shape_of(leaf)
         axis = canonical_axis(split_axis, len(shape))
-        if shape[axis] != axis_size(axis_name):
-            raise ShapeError(
-                f"all_to_all needs axis {axis} of {aval_of(leaf)} to have the extent of the named "
-                f"axis, {axis_size(axis_name)}."
-            )
-        everything = all_gather(leaf, axis_name)
-        own = gather(everything, [index], (axis + 1,))
         place = canonical_axis(concat_axis, len(shape))
-        order = [i for i in range(len(shape)) if i != 0]
+        if shape[axis] % size or not (tiled or shape[axis] == size):
+            wanted = "a multiple of the extent" if tiled else "the extent"
+            raise ShapeError(
+                f"all_to_all needs axis {axis} of {aval_of(leaf)} to have {wanted} of the named "
+                f"axis, {size}.{user_line()}"
+            )
+        block = shape[axis] // size
+        cut = reshape_p.bind(leaf, shape=(*shape[:axis], size, block, *shape[axis + 1 :]))
+        own = gather(all_gather(cut, axis_name), [index], (axis + 1,))
+        kept = [*shape[:axis], *([block] if tiled else []), *shape[axis + 1 :]]
+        sent = reshape_p.bind(own, shape=(size, *kept))
+        order = list(range(1, len(kept) + 1))
         order.insert(place, 0)
-        return own if place == 0 else transpose_p.bind(own, permutation=tuple(order))
+        moved = sent if place == 0 else transpose_p.bind(sent, permutation=tuple(order))
+        if not tiled:
+            return moved
+        kept[place] *= size
+        return reshape_p.bind(moved, shape=tuple(kept))
 
     return tree.map(apply, x)
+
+
+def pswapaxes(x: Any, axis_name: Any, axis: int) -> Any:
+    """The named axis and an axis of the array exchanged: `all_to_all` with both axes the same.
+
+    >>> import numpy as np, functrans as ft
+    >>> ft.vmap(lambda row: pswapaxes(row, "i", 0), axis_name="i")(np.arange(4.0).reshape(2, 2))
+    array([[0., 2.],
+           [1., 3.]])
+    """
+    return all_to_all(x, axis_name, axis, axis)
+
+
+def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
+    """The value of the example at position `source`, for all examples.
+
+    >>> import numpy as np, functrans as ft
+    >>> ft.vmap(lambda x: pbroadcast(x, "i", 1), axis_name="i")(np.arange(3.0))
+    array([1., 1., 1.])
+    """
+    size = axis_size(axis_name)
+    if not 0 <= source < size:
+        raise TransformError(f"pbroadcast from position {source} of an axis of extent {size}.")
+    return tree.map(lambda leaf: gather(all_gather(leaf, axis_name), [source], (0,)), x)

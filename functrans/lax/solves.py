@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from functrans.core import tree
-from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of
 from functrans.lax.bodies import Body, check_carry_tree, paths, trace_body, typed
@@ -14,7 +14,7 @@ from functrans.primitives.custom_jvp import custom_jvp
 from functrans.primitives.linear_solves import System, linear_solve_p
 from functrans.transforms.api import check_callable, flatten_args
 from functrans.transforms.autodiff import jvp, linear_transpose
-from functrans.transforms.inspect import closure_convert
+from functrans.transforms.inspect import closure_convert, eval_shape
 
 
 def custom_linear_solve(
@@ -23,6 +23,7 @@ def custom_linear_solve(
     solve: Callable[[Callable[[Any], Any], Any], Any],
     transpose_solve: Callable[[Callable[[Any], Any], Any], Any] | None = None,
     symmetric: bool = False,
+    has_aux: bool = False,
 ) -> Any:
     """The x for which matvec(x) = b, by any solver, with derivatives from that equation.
 
@@ -35,6 +36,11 @@ def custom_linear_solve(
         solve: (matvec, b) → x.
         transpose_solve: (transposed matvec, b) → x, for reverse mode.
         symmetric: matvec is its own transpose, and `solve` serves for it.
+        has_aux: solve and transpose_solve return (x, auxiliary data), such as how many steps were
+            taken; the data has no derivative.
+
+    Returns:
+        x, or (x, the auxiliary data of `solve`) with `has_aux`.
 
     Raises:
         TreeError, ShapeError, DTypeError: matvec or solve give something that is not like b.
@@ -54,26 +60,28 @@ def custom_linear_solve(
     avals = [aval_of(x).strong() for x in leaves]
     in_tree = tree.structure(((b,), {}))
 
-    def checked(function: Callable[..., Any], what: str) -> Body:
+    def checked(function: Callable[..., Any], what: str, has_aux: bool) -> Body:
         def like_b(v: Any) -> Any:
-            out = function(v)
+            out, aux = _with_aux(function(v), what, has_aux)
             check_carry_tree(f"what {what} gives", v, out)
-            return out
+            return out, aux
 
         body = trace_body(like_b, in_tree, avals, what)
-        for path, want, got in zip(paths(b), avals, body.program.out_avals, strict=True):
+        for path, want, got in zip(paths(b), avals, body.program.out_avals, strict=False):
             if got.shape != want.shape or got.dtype != want.dtype:
                 kind = ShapeError if got.shape != want.shape else DTypeError
                 raise kind(f"{what} must give {want} as b{path}, got {got}.{user_line()}")
         return body
 
-    forward = checked(matvec, "matvec")
-    solver = checked(lambda v: solve(matvec, v), "solve")
+    forward = checked(matvec, "matvec", False)
+    solver = checked(lambda v: solve(matvec, v), "solve", has_aux)
     backward = solver if symmetric else None
     if transpose_solve is not None:
         vecmat = linear_transpose(matvec, b)
         transposed = transpose_solve
-        backward = checked(lambda v: transposed(lambda u: vecmat(u)[0], v), "transpose_solve")
+        backward = checked(
+            lambda v: transposed(lambda u: vecmat(u)[0], v), "transpose_solve", has_aux
+        )
     last = [] if backward is None else backward.captured
     outs = linear_solve_p.bind(
         *forward.captured,
@@ -85,7 +93,20 @@ def custom_linear_solve(
         transpose_solve=None if backward is None else backward.program,
         system=System((len(forward.captured), len(solver.captured), len(last))),
     )
-    return tree.unflatten(tree.structure(b), list(outs))
+    x, aux = tree.unflatten(solver.out_tree, list(outs))
+    return (x, aux) if has_aux else x
+
+
+def _with_aux(result: Any, what: str, has_aux: bool) -> tuple[Any, Any]:
+    """(solution, auxiliary data) from what a solver returned."""
+    if not has_aux:
+        return result, None
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TransformError(
+            f"has_aux=True needs {what} to return a pair (x, auxiliary data), got "
+            f"{type(result).__name__}.{user_line()}"
+        )
+    return result
 
 
 def custom_root(
@@ -93,6 +114,7 @@ def custom_root(
     initial_guess: Any,
     solve: Callable[[Callable[[Any], Any], Any], Any],
     tangent_solve: Callable[[Callable[[Any], Any], Any], Any],
+    has_aux: bool = False,
 ) -> Any:
     """The x for which f(x) = 0, by any solver, with derivatives by the implicit function theorem.
 
@@ -103,6 +125,14 @@ def custom_root(
         solve: (f, initial_guess) → the root.
         tangent_solve: (g, y) → the x for which g(x) = y, for linear g; for reverse mode it must be
             linear in y, as custom_linear_solve is, or `lambda g, y: y / g(1.0)` for scalars.
+        has_aux: solve returns (root, auxiliary data), such as how many steps were taken; the data
+            has no derivative.
+
+    Returns:
+        The root, or (root, auxiliary data) with `has_aux`.
+
+    Raises:
+        TreeError, ShapeError, DTypeError: f, solve or tangent_solve give what is not like the guess.
 
     >>> import functrans as ft
     >>> from functrans import lax
@@ -118,18 +148,36 @@ def custom_root(
     leaves, treedef = flatten_args(initial_guess, "custom_root's initial_guess")
     guess = tree.unflatten(treedef, [typed(x, aval_of(x)) for x in leaves])
     converted, consts = closure_convert(f, guess)
+    _check_like(guess, eval_shape(f, guess), "f must give values")
 
     @custom_jvp
     def root(guess: Any, *consts: Any) -> Any:
-        return solve(lambda x: converted(x, *consts), guess)
+        x, aux = _with_aux(solve(lambda x: converted(x, *consts), guess), "solve", has_aux)
+        _check_like(guess, x, "solve must give a root")
+        return x, aux
 
     @root.defjvp
     def root_jvp(primals: tuple, tangents: tuple) -> Any:
         guess, *values = primals
-        x = root(guess, *values)
+        x, aux = root(guess, *values)
         moved = lambda *values: converted(x, *values)
         _, change = jvp(moved, tuple(values), tuple(tangents[1:]))
         g = lambda v: jvp(lambda x: converted(x, *values), (x,), (v,))[1]
-        return x, tangent_solve(g, tree.map(lambda t: -t, change))
+        dx = tangent_solve(g, tree.map(lambda t: -t, change))
+        _check_like(x, dx, "tangent_solve must give a tangent")
+        return (x, aux), (dx, None)
 
-    return root(guess, *consts)
+    x, aux = root(guess, *consts)
+    return (x, aux) if has_aux else x
+
+
+def _check_like(expected: Any, got: Any, what: str) -> None:
+    """An error unless two trees have the same structure, shapes and dtypes."""
+    difference = tree.structure_difference(expected, got)
+    if difference:
+        raise TreeError(f"{what} of the guess's structure: {difference}.{user_line()}")
+    for path, a, b in zip(paths(expected), *map(tree.leaves, (expected, got)), strict=True):
+        a, b = aval_of(a), aval_of(b)
+        if a.shape != b.shape or (a.dtype != b.dtype and not b.weak_type):
+            kind = ShapeError if a.shape != b.shape else DTypeError
+            raise kind(f"{what}{path} of type {a}, as the guess's, got {b}.{user_line()}")

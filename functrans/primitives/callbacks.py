@@ -1,4 +1,5 @@
-"""Calls of Python functions from Programs: pure_callback for values, debug for effects."""
+"""Calls of Python functions from Programs: pure_callback for values, debug for effects,
+io_callback for both."""
 
 from __future__ import annotations
 
@@ -128,9 +129,9 @@ def _evaluate(*values: Any, callback: Any, avals: tuple[Aval, ...], vmap_method:
     return outs
 
 
-def _no_derivative(ts: list, primals: list, outs: Any, *, callback: Any, **_: Any) -> list:
+def _no_derivative(name: str, callback: Any) -> list:
     raise TransformError(
-        f"pure_callback has no derivative: {callback.__name__} is Python code that cannot be "
+        f"{name} has no derivative: {callback.__name__} is Python code that cannot be "
         "traced. Give its derivative with custom_jvp or custom_vjp around the call, or pass "
         "stop_gradient(x)."
     )
@@ -170,22 +171,22 @@ def _batch(
             concatenate_p.bind(*[insert_axes(y, 0, 1) for y in column], axis=0)
             for column in columns
         ], every
-    return _loop(args, batched, size, params), every
+    return _loop(pure_callback_p, args, batched, params), every
 
 
 def _row(x: Any, i: int) -> Any:
     return reshape_p.bind(slice_axis(x, 0, i, i + 1), shape=shape_of(x)[1:])
 
 
-def _loop(args: list, batched: list, size: int, params: dict[str, Any]) -> list[Any]:
-    """One call per example, as a scan."""
+def _loop(primitive: Primitive, args: list, batched: list, params: dict[str, Any]) -> list[Any]:
+    """One call per example, in order, as a scan."""
     shared = [x for x, b in zip(args, batched, strict=True) if not b]
     rows = [x for x, b in zip(args, batched, strict=True) if b]
 
     def body(values: Sequence[Any]) -> list[Any]:
         consts, xs = split(values, len(shared))
         a, b = iter(consts), iter(xs)
-        return pure_callback_p.bind(*[next(b) if m else next(a) for m in batched], **params)
+        return primitive.bind(*[next(b) if m else next(a) for m in batched], **params)
 
     in_avals = [aval_of(x) for x in shared]
     in_avals += [aval_of(x).update(shape=shape_of(x)[1:]) for x in rows]
@@ -196,7 +197,7 @@ def _loop(args: list, batched: list, size: int, params: dict[str, Any]) -> list[
         program=program,
         num_consts=len(shared),
         num_carry=0,
-        length=size,
+        length=current_axis().size,
         reverse=False,
         unroll=1,
     )
@@ -206,9 +207,77 @@ pure_callback_p = Primitive(
     "pure_callback",
     infer=lambda *operands, callback, avals, vmap_method: avals,
     evaluate=_evaluate,
-    jvp=_no_derivative,
+    jvp=lambda ts, primals, outs, *, callback, **_: _no_derivative("pure_callback", callback),
     batch=_batch,
     multiple_results=True,
+)
+
+# --- io_callback ----------------------------------------------------------------------------------
+
+
+def io_callback(
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    *args: Any,
+    sharding: Any = None,
+    ordered: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """Call a Python function with side effects from inside a traced or compiled function.
+
+    It is called once each time the program comes by, whether or not its result is used, in the
+    program's order; under `vmap` once per example, in the order of the batch.
+
+    Args:
+        callback: a function of NumPy arrays.
+        result_shape_dtypes: tree of ShapeDtypeStructs (or arrays) like the callback's result;
+            None if it gives none.
+        args: trees of arrays.
+        sharding: accepted for JAX's signature.
+        ordered: accepted for JAX's signature; calls are in the program's order anyway.
+        kwargs: more arguments, by keyword.
+
+    Raises:
+        TreeError, ShapeError, DTypeError: the callback's result is not what was announced.
+        TransformError: differentiated with respect to its arguments.
+
+    >>> import functrans as ft
+    >>> counter = iter(range(10))
+    >>> draw = lambda: np.int64(next(counter))
+    >>> number = ft.jit(lambda: ft.io_callback(draw, ft.ShapeDtypeStruct((), np.int64)))
+    >>> int(number()), int(number())
+    (0, 1)
+    """
+    check_callable(callback, "io_callback")
+    leaves, in_tree = flatten_call(args, kwargs)
+    result_leaves, out_tree = tree.flatten(result_shape_dtypes)
+    outs = bind_staged(
+        io_callback_p,
+        *leaves,
+        callback=_FlatCallback(callback, in_tree, out_tree),
+        avals=tuple(aval_of(x).strong() for x in result_leaves),
+    )
+    return tree.unflatten(out_tree, outs)
+
+
+def _batch_io(
+    args: list, batched: list, *, callback: Any, avals: tuple[Aval, ...]
+) -> tuple[list, list]:
+    outs = _loop(io_callback_p, args, batched, {"callback": callback, "avals": avals})
+    return outs, [True] * len(outs)
+
+
+io_callback_p = Primitive(
+    "io_callback",
+    infer=lambda *operands, callback, avals: avals,
+    evaluate=lambda *values, callback, avals: _evaluate(
+        *values, callback=callback, avals=avals, vmap_method=None
+    ),
+    jvp=lambda ts, primals, outs, *, callback, avals: _no_derivative("io_callback", callback),
+    batch=_batch_io,
+    multiple_results=True,
+    effects=True,
+    creates=True,
 )
 
 # --- debug ----------------------------------------------------------------------------------------
@@ -220,12 +289,7 @@ def _evaluate_debug(*values: Any, callback: Any) -> list[Any]:
 
 
 def _batch_debug(args: list, batched: list, *, callback: Any) -> tuple[list, list]:
-    for i in range(current_axis().size):
-        debug_callback_p.bind(
-            *[_row(x, i) if b else x for x, b in zip(args, batched, strict=True)],
-            callback=callback,
-        )
-    return [], []
+    return _loop(debug_callback_p, args, batched, {"callback": callback}), []
 
 
 debug_callback_p = Primitive(

@@ -2,7 +2,8 @@
 
 It holds three Programs: A itself (matvec), the solver for A, and one for its transpose. Derivatives
 come from the equation A x = b, not from the steps of the solver: dx solves A dx = db - dA x, and
-the cotangent of b solves the transposed system. Operands are the consts of the three, then b.
+the cotangent of b solves the transposed system. Operands are the consts of the three, then b;
+results are x and whatever else the solver gives, which has no derivative.
 """
 
 from __future__ import annotations
@@ -64,19 +65,21 @@ def _tangents(
     """dx from A dx = db - dA x. How the solver depends on its consts does not matter."""
     system: System = params["system"]
     const_ts, _, _, b_ts = system.divide(ts)
-    consts, others, transposed, _ = system.divide(primals)
+    consts, others, transposed, b = system.divide(primals)
+    x, aux = split(outs, len(b))
     right: list[Any] = list(b_ts)
     if any(t is not None for t in const_ts):
-        inputs, tangents = [*consts, *outs], [*const_ts, *[None] * len(outs)]
+        inputs, tangents = [*consts, *x], [*const_ts, *[None] * len(x)]
         _, moved = jvp(matvec, inputs, tangents, linearizing=linearizing)
         right = [_difference(t, m) for t, m in zip(b_ts, moved, strict=True)]
     if all(t is None for t in right):
-        return right
+        return [None] * len(outs)
     avals = matvec.out_avals
     whole = [
         full(a.shape, 0, a.dtype) if t is None else t for t, a in zip(right, avals, strict=True)
     ]
-    return linear_solve_p.bind(*consts, *others, *transposed, *whole, matvec=matvec, **params)
+    results = linear_solve_p.bind(*consts, *others, *transposed, *whole, matvec=matvec, **params)
+    return [*results[: len(b)], *[None] * len(aux)]
 
 
 def _difference(x: Any, y: Any) -> Any:
@@ -101,7 +104,7 @@ def _transpose(
     consts, for_solve, for_transposed, b = system.divide(operands)
     avals = matvec.out_avals
     whole = [
-        full(a.shape, 0, a.dtype) if ct is None else ct for ct, a in zip(cts, avals, strict=True)
+        full(a.shape, 0, a.dtype) if ct is None else ct for ct, a in zip(cts, avals, strict=False)
     ]
     n_consts, n_solve, n_transposed = system.consts
     results = linear_solve_p.bind(
@@ -114,7 +117,7 @@ def _transpose(
         transpose_solve=solve,
         system=System((n_consts, n_transposed, n_solve)),
     )
-    return [*[None] * (len(operands) - len(b)), *results]
+    return [*[None] * (len(operands) - len(b)), *results[: len(b)]]
 
 
 def _transposed(matvec: Program, n_consts: int) -> Program:
@@ -138,7 +141,8 @@ def _batch(
     every = (True,) * len(b)
 
     def wide(program: Program, own: Sequence[bool]) -> Program:
-        return batch_program(program, (*own, *every), axis, force=every)[0]
+        force = (True,) * len(program.outputs)
+        return batch_program(program, (*own, *every), axis, force=force)[0]
 
     outs = linear_solve_p.bind(
         *consts,
@@ -150,7 +154,7 @@ def _batch(
         transpose_solve=None if transpose_solve is None else wide(transpose_solve, flags[2]),
         system=system,
     )
-    return outs, list(every)
+    return outs, [True] * len(outs)
 
 
 def _inline(

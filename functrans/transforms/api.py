@@ -95,7 +95,7 @@ class Traced:
     primals: list[Any]
     """Captured outer tracers, then the leaves of the arguments: the inputs of the Program."""
     captured_count: int
-    known: dict[Var, Any] | None
+    known: dict[Any, Any] | None
     aux: Any
 
 

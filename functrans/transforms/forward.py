@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from functrans.core.effects import has_effects, silent
 from functrans.core.interpret import Environment
 from functrans.core.program import Equation, Literal, Program, Var
 from functrans.core.source import set_source
@@ -18,7 +19,7 @@ def jvp(
     program: Program,
     primals: Sequence[Any],
     tangents: Sequence[Any],
-    known: Mapping[Var, Any] | None = None,
+    known: Mapping[Any, Any] | None = None,
     linearizing: bool = False,
 ) -> tuple[list[Any], list[Any]]:
     """The outputs of a Program and their tangents.
@@ -27,7 +28,8 @@ def jvp(
         program: any Program.
         primals: values (arrays or tracers) of its inputs.
         tangents: of its inputs; None where zero.
-        known: values of variables that were computed before and need not be again.
+        known: values of variables that were computed before and need not be again, and the
+            equations whose effects have happened.
         linearizing: tangents are tracers of an open linear trace, so primitives that hold
             Programs must keep what is known out of it (their `linearize` rule).
 
@@ -90,9 +92,11 @@ def _build_jvp(program: Program, nonzero: Nonzero) -> tuple[Program, Nonzero]:
     return make_program_flat(run, avals, f"jvp({program.name})"), out_nonzero
 
 
-def _primal(equation: Equation, values: list[Any], known: Mapping[Var, Any] | None) -> Any:
+def _primal(equation: Equation, values: list[Any], known: Mapping[Any, Any] | None) -> Any:
     """The result of an equation, from the known values if they have it."""
-    if known is not None and all(v in known for v in equation.outputs):  # an effect has run too
+    if known is not None and all(v in known for v in equation.outputs) and (
+        equation in known or not has_effects(equation)
+    ):
         outs = [known[v] for v in equation.outputs]
         return outs if equation.primitive.multiple_results else outs[0]
     return equation.primitive.bind(*values, **equation.params)
@@ -105,6 +109,8 @@ def _differentiate(
     primitive, params = equation.primitive, equation.params
     both = primitive.linearize if linearizing and primitive.linearize else primitive.forward
     if both is not None:
+        if known is not None and equation in known:
+            params = silent(params) or params
         outs, out_tangents = both(ts, values, **params)
         return (outs, out_tangents) if primitive.multiple_results else ((outs,), (out_tangents,))
     result = _primal(equation, values, known)

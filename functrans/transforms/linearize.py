@@ -44,7 +44,7 @@ def linearize(
     program: Program,
     primals: Sequence[Any],
     nonzero: Sequence[bool],
-    known: Mapping[Var, Any] | None = None,
+    known: Mapping[Any, Any] | None = None,
 ) -> tuple[list[Any], LinearMap]:
     """The outputs of a Program at `primals`, and its derivative there as a LinearMap.
 

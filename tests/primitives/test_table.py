@@ -25,6 +25,7 @@ STRUCTURED = {
         "custom_vjp",
         "custom_lin",
         "pure_callback",
+        "io_callback",
         "debug_callback",
     ],
     "tests/primitives/test_collectives.py": [
