@@ -264,15 +264,9 @@ class Lowered:
         """Bytes of arguments, outputs, constants and temporaries (the arena)."""
         return self._compiled().memory
 
-    def compile(self) -> Callable[..., Any]:
+    def compile(self) -> CompiledFunction:
         """The compiled function; arguments must have the types it was lowered for."""
-        compiled = self._compiled()
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            leaves = self.leaves(*args, **kwargs)
-            return tree.unflatten(self._special.out_tree, compiled(leaves))
-
-        return call
+        return CompiledFunction(self, self._compiled())
 
     def leaves(self, *args: Any, **kwargs: Any) -> list[Any]:
         """The leaves of arguments of the tree structure that this was lowered for.
@@ -294,6 +288,25 @@ class Lowered:
         if self._special.compiled is None:
             self._special.compiled = compile_program(self._special.program)
         return self._special.compiled
+
+
+class CompiledFunction:
+    """A function compiled for given argument types: call it, or ask what it takes."""
+
+    def __init__(self, lowered: Lowered, compiled: Compiled) -> None:
+        self._compiled = compiled
+        self._lowered = lowered
+        self.cost_analysis = lowered.cost_analysis
+        self.memory_analysis = lowered.memory_analysis
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves = self._lowered.leaves(*args, **kwargs)
+        return tree.unflatten(self._lowered.out_tree, self._compiled(leaves))
+
+    @property
+    def source(self) -> str:
+        """The schedule and every distinct kernel, readable."""
+        return self._lowered.source
 
 
 def _static_positions(

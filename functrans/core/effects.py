@@ -5,20 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from functrans.core.primitive import Primitive
 from functrans.core.program import Equation, Program, programs_in
 
 
 def has_effects(equation: Equation) -> bool:
     """Whether an equation does something besides computing its results, perhaps in a subprogram."""
-    if equation.primitive.effects:
-        return True
-    return any(map(_program_has_effects, programs_in(equation.params)))
+    return acts(equation.primitive, equation.params)
 
 
 def _program_has_effects(program: Program) -> bool:
     if "effects" not in program.cache:
         program.cache["effects"] = any(map(has_effects, program.equations))
     return program.cache["effects"]
+
+
+def has_ruled_effects(equation: Equation) -> bool:
+    """Whether there are effects in a function with a derivative rule, which may repeat them."""
+    if "rule" in equation.params:
+        return has_effects(equation)
+    return any(map(_program_has_ruled_effects, programs_in(equation.params)))
+
+
+def _program_has_ruled_effects(program: Program) -> bool:
+    if "ruled effects" not in program.cache:
+        program.cache["ruled effects"] = any(map(has_ruled_effects, program.equations))
+    return program.cache["ruled effects"]
 
 
 def silent(params: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -72,6 +84,11 @@ def _program_uses_axis_name(program: Program) -> bool:
     if "axis names" not in program.cache:
         program.cache["axis names"] = any(uses_axis_name(e.params) for e in program.equations)
     return program.cache["axis names"]
+
+
+def acts(primitive: Primitive, params: Mapping[str, Any]) -> bool:
+    """Whether an equation of this primitive would have effects."""
+    return primitive.effects or any(map(_program_has_effects, programs_in(params)))
 
 
 def belongs_to_trace(params: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core import primitive as _primitive
-from functrans.core.effects import belongs_to_trace, has_effects, silent
+from functrans.core.effects import acts, belongs_to_trace, has_effects, has_ruled_effects, silent
 from functrans.core.errors import (
     ConcretizationError,
     DTypeError,
@@ -57,6 +57,7 @@ class Trace:
     Args:
         staging: record every operation on tracers, and carry no concrete values.
         name: of the traced function, for errors and the Program.
+        rehearsal: carry values, but leave effects to the run that binds the equations again.
     """
 
     __slots__ = (
@@ -65,13 +66,15 @@ class Trace:
         "inputs",
         "level",
         "name",
+        "rehearsal",
         "source",
         "staging",
         "values",
     )
 
-    def __init__(self, staging: bool, name: str = "") -> None:
+    def __init__(self, staging: bool, name: str = "", rehearsal: bool = False) -> None:
         self.staging = staging
+        self.rehearsal = rehearsal
         self.name = name
         self.level = -1
         self.inputs: list[Var] = []
@@ -154,11 +157,11 @@ class Trace:
         with a rule, as the rule is what runs then, and effects with results inside of a loop or
         branch, which the derivative cannot leave out.
         """
-        quiet = None if equation.primitive.effects else silent(equation.params)
-        if self.level == 0 and "rule" not in equation.params:
-            if quiet is not None or equation.primitive.effects:
-                self.values[equation] = True
-                return equation.params, True
+        own = equation.primitive.effects
+        quiet = None if own else silent(equation.params)
+        if not self.rehearsal and (own or quiet is not None) and not has_ruled_effects(equation):
+            self.values[equation] = True
+            return equation.params, True
         return quiet, quiet is not None
 
     def finish(self, outputs: Sequence[Any]) -> tuple[Program, list[Tracer]]:
@@ -309,6 +312,8 @@ def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str,
         primitive.creates or (primitive.multiple_results and belongs_to_trace(params))
     ):
         trace = staging_trace()
+        if _stack.traces and _stack.traces[-1].rehearsal and acts(primitive, params):
+            trace = _stack.traces[-1]
     if trace is not None:
         return trace.record(primitive, args, params)
     try:
@@ -381,7 +386,8 @@ def trace(
         concrete values of its variables, as far as they were known (and its equations whose
         effects have happened).
     """
-    with Trace(staging=values is None, name=name) as open_trace:
+    rehearsal = values is not None and trace_depth() > 0
+    with Trace(values is None, name, rehearsal) as open_trace:
         if values is None:
             args = [open_trace.new_input(a) for a in avals]
         else:

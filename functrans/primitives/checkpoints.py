@@ -114,6 +114,7 @@ def checkpoint(
     prevent_cse: bool = True,
     policy: Policy | None = None,
     static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
     concrete: bool = False,
 ) -> Callable[..., Any]:
     """The function, with its intermediate values computed again in the backward pass.
@@ -126,6 +127,7 @@ def checkpoint(
         prevent_cse: keep the compiler from merging the second run with the first.
         policy: which values to keep; see `checkpoint_policies`. None keeps only the arguments.
         static_argnums: positions of arguments that are no arrays.
+        static_argnames: names of more such arguments, where they are given by keyword.
         concrete: accepted for JAX's signature.
 
     >>> import functrans as ft, functrans.numpy as fnp
@@ -134,26 +136,33 @@ def checkpoint(
     """
     if fun is None:
         return lambda f: checkpoint(
-            f, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums
+            f,
+            prevent_cse=prevent_cse,
+            policy=policy,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
         )
     check_callable(fun, "checkpoint")
     if policy is not None and not callable(policy):
         raise TransformError(f"checkpoint's policy must be a function, got {policy!r}")
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
 
     @wraps(fun)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         fixed = {i + len(args) if i < 0 else i for i in numbers}
         given = tuple(x for i, x in enumerate(args) if i not in fixed)
-        if not is_traced((given, kwargs)):
+        static = {k: v for k, v in kwargs.items() if k in names}
+        named = {k: v for k, v in kwargs.items() if k not in names}
+        if not is_traced((given, named)):
             return fun(*args, **kwargs)
 
-        def of_given(given: tuple, kwargs: dict[str, Any]) -> Any:
+        def of_given(given: tuple, named: dict[str, Any]) -> Any:
             rest = iter(given)
             full = [x if i in fixed else next(rest) for i, x in enumerate(args)]
-            return fun(*full, **kwargs)
+            return fun(*full, **named, **static)
 
-        call = trace_call(of_given, (given, kwargs), name_of(fun))
+        call = trace_call(of_given, (given, named), name_of(fun))
         outs = checkpoint_p.bind(
             *call.captured,
             *call.leaves,
@@ -187,10 +196,12 @@ def _forward(ts: list, primals: list, *, program: Program, **options: Any) -> tu
 @dataclass(frozen=True)
 class _Split:
     """A checkpointed Program, linearised: `forward` gives (outputs, saved values), `linear` takes
-    (inputs, saved values, tangents) and computes whatever else it needs again."""
+    (the inputs and saved values for which `used` holds, tangents) and computes whatever else it
+    needs again."""
 
     forward: Program
     linear: Program
+    used: tuple[bool, ...]
     out_nonzero: Nonzero
 
 
@@ -201,7 +212,8 @@ def _linearize(
     options = {"policy": policy, "prevent_cse": prevent_cse}
     results = checkpoint_p.bind(*primals, program=parts.forward, **options)
     outs, saved = split(results, len(parts.out_nonzero))
-    out_ts = checkpoint_p.bind(*primals, *saved, *present(ts), program=parts.linear, **options)
+    kept = [x for x, u in zip([*primals, *saved], parts.used, strict=True) if u]
+    out_ts = checkpoint_p.bind(*kept, *present(ts), program=parts.linear, **options)
     return outs, spread(out_ts, parts.out_nonzero)
 
 
@@ -246,8 +258,9 @@ def _build_split(program: Program, mask: Nonzero, policy: Policy | None) -> _Spl
 
     avals = [*program.in_avals, *[v.aval for v in kept]]
     avals += [a.strong() for a, n in zip(program.in_avals, mask, strict=True) if n]
-    linear, _ = drop_dead(make_program_flat(run, avals, f"linear({program.name})"))
-    return _Split(first, linear, parts.out_nonzero)
+    linear = make_program_flat(run, avals, f"linear({program.name})")
+    linear, used = drop_dead(linear, keep_inputs_from=n_in + n_kept)
+    return _Split(first, linear, tuple(used[: n_in + n_kept]), parts.out_nonzero)
 
 
 def _inlined(program: Program) -> Program:

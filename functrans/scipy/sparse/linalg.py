@@ -14,7 +14,7 @@ import numpy as np
 
 import functrans.numpy as fnp
 from functrans.core import tree
-from functrans.core.errors import ShapeError
+from functrans.core.errors import ShapeError, TransformError
 from functrans.core.source import user_line
 from functrans.core.types import dtype_of, shape_of
 from functrans.lax.loops import fori_loop, while_loop
@@ -94,11 +94,18 @@ def gmres(
     restart: int = 20,
     maxiter: int | None = None,
     M: Any = None,
+    solve_method: str = "batched",
 ) -> tuple[Any, Any]:
     """Solve A x = b by the method of minimal residuals, for any invertible A. As `cg`.
 
     Args:
         restart: size of the Krylov space that is kept; maxiter counts restarts.
+        solve_method: "batched" builds each Krylov space whole; "incremental" looks at the residual
+            after every product with A and stops within a space, which saves products and takes
+            more time for each.
+
+    Raises:
+        TransformError: solve_method is neither.
 
     Saad and Schultz, 1986.
 
@@ -107,8 +114,12 @@ def gmres(
     >>> x.round(4), int(info)
     (array([0.0769, 0.6923]), 0)
     """
-
-    return _solve(partial(_gmres, restart), A, b, x0, tol, atol, maxiter, M)
+    if solve_method not in ("batched", "incremental"):
+        raise TransformError(
+            f"solve_method must be 'batched' or 'incremental', got {solve_method!r}.{user_line()}"
+        )
+    method = partial(_gmres, restart, solve_method == "incremental")
+    return _solve(method, A, b, x0, tol, atol, maxiter, M)
 
 
 def _solve(
@@ -218,7 +229,9 @@ def _bicgstab(A: Map, b: Any, x: Any, limit: Any, most: int, M: Map) -> Any:
     return while_loop(go_on, step, (x, r, zero, zero, one, one, one, 0))[0]
 
 
-def _gmres(restart: int, A: Map, b: Any, x: Any, limit: Any, most: int, M: Map) -> Any:
+def _gmres(
+    restart: int, early: bool, A: Map, b: Any, x: Any, limit: Any, most: int, M: Map
+) -> Any:
     """Preconditioned on the right, so that the residual is that of the system itself."""
     size = min(restart, shape_of(b)[0])
 
@@ -228,13 +241,16 @@ def _gmres(restart: int, A: Map, b: Any, x: Any, limit: Any, most: int, M: Map) 
 
     def step(state: Any) -> Any:
         x, k = state
-        return x + M(_least_residual(A, b - A(x), M, size)), k + 1
+        return x + M(_least_residual(A, b - A(x), M, size, limit if early else None)), k + 1
 
     return while_loop(go_on, step, (x, 0))[0]
 
 
-def _least_residual(A: Map, r: Any, M: Map, size: int) -> Any:
-    """The y in a Krylov space for which |r - A M y| is least, by Arnoldi's process."""
+def _least_residual(A: Map, r: Any, M: Map, size: int, limit: Any) -> Any:
+    """The y in a Krylov space for which |r - A M y| is least, by Arnoldi's process.
+
+    With a limit the space is not built further than it takes for the residual to reach it.
+    """
     dtype, n = dtype_of(r), shape_of(r)[0]
     beta = _norm(r).astype(dtype)
     basis = at(fnp.zeros((size + 1, n), dtype))[0].set(_ratio(r, beta))
@@ -260,7 +276,15 @@ def _least_residual(A: Map, r: Any, M: Map, size: int) -> Any:
         return basis, triangle, rotations, _rotate(right, k, rotation)
 
     state = basis, fnp.zeros((size, size), dtype), rotations, right
-    basis, triangle, _, right = fori_loop(0, size, grow, state)
+    if limit is None:
+        basis, triangle, _, right = fori_loop(0, size, grow, state)
+    else:
+        # the last entry of the rotated right-hand side is the norm of the residual
+        _, (basis, triangle, _, right) = while_loop(
+            lambda s: (s[0] < size) & (fnp.abs(s[1][3][s[0]]) > limit),
+            lambda s: (s[0] + 1, grow(s[0], s[1])),
+            (0, state),
+        )
     diagonal = fnp.diagonal(triangle)
     triangle = triangle + fnp.diag(fnp.where(diagonal == 0, 1, 0).astype(dtype))
     y = solve_triangular(triangle, fnp.where(diagonal == 0, 0, right[:size]))
