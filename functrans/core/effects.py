@@ -41,9 +41,11 @@ def silent(params: Mapping[str, Any]) -> dict[str, Any] | None:
     result: dict[str, Any] = {}
     for key, value in params.items():
         several = type(value) is tuple
-        parts = [_silent_program(p) if isinstance(p, Program) else p for p in value] if several else [
-            _silent_program(value) if isinstance(value, Program) else value
-        ]
+        parts = (
+            [_silent_program(p) if isinstance(p, Program) else p for p in value]
+            if several
+            else [_silent_program(value) if isinstance(value, Program) else value]
+        )
         if any(p is _LOUD for p in parts):
             return None
         result[key] = tuple(parts) if several else parts[0]

@@ -132,7 +132,8 @@ def custom_root(
         The root, or (root, auxiliary data) with `has_aux`.
 
     Raises:
-        TreeError, ShapeError, DTypeError: f, solve or tangent_solve give what is not like the guess.
+        TreeError, ShapeError, DTypeError: what f, solve or tangent_solve give is not like the
+            guess.
 
     >>> import functrans as ft
     >>> from functrans import lax

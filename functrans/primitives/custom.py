@@ -88,7 +88,9 @@ def fixed_positions(
     if not names:
         return tuple(positions)
     parameters = inspect.signature(fun).parameters
-    order = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    order = [
+        n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
     for name in names:
         if name not in order:
             raise TransformError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from functrans.core import tree
 from functrans.core.errors import DTypeError, TransformError
-from functrans.core.program import Program, Var
+from functrans.core.program import Program
 from functrans.core.trace import Tracer, as_value, trace
 from functrans.core.types import Aval, aval_of, weakened
 

@@ -94,8 +94,10 @@ def _build_jvp(program: Program, nonzero: Nonzero) -> tuple[Program, Nonzero]:
 
 def _primal(equation: Equation, values: list[Any], known: Mapping[Any, Any] | None) -> Any:
     """The result of an equation, from the known values if they have it."""
-    if known is not None and all(v in known for v in equation.outputs) and (
-        equation in known or not has_effects(equation)
+    if (
+        known is not None
+        and all(v in known for v in equation.outputs)
+        and (equation in known or not has_effects(equation))
     ):
         outs = [known[v] for v in equation.outputs]
         return outs if equation.primitive.multiple_results else outs[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functrans.core.interpret import evaluate
-from functrans.core.program import Program, Var
+from functrans.core.program import Program
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import Trace, make_program_flat
 from functrans.transforms.forward import Nonzero, jvp

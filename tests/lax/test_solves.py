@@ -148,3 +148,142 @@ def test_root_of_a_system_with_a_linear_solve_for_its_tangent() -> None:
         pytest.skip("functrans.numpy has no linalg yet")
     w = np.array([[0.2, -0.5], [0.4, 0.3]])
     check_grads(fixed_point, (w,), 2, atol=1e-4, rtol=1e-4)
+
+
+# --- auxiliary data, roots in roots, wrong results ---
+
+
+def counting(f: Any, x: Any) -> Any:
+    """Newton's method, and how many steps it took."""
+
+    def step(state: Any) -> Any:
+        x, k = state
+        return x - f(x) / ft.grad(f)(x), k + 1
+
+    return lax.while_loop(lambda s: (abs(f(s[0])) > 1e-12) & (s[1] < 99), step, (x, 0))
+
+
+divide = lambda g, y: y / g(1.0)
+
+
+def counted_root(a: Any) -> Any:
+    f = lambda x: x**3 - a
+    return lax.custom_root(f, 1.0, lambda f, x: counting(f, x), divide, has_aux=True)
+
+
+def test_root_with_auxiliary_data() -> None:
+    x, steps = counted_root(8.0)
+    assert np.isclose(x, 2.0) and steps == 7
+    many = np.array([1.0, 8.0, 27.0])
+    for run in (lambda f: f, ft.jit):
+        slope, steps = run(ft.grad(counted_root, has_aux=True))(8.0)
+        assert np.isclose(slope, 1 / 12) and steps == 7
+        roots, steps = run(ft.vmap(counted_root))(many)
+        np.testing.assert_allclose(roots, [1, 2, 3])
+        np.testing.assert_array_equal(steps, [0, 7, 9])
+    (_, n), (dx, dn) = ft.jvp(counted_root, (8.0,), (1.0,))
+    assert np.isclose(dx, 1 / 12) and n == 7 and dn.dtype == ft.float0
+    check_grads(lambda a: counted_root(a)[0], (8.0,), 2)
+
+
+def test_a_root_within_a_root() -> None:
+    def inner(x: Any, a: Any) -> Any:
+        root = lax.custom_root(lambda y: y**3 + y - x * a, 0.5, counting, divide, has_aux=True)
+        return root[0]
+
+    def outer(a: Any) -> Any:
+        return lax.custom_root(lambda x: inner(x, a) + x - a, 0.7, counting, divide, has_aux=True)[
+            0
+        ]
+
+    # x = 1 for a = 2, where y = 1: y' = (x + a x') / (3 y² + 1) = 1 - x'
+    assert np.isclose(outer(2.0), 1.0) and np.isclose(ft.jit(ft.grad(outer))(2.0), 0.5)
+    check_grads(outer, (2.0,), 2, atol=1e-4, rtol=1e-4)
+    many = np.array([1.0, 2.0, 3.0])
+    want = [ft.grad(outer)(a) for a in many]
+    np.testing.assert_allclose(ft.jit(ft.vmap(ft.grad(outer)))(many), want, rtol=1e-9)
+
+
+@pytest.mark.parametrize("has_aux", [False, True])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_linear_solve_with_auxiliary_data(symmetric: bool, has_aux: bool) -> None:
+    def direct(matvec: Any, b: Any) -> Any:
+        x = fnp.linalg.solve(ft.jacfwd(matvec)(b * 0.0), b)
+        return (x, {"n": 3, "sum": fnp.sum(b)}) if has_aux else x
+
+    skew = 0.0 if symmetric else 1.0
+    base = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 2.0]])
+    base[0, 1] += skew
+    b = np.array([1.0, 2.0, 3.0])
+
+    def solution(s: Any, b: Any) -> Any:
+        return lax.custom_linear_solve(
+            lambda v: base @ v + s * v,
+            b,
+            direct,
+            None if symmetric else direct,
+            symmetric=symmetric,
+            has_aux=has_aux,
+        )
+
+    first = lambda s, b: solution(s, b)[0] if has_aux else solution(s, b)
+    want = np.linalg.solve(base + 0.3 * np.eye(3), b)
+    for run in (lambda f: f, ft.jit):
+        out = run(solution)(0.3, b)
+        np.testing.assert_allclose(out[0] if has_aux else out, want)
+        if has_aux:
+            assert out[1]["n"] == 3 and out[1]["sum"] == 6.0
+    check_grads(first, (0.3, b), 2, atol=1e-4, rtol=1e-4)
+    got = ft.jit(ft.vmap(first, (0, None)))(np.array([0.3, 0.3]), b)
+    np.testing.assert_allclose(got, [want, want])
+    loss = lambda s, b: fnp.sum(fnp.sin(first(s, b)))
+    plain = lambda s, b: fnp.sum(fnp.sin(fnp.linalg.solve(base + s * np.eye(3), b)))
+    for f in (ft.hessian, lambda f, n: ft.jacrev(ft.jacrev(f, n), n)):
+        got = ft.tree.leaves(ft.vmap(f(loss, (0, 1)), (0, None))(np.array([0.3, 0.4]), b))
+        want = ft.tree.leaves(ft.vmap(f(plain, (0, 1)), (0, None))(np.array([0.3, 0.4]), b))
+        for x, y in zip(got, want, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
+
+
+WRONG = [
+    (
+        lambda: lax.custom_root(lambda x: x, 0.5, lambda f, x: x, divide, True),
+        TransformError,
+        "pair",
+    ),
+    (
+        lambda: lax.custom_root(lambda x: fnp.stack([x, x]), 0.5, lambda f, x: x, divide),
+        ShapeError,
+        r"f must give values of type f64\[\].*f64\[2\]",
+    ),
+    (
+        lambda: lax.custom_root(lambda x: x, 0.5, lambda f, x: fnp.stack([x, x]), divide),
+        ShapeError,
+        "solve must give a root of type",
+    ),
+    (
+        lambda: lax.custom_root(lambda x: x, {"a": 0.5}, lambda f, x: x["a"], divide),
+        TreeError,
+        "solve must give a root of the guess's structure",
+    ),
+    (
+        lambda: ft.grad(
+            lambda a: lax.custom_root(
+                lambda x: x - a, 0.5, lambda f, x: x, lambda g, y: fnp.stack([y, y])
+            )
+        )(1.0),
+        ShapeError,
+        "tangent_solve must give a tangent of type",
+    ),
+    (
+        lambda: lax.custom_linear_solve(lambda v: v, 1.0, lambda mv, b: b, has_aux=True),
+        TransformError,
+        "needs solve to return a pair",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), WRONG)
+def test_wrong_results_are_named(call: Any, kind: Any, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()

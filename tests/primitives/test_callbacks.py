@@ -89,7 +89,10 @@ CASES: dict[str, tuple[Callable[[Any], Any], list[float]]] = {
     "custom_jvp": (lambda f: ft.grad(custom_jvp(f))(3.0), [3]),
     "jvp of custom_jvp": (lambda f: ft.jvp(custom_jvp(f), (3.0,), (1.0,)), [3]),
     "jit of grad of custom_jvp": (lambda f: ft.jit(ft.grad(custom_jvp(f)))(3.0), [3]),
-    "custom_jvp without derivative": (lambda f: ft.grad(lambda x: x * custom_jvp(f)(2.0))(3.0), [2]),
+    "custom_jvp without derivative": (
+        lambda f: ft.grad(lambda x: x * custom_jvp(f)(2.0))(3.0),
+        [2],
+    ),
     "custom_vjp": (lambda f: ft.grad(custom_vjp(f))(3.0), [3]),
     "jit of grad of custom_vjp": (lambda f: ft.jit(ft.grad(custom_vjp(f)))(3.0), [3]),
     "custom_vjp in scan": (lambda f: ft.grad(scan(custom_vjp(f)))(3.0), [3, 18]),
@@ -171,7 +174,9 @@ def test_io_callback_keeps_state_runs_unused_and_is_not_merged() -> None:
 
     assert f(1.0) == 1.0 and f(2.0) == 2.0
     assert state == [1, 10, 1, 2, 20, 2]
-    out = ft.vmap(lambda x, y: ft.io_callback(lambda a, b: np.float64(a + b), SCALAR, x, y), (0, None))
+    out = ft.vmap(
+        lambda x, y: ft.io_callback(lambda a, b: np.float64(a + b), SCALAR, x, y), (0, None)
+    )
     np.testing.assert_array_equal(out(xs, 1.0), xs + 1)
 
 
@@ -255,3 +260,94 @@ def test_pure_callback_in_loops_under_vmap(method: str) -> None:
     np.testing.assert_allclose(ft.jit(ft.vmap(nested(sine)))(xs), want)
     chosen = lambda f: lambda x: lax.cond(x > 0, f, lambda x: -x, x)
     np.testing.assert_allclose(ft.jit(ft.vmap(chosen(sine)))(xs), ft.vmap(chosen(fnp.sin))(xs))
+
+
+# --- one by one ---
+
+
+@pytest.mark.parametrize(
+    "method", ["sequential", "sequential_unrolled", "expand_dims", "broadcast_all"]
+)
+def test_pure_callback(method: str) -> None:
+    shapes: list[tuple] = []
+
+    def host(x: np.ndarray, y: np.ndarray) -> Any:
+        assert type(x) is np.ndarray
+        shapes.append((x.shape, y.shape))
+        return {"s": x * y, "n": np.sum(x)} if x.ndim == 0 else {"s": x * y, "n": x + 0.0}
+
+    def f(x: Any, y: Any) -> Any:
+        like = ft.ShapeDtypeStruct((), np.float64)
+        return ft.pure_callback(host, {"s": like, "n": like}, x, y, vmap_method=method)
+
+    assert f(2.0, 3.0)["s"] == 6.0 and ft.jit(f)(2.0, 3.0)["s"] == 6.0
+    shapes.clear()
+    out = ft.vmap(f, (0, None))(xs, 2.0)
+    np.testing.assert_array_equal(out["s"], 2 * xs)
+    np.testing.assert_array_equal(out["n"], xs)
+    want = {
+        "sequential": [((), ())] * 3,
+        "sequential_unrolled": [((), ())] * 3,
+        "expand_dims": [((3,), (1,))],
+        "broadcast_all": [((3,), (3,))],
+    }
+    assert shapes == want[method]
+
+
+def test_pure_callback_has_a_derivative_only_if_it_is_given_one() -> None:
+    like = ft.ShapeDtypeStruct((), np.float64)
+
+    def host_sin(x: Any) -> Any:
+        return ft.pure_callback(np.sin, like, x, vmap_method="broadcast_all")
+
+    with pytest.raises(TransformError, match=r"pure_callback has no derivative.*custom_jvp"):
+        ft.grad(host_sin)(1.0)
+    f = ft.custom_jvp(host_sin)
+    f.defjvp(lambda p, t: (f(p[0]), t[0] * ft.pure_callback(np.cos, like, p[0])))
+    assert np.isclose(ft.grad(f)(1.0), np.cos(1.0))
+    with pytest.raises(TransformError, match="vmap_method"):
+        ft.vmap(lambda x: ft.pure_callback(np.cos, like, x))(xs)
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [
+        (lambda x: np.zeros(2), ShapeError),
+        (lambda x: np.float32(1), DTypeError),
+        (lambda x: (1.0, 2.0), TreeError),
+    ],
+)
+def test_pure_callback_checks_what_it_gets(result: Any, kind: Any) -> None:
+    with pytest.raises(kind, match="announce"):
+        ft.pure_callback(result, ft.ShapeDtypeStruct((), np.float64), 1.0)
+
+
+def test_pure_callback_cannot_write_into_the_callers_array() -> None:
+    def rude(x: np.ndarray) -> np.ndarray:
+        x += 1
+        return x
+
+    own = xs.copy()
+    out = ft.pure_callback(rude, ft.ShapeDtypeStruct((3,), np.float64), own)
+    np.testing.assert_array_equal(own, xs)
+    np.testing.assert_array_equal(out, xs + 1)
+
+
+def test_debug_sees_every_run_and_every_example(capsys: Any) -> None:
+    def f(x: Any) -> Any:
+        ft.debug.print("x={}", x)
+        return x * x
+
+    assert ft.grad(f)(2.0) == 4.0
+    assert capsys.readouterr().out == "x=2.0\n"
+    ft.vmap(f)(np.array([1.0, 2.0]))
+    assert capsys.readouterr().out == "x=1.0\nx=2.0\n"
+    program = ft.make_program(lambda: lax.scan(lambda c, _: (f(c), None), 2.0, None, length=2)[0])()
+    assert capsys.readouterr().out == ""
+    from functrans.core.interpret import evaluate
+
+    evaluate(program, [])
+    assert capsys.readouterr().out == "x=2.0\nx=4.0\n"
+    seen: list[Any] = []
+    ft.debug.callback(lambda x, k: seen.append((x, k)), 1.5, k=2)
+    assert seen == [(1.5, 2)]

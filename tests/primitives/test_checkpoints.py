@@ -14,6 +14,9 @@ from functrans import numpy as fnp
 from functrans.core.program import Program, programs_in
 from functrans.primitives.checkpoints import checkpoint, checkpoint_policies
 from functrans.primitives.identities import checkpoint_name
+from functrans.test_util import check_grads
+from functrans.transforms.inspect import make_program
+from functrans.transforms.linearize import linearize_program
 
 DEPTH, PIECE, SIZE = 12, 4, 64
 rng = np.random.default_rng(0)
@@ -161,3 +164,74 @@ def test_static_arguments_by_name_and_by_position() -> None:
     assert ft.jit(ft.grad(lambda x: f(x, n=3, scale="one")))(2.0) == 12.0
     g = checkpoint(static_argnames="n", prevent_cse=False)(power)
     assert ft.grad(lambda x: g(x, n=3))(2.0) == 12.0
+
+
+# --- the Programs of a checkpoint ---
+
+xs = np.array([0.5, 1.5, -2.0])
+
+
+def two_layers(x: Any) -> Any:
+    hidden = checkpoint_name(fnp.dot(np.ones((3, 3)), x * x), "hidden")
+    return fnp.sum(hidden * hidden * x)
+
+
+@pytest.mark.parametrize(
+    ("policy", "saved"),
+    [
+        (None, []),
+        (checkpoint_policies.nothing_saveable, []),
+        (checkpoint_policies.dots_saveable, [(3,)]),
+        (checkpoint_policies.save_only_these_names("hidden"), [(3,)]),
+        (checkpoint_policies.save_only_these_names("other"), []),
+        (checkpoint_policies.checkpoint_dots, [(3,)]),
+    ],
+)
+def test_policies_save_what_they_say(policy: Any, saved: list) -> None:
+    f = checkpoint(two_layers, policy=policy)
+    np.testing.assert_allclose(ft.grad(f)(xs), ft.grad(two_layers)(xs))
+    check_grads(f, (xs,), 2, rtol=1e-4, atol=1e-4)
+    program = linearize_program(make_program(f)(xs), (True,))
+    outputs = program.forward.outputs[1:]
+    assert [a.aval.shape for a in outputs if a not in program.forward.inputs] == saved
+    assert sum(a in program.forward.inputs for a in outputs) == 1
+
+
+def test_everything_saveable_computes_nothing_again() -> None:
+    f = checkpoint(two_layers, policy=checkpoint_policies.everything_saveable)
+    program = linearize_program(make_program(f)(xs), (True,))
+    (equation,) = [e for e in program.linear.equations if e.primitive.name == "checkpoint"]
+    inner = equation.params["program"]
+    dots = [e for e in inner.equations if e.primitive.name == "dot_general"]
+    assert len(dots) == 1  # of the tangent alone
+    np.testing.assert_allclose(ft.grad(f)(xs), ft.grad(two_layers)(xs))
+
+
+def test_recomputation_stands_behind_a_barrier() -> None:
+    names = [e.primitive.name for e in make_program(ft.grad(checkpoint(two_layers)))(xs).equations]
+    assert "optimization_barrier" in names
+    free = checkpoint(two_layers, prevent_cse=False)
+    names = [e.primitive.name for e in make_program(ft.grad(free))(xs).equations]
+    assert "optimization_barrier" not in names
+
+
+def test_checkpoint_of_a_scan_body_keeps_only_the_carry() -> None:
+    def step(c: Any, x: Any) -> Any:
+        for _ in range(5):
+            c = c * c * x + c
+        return c, None
+
+    def final(f: Any) -> Any:
+        return lambda c: lax.scan(f, c, xs)[0]
+
+    program = make_program(ft.grad(final(checkpoint(step))))(0.3)
+    first = next(e for e in program.equations if e.primitive.name == "scan")
+    assert [v.aval.shape for v in first.outputs] == [(), (3,)]
+    assert np.isclose(ft.grad(final(checkpoint(step)))(0.3), ft.grad(final(step))(0.3))
+
+
+def test_checkpoint_takes_static_arguments_keywords_and_jitted_functions() -> None:
+    f = checkpoint(lambda n, x, *, scale: scale * x**n, static_argnums=0)
+    assert ft.grad(lambda x: f(3, x, scale=2.0))(2.0) == 24.0
+    g = checkpoint(ft.jit(two_layers), policy=checkpoint_policies.dots_saveable)
+    np.testing.assert_allclose(ft.grad(g)(xs), ft.grad(two_layers)(xs))

@@ -35,6 +35,33 @@ CASES = [
     ),
     ("pshuffle", lambda v: lax.pshuffle(v, "i", [1, 2, 0]), x[[1, 2, 0]]),
     ("normalize", lambda v: v / lax.psum(v * v, "i"), x / (x * x).sum(0)),
+    ("pbroadcast", lambda v: lax.pbroadcast(v, "i", 1), np.stack([x[1]] * 3)),
+    (
+        "all_to_all",
+        lambda v: lax.all_to_all(v[:1] * np.arange(1.0, 4.0), "i", 0, 0),
+        np.arange(1.0, 4.0)[:, None] * x[:, 0],
+    ),
+    (
+        "all_to_all, other axis",
+        lambda v: lax.all_to_all(np.arange(1.0, 4.0)[:, None] * v, "i", 0, 1),
+        np.arange(1.0, 4.0)[:, None, None] * x.T,
+    ),
+    (
+        "all_to_all, tiled",
+        lambda v: lax.all_to_all(np.arange(1.0, 7.0)[:, None] * v, "i", 0, 1, tiled=True),
+        np.arange(1.0, 7.0).reshape(3, 2, 1) * x.ravel(),
+    ),
+    (
+        "pswapaxes",
+        lambda v: lax.pswapaxes(v[:, None] * np.arange(1.0, 4.0), "i", 1),
+        np.stack([x.T * k for k in (1.0, 2.0, 3.0)]),
+    ),
+    ("psum_scatter", lambda v: lax.psum_scatter(np.arange(3.0) * v[0], "i"), np.arange(3) * 5.5),
+    (
+        "tree",
+        lambda v: lax.psum({"a": v}, "i")["a"] + lax.pmean((v,), "i")[0],
+        np.stack([x.sum(0) * 4 / 3] * 3),
+    ),
 ]
 table = pytest.mark.parametrize(("f", "want"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 
@@ -106,10 +133,65 @@ def test_scatter_and_all_to_all() -> None:
         mapped(lambda r: lax.psum_scatter(r, "i"))(x)
 
 
+BOTH = {
+    **{f"{n} {a}": (lambda lax, v, n=n, a=a: getattr(lax, n)(v * v, a) * v)
+       for n in ("psum", "pmean") for a in ("i", "j", ("i", "j"), ("j", "i"))},
+    **{f"all_gather {a}": (lambda lax, v, a=a: lax.all_gather(v * v, a, axis=1) * v[0])
+       for a in ("i", "j")},
+    "tiled": lambda lax, v: lax.all_gather(v * v, "j", tiled=True),
+    "ppermute": lambda lax, v: lax.ppermute(v * v, "j", [(0, 2), (2, 1), (1, 0)]) * v,
+    "pshuffle": lambda lax, v: lax.pshuffle(v * v, "i", [1, 0]) * v,
+    "all_to_all": lambda lax, v: lax.all_to_all(v * v, "i", 0, 0) + lax.psum(v, "j"),
+    "axis_index": lambda lax, v: v * v * lax.axis_index(("j", "i")),
+    "axis_size": lambda lax, v: v * v * lax.axis_size(("j", "i")),
+    "pmax": lambda lax, v: lax.pmax(v, ("i", "j")),
+    "pmin": lambda lax, v: lax.pmin(v, "j"),
+    "pswapaxes": lambda lax, v: lax.pswapaxes(v, "i", 0),
+    "psum_scatter": lambda lax, v: lax.psum_scatter(v, "i"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BOTH)
+def test_values_and_derivatives_are_those_of_jax(case: str) -> None:
+    jax = pytest.importorskip("jax")
+    m = np.random.default_rng(0).normal(size=(2, 3, 2))
+
+    def results(lib: Any, sin: Any) -> list[Any]:
+        def nested(f: Any) -> Any:
+            return lib.vmap(lib.vmap(f, axis_name="j"), axis_name="i")
+
+        f = lambda v: BOTH[case](lib.lax, v)
+        total = lambda m: sin(nested(f)(m)).sum()
+        inside = lambda v: sin(f(v)).sum()
+        out = [nested(f)(m)]
+        if case not in ("pmax", "pmin"):  # which JAX does not differentiate
+            out += [lib.grad(total)(m), lib.jvp(lib.grad(total), (m,), (m,))[1]]
+            out += [
+                nested(lib.grad(inside))(m),
+                nested(lambda v: lib.jvp(inside, (v,), (v,))[1])(m),
+            ]
+            out += [nested(lambda v: lib.lax.scan(lambda c, _: (c + v, f(v)), v, None, 2))(m)[1]]
+        return out
+
+    with jax.enable_x64(True):
+        want = results(jax, jax.numpy.sin)
+    for a, b in zip(results(ft, fnp.sin), want, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
 def test_errors() -> None:
     with pytest.raises(TransformError, match="axis_name='j'"):
         mapped(lambda v: lax.psum(v, "j"))(x)
     with pytest.raises(TransformError, match="axis_name='i'"):
         lax.axis_index("i")
+    with pytest.raises(TransformError, match="position 3 of an axis of extent 3"):
+        mapped(lambda v: lax.pbroadcast(v, "i", 3))(x)
+    with pytest.raises(ShapeError, match=r"all_to_all needs axis 0 of f64\[2\].*extent.*3"):
+        mapped(lambda v: lax.all_to_all(v, "i", 0, 0))(x)
+    with pytest.raises(ShapeError, match=r"a multiple of the extent"):
+        mapped(lambda v: lax.all_to_all(v, "i", 0, 0, tiled=True))(x)
+    with pytest.raises(TransformError, match=r"axis_name='j'.*open names: \['i'\]"):
+        ft.grad(lambda x: fnp.sum(mapped(lambda v: lax.pmean(v, ("i", "j")))(x)))(x)
     with pytest.raises(TransformError, match="distinct positions"):
         mapped(lambda v: lax.ppermute(v, "i", [(0, 1), (1, 1)]))(x)

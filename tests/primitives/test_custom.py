@@ -12,20 +12,16 @@ from functrans import lax
 from functrans import numpy as fnp
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.trace import trace_depth
-from functrans.core.types import ShapeDtypeStruct
-from functrans.primitives.callbacks import debug, pure_callback
 from functrans.primitives.checkpoints import checkpoint, checkpoint_policies
 from functrans.primitives.custom import SymbolicZero
 from functrans.primitives.custom_jvp import custom_jvp
 from functrans.primitives.custom_vjp import CustomVJPPrimal, custom_vjp
 from functrans.primitives.identities import (
-    checkpoint_name,
     optimization_barrier,
     stop_gradient,
 )
 from functrans.test_util import check_grads
 from functrans.transforms.inspect import closure_convert, make_program
-from functrans.transforms.linearize import linearize_program
 
 xs = np.array([0.5, 1.5, -2.0])
 
@@ -236,6 +232,171 @@ def test_nondiff_argnums() -> None:
         unused(1.0)
 
 
+@pytest.mark.parametrize("fixed", [{"nondiff_argnames": ("n",)}, {"nondiff_argnames": "n"}])
+def test_nondiff_argnames(fixed: Any) -> None:
+    def power(x: Any, n: int = 2, y: Any = 1.0) -> Any:
+        assert isinstance(n, int)
+        return x**n * y
+
+    f = custom_jvp(power, **fixed)
+    f.defjvp(lambda n, p, t: (f(p[0], n, p[1]), 7.0 * n * t[0] + p[0] ** n * t[1]))
+    g = custom_vjp(power, **fixed)
+    g.defvjp(lambda x, n, y: (g(x, n, y), x), lambda n, x, ct: (7.0 * n * ct, x**n * ct))
+    for h in (f, g):
+        for run in (lambda h: h, ft.jit):
+            assert run(ft.grad(lambda x, h=h: h(x, n=3)))(2.0) == 21.0
+            assert run(ft.grad(h))(2.0) == 14.0
+            assert run(ft.grad(lambda y, h=h: h(2.0, 3, y)))(5.0) == 8.0
+        np.testing.assert_array_equal(ft.vmap(ft.grad(lambda x, h=h: h(x, n=3)))(xs), [21.0] * 3)
+    with pytest.raises(TransformError, match=r"no positional argument 'm', only \['x', 'n', 'y'\]"):
+        custom_jvp(power, nondiff_argnames="m")
+
+
+@pytest.mark.parametrize("custom", [custom_jvp, custom_vjp])
+def test_keyword_only_arguments_keep_their_defaults(custom: Any) -> None:
+    f = custom(lambda x, *, k=3.0: x * k)
+    if custom is custom_jvp:
+        f.defjvp(lambda p, t: (f(*p), 7.0 * t[0]))
+    else:
+        f.defvjp(lambda x: (f(x), None), lambda _, ct: (7.0 * ct,))
+    assert f(2.0) == 6.0 and ft.grad(f)(2.0) == 7.0
+    with pytest.raises(TransformError, match=r"keyword-only arguments \['k'\]"):
+        f(2.0, k=1.0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "cotangent", "want"),
+    [
+        ({"a": 2.0, "b": (3.0, 4.0)}, lambda ct: {"a": ct, "b": None}, [1.0, 0.0, 0.0]),
+        ({"a": 2.0, "b": (3.0, 4.0)}, lambda ct: {"a": ct, "b": (None, ct)}, [1.0, 0.0, 1.0]),
+        ({"a": 2.0, "b": (3.0, 4.0)}, lambda ct: None, [0.0, 0.0, 0.0]),
+        ({"a": 2.0, "b": None}, lambda ct: {"a": ct, "b": None}, [1.0]),
+        ({"a": 2.0, "b": 3}, lambda ct: {"a": ct, "b": None}, [1.0, "float0"]),
+        ({"a": 2.0, "b": 3}, lambda ct: {"a": ct, "b": np.zeros((), ft.float0)}, [1.0, "float0"]),
+    ],
+)
+def test_none_and_float0_are_zero_cotangents(argument: Any, cotangent: Any, want: Any) -> None:
+    f = custom_vjp(lambda p: p["a"] * 2.0)
+    f.defvjp(lambda p: (f(p), None), lambda _, ct: (cotangent(ct),))
+    gradient = ft.grad(f, allow_int=True)
+    got = ["float0" if x.dtype == ft.float0 else x for x in ft.tree.leaves(gradient(argument))]
+    assert got == want
+    assert ft.jit(lambda p: gradient(p)["a"])(argument) == want[0]
+
+
+def test_integers_have_float0_tangents() -> None:
+    seen: list[Any] = []
+    f = custom_jvp(lambda x, i: (x * i, i + 1))
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        seen.append(tangents[1].dtype)
+        return f(*primals), (tangents[0] * primals[1], np.zeros((), ft.float0))
+
+    f.defjvp(rule)
+    (y, n), (dy, dn) = ft.jvp(lambda x: f(x, 3), (2.0,), (1.0,))
+    assert (y, n, dy, dn.dtype) == (6.0, 4, 3.0, ft.float0)
+    assert ft.grad(lambda x: f(x, 3)[0])(2.0) == 3.0
+    np.testing.assert_array_equal(
+        ft.vmap(ft.grad(lambda x, i: f(x, i)[0]))(xs, np.arange(3)), [0, 1, 2]
+    )
+    assert set(seen) == {np.dtype(ft.float0)}
+
+
+# --- rules in each other, and in every loop and branch ----
+
+
+def sine_by(kind: str) -> Any:
+    """sin(x) y, whose derivatives come by one way or another."""
+    direct = lambda x, y: fnp.sin(x) * y
+    slope = lambda p, t: fnp.cos(p[0]) * p[1] * t[0] + fnp.sin(p[0]) * t[1]
+    f: Any
+    match kind:
+        case "jvp":
+            f = custom_jvp(direct)
+            f.defjvp(lambda p, t: (f(*p), slope(p, t)))
+        case "vjp":
+            f = custom_vjp(direct)
+            f.defvjp(
+                lambda x, y: (f(x, y), {"x": x, "rest": [y]}),
+                lambda r, ct: (fnp.cos(r["x"]) * r["rest"][0] * ct, fnp.sin(r["x"]) * ct),
+            )
+        case "jvp in vjp" | "vjp in vjp":
+            inner = sine_by(kind[:3])
+            f = custom_vjp(lambda x, y: inner(x, y))
+            f.defvjp(lambda x, y: (inner(x, y), (x, y)), lambda r, ct: ft.vjp(inner, *r)[1](ct))
+        case "vjp in jvp":
+            inner = sine_by("vjp")
+            f = custom_jvp(lambda x, y: inner(x, y))
+            f.defjvp(
+                lambda p, t: (inner(*p), fnp.cos(p[0]) * p[1] * t[0] + inner(p[0], 1.0) * t[1])
+            )
+        case _:
+            policy = checkpoint_policies.everything_saveable if "all" in kind else None
+            f = checkpoint(sine_by(kind[-3:]), policy=policy)
+    return f
+
+
+def placed(f: Any, where: str) -> Any:
+    def scan_of(f: Any) -> Any:
+        return lambda x, y: lax.scan(lambda c, w: (f(c, y) * w, c), x, np.arange(1.0, 4.0))[0]
+
+    return {
+        "while": lambda x, y: lax.while_loop(
+            lambda c: c[0] < 3, lambda c: (c[0] + 1, f(c[1], y)), (0, x)
+        )[1],
+        "fori": lambda x, y: lax.fori_loop(0, 3, lambda i, c: f(c, y) + c, x),
+        "scan": scan_of(f),
+        "cond": lambda x, y: lax.cond(fnp.sum(x) > 0, f, lambda x, y: x * y, x, y),
+        "cond in scan": scan_of(lambda c, y: lax.cond(c > 0.5, f, lambda x, y: x * y, c, y)),
+        "checkpoint": checkpoint(lambda x, y: f(f(x, y), y)),
+        "jit": ft.jit(lambda x, y: f(x, f(x, y))),
+    }[where]
+
+
+@pytest.mark.parametrize(
+    "where", ["while", "fori", "scan", "cond", "cond in scan", "checkpoint", "jit"]
+)
+@pytest.mark.parametrize(
+    "kind",
+    ["jvp", "vjp", "jvp in vjp", "vjp in vjp", "vjp in jvp", "remat of jvp", "remat, all, of vjp"],
+)
+def test_rules_nest_in_each_other_and_in_control_flow(kind: str, where: str) -> None:
+    both = (0, 1)
+    forward = kind in ("jvp", "remat of jvp")
+
+    def values(f: Any) -> dict[str, Any]:
+        f = placed(f, where)
+        out = {
+            "grad": ft.grad(f, both)(0.7, 1.3),
+            "vmap of grad": ft.vmap(ft.grad(f, both), (0, None))(xs, 1.3),
+            "jit of grad of vmap": ft.jit(
+                ft.grad(lambda x, y: fnp.sum(ft.vmap(f, (0, None))(x, y) ** 2), both)
+            )(xs, 1.3),
+        }
+        if kind != "vjp in jvp":  # its rule has no second derivative forward
+            out["reverse twice"] = ft.jacrev(ft.jacrev(f, both), both)(0.7, 1.3)
+        if forward:
+            out["jvp"] = ft.jvp(f, (0.7, 1.3), (1.0, 2.0))
+            out["linearize"] = ft.linearize(f, 0.7, 1.3)[1](1.0, 2.0)
+            out["hessian"] = ft.jit(ft.hessian(f, both))(0.7, 1.3)
+            out["forward twice"] = ft.jacfwd(ft.jacfwd(f, both), both)(0.7, 1.3)
+        return out
+
+    if where == "while" and not forward and kind != "vjp in jvp":
+        # the reverse of a loop of unknown length begins with its forward derivative
+        with pytest.raises(TransformError, match="forward-mode"):
+            ft.grad(placed(sine_by(kind), where))(0.7, 1.3)
+        return
+    got, want = values(sine_by(kind)), values(lambda x, y: fnp.sin(x) * y)
+    for name, value in want.items():
+        for a, b in zip(ft.tree.leaves(got[name]), ft.tree.leaves(value), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=name)
+    if not forward and kind != "vjp in jvp":
+        for run in (lambda f: f, ft.jit):
+            with pytest.raises(TransformError, match="forward-mode"):
+                run(lambda x: ft.jvp(placed(sine_by(kind), where), (x, 1.3), (1.0, 2.0)))(0.7)
+
+
 def test_symbolic_zeros() -> None:
     seen: list[Any] = []
     f = custom_jvp(lambda x, y: x * y)
@@ -320,6 +481,10 @@ RULE_ERRORS = [
     ("bwd", lambda r, ct: (ct, ct), TreeError, "tuple of 1 cotangents"),
     ("bwd", lambda r, ct: (fnp.sum(ct),), ShapeError, r"cotangent \[0\] of type f64\[3\], got"),
     ("bwd", lambda r, ct: ({"x": ct},), TreeError, "right structure"),
+    ("bwd", lambda r, ct: (ct.astype("f4"),), DTypeError, r"f64\[3\], got f32\[3\]"),
+    ("bwd", lambda r, ct: ct[0], TreeError, "one per argument"),
+    ("fwd", lambda x: (fnp.sum(x), None), ShapeError, r"output of type f64\[3\], got f64\[\]"),
+    ("fwd", lambda x: (x, x, x), TransformError, "must return a pair"),
 ]
 
 
@@ -344,76 +509,7 @@ def test_errors_of_rules_name_the_rule(which: str, rule: Any, kind: Any, message
     assert trace_depth() == 0
 
 
-# --- checkpoint ----
-
-
-def two_layers(x: Any) -> Any:
-    hidden = checkpoint_name(fnp.dot(np.ones((3, 3)), x * x), "hidden")
-    return fnp.sum(hidden * hidden * x)
-
-
-@pytest.mark.parametrize(
-    ("policy", "saved"),
-    [
-        (None, []),
-        (checkpoint_policies.nothing_saveable, []),
-        (checkpoint_policies.dots_saveable, [(3,)]),
-        (checkpoint_policies.save_only_these_names("hidden"), [(3,)]),
-        (checkpoint_policies.save_only_these_names("other"), []),
-        (checkpoint_policies.checkpoint_dots, [(3,)]),
-    ],
-)
-def test_policies_save_what_they_say(policy: Any, saved: list) -> None:
-    f = checkpoint(two_layers, policy=policy)
-    np.testing.assert_allclose(ft.grad(f)(xs), ft.grad(two_layers)(xs))
-    check_grads(f, (xs,), 2, rtol=1e-4, atol=1e-4)
-    program = linearize_program(make_program(f)(xs), (True,))
-    outputs = program.forward.outputs[1:]
-    assert [a.aval.shape for a in outputs if a not in program.forward.inputs] == saved
-    assert sum(a in program.forward.inputs for a in outputs) == 1
-
-
-def test_everything_saveable_computes_nothing_again() -> None:
-    f = checkpoint(two_layers, policy=checkpoint_policies.everything_saveable)
-    program = linearize_program(make_program(f)(xs), (True,))
-    (equation,) = [e for e in program.linear.equations if e.primitive.name == "checkpoint"]
-    inner = equation.params["program"]
-    dots = [e for e in inner.equations if e.primitive.name == "dot_general"]
-    assert len(dots) == 1  # of the tangent alone
-    np.testing.assert_allclose(ft.grad(f)(xs), ft.grad(two_layers)(xs))
-
-
-def test_recomputation_stands_behind_a_barrier() -> None:
-    names = [e.primitive.name for e in make_program(ft.grad(checkpoint(two_layers)))(xs).equations]
-    assert "optimization_barrier" in names
-    free = checkpoint(two_layers, prevent_cse=False)
-    names = [e.primitive.name for e in make_program(ft.grad(free))(xs).equations]
-    assert "optimization_barrier" not in names
-
-
-def test_checkpoint_of_a_scan_body_keeps_only_the_carry() -> None:
-    def step(c: Any, x: Any) -> Any:
-        for _ in range(5):
-            c = c * c * x + c
-        return c, None
-
-    def final(f: Any) -> Any:
-        return lambda c: lax.scan(f, c, xs)[0]
-
-    program = make_program(ft.grad(final(checkpoint(step))))(0.3)
-    first = next(e for e in program.equations if e.primitive.name == "scan")
-    assert [v.aval.shape for v in first.outputs] == [(), (3,)]
-    assert np.isclose(ft.grad(final(checkpoint(step)))(0.3), ft.grad(final(step))(0.3))
-
-
-def test_checkpoint_takes_static_arguments_keywords_and_jitted_functions() -> None:
-    f = checkpoint(lambda n, x, *, scale: scale * x**n, static_argnums=0)
-    assert ft.grad(lambda x: f(3, x, scale=2.0))(2.0) == 24.0
-    g = checkpoint(ft.jit(two_layers), policy=checkpoint_policies.dots_saveable)
-    np.testing.assert_allclose(ft.grad(g)(xs), ft.grad(two_layers)(xs))
-
-
-# --- identities and callbacks ----
+# --- identities ----
 
 
 def test_stop_gradient_at_every_level() -> None:
@@ -431,91 +527,3 @@ def test_optimization_barrier_is_the_identity_under_transforms() -> None:
     f = lambda x: fnp.sum(optimization_barrier({"a": x, "b": 2.0 * x})["b"] * x)
     check_grads(f, (xs,), 2)
     np.testing.assert_allclose(ft.vmap(ft.grad(f))(xs), 4 * xs)
-
-
-@pytest.mark.parametrize(
-    "method", ["sequential", "sequential_unrolled", "expand_dims", "broadcast_all"]
-)
-def test_pure_callback(method: str) -> None:
-    shapes: list[tuple] = []
-
-    def host(x: np.ndarray, y: np.ndarray) -> Any:
-        assert type(x) is np.ndarray
-        shapes.append((x.shape, y.shape))
-        return {"s": x * y, "n": np.sum(x)} if x.ndim == 0 else {"s": x * y, "n": x + 0.0}
-
-    def f(x: Any, y: Any) -> Any:
-        like = ShapeDtypeStruct((), np.float64)
-        return pure_callback(host, {"s": like, "n": like}, x, y, vmap_method=method)
-
-    assert f(2.0, 3.0)["s"] == 6.0 and ft.jit(f)(2.0, 3.0)["s"] == 6.0
-    shapes.clear()
-    out = ft.vmap(f, (0, None))(xs, 2.0)
-    np.testing.assert_array_equal(out["s"], 2 * xs)
-    np.testing.assert_array_equal(out["n"], xs)
-    want = {
-        "sequential": [((), ())] * 3,
-        "sequential_unrolled": [((), ())] * 3,
-        "expand_dims": [((3,), (1,))],
-        "broadcast_all": [((3,), (3,))],
-    }
-    assert shapes == want[method]
-
-
-def test_pure_callback_has_a_derivative_only_if_it_is_given_one() -> None:
-    like = ShapeDtypeStruct((), np.float64)
-
-    def host_sin(x: Any) -> Any:
-        return pure_callback(np.sin, like, x, vmap_method="broadcast_all")
-
-    with pytest.raises(TransformError, match=r"pure_callback has no derivative.*custom_jvp"):
-        ft.grad(host_sin)(1.0)
-    f = custom_jvp(host_sin)
-    f.defjvp(lambda p, t: (f(p[0]), t[0] * pure_callback(np.cos, like, p[0])))
-    assert np.isclose(ft.grad(f)(1.0), np.cos(1.0))
-    with pytest.raises(TransformError, match="vmap_method"):
-        ft.vmap(lambda x: pure_callback(np.cos, like, x))(xs)
-
-
-@pytest.mark.parametrize(
-    ("result", "kind"),
-    [
-        (lambda x: np.zeros(2), ShapeError),
-        (lambda x: np.float32(1), DTypeError),
-        (lambda x: (1.0, 2.0), TreeError),
-    ],
-)
-def test_pure_callback_checks_what_it_gets(result: Any, kind: Any) -> None:
-    with pytest.raises(kind, match="announce"):
-        pure_callback(result, ShapeDtypeStruct((), np.float64), 1.0)
-
-
-def test_pure_callback_cannot_write_into_the_callers_array() -> None:
-    def rude(x: np.ndarray) -> np.ndarray:
-        x += 1
-        return x
-
-    own = xs.copy()
-    out = pure_callback(rude, ShapeDtypeStruct((3,), np.float64), own)
-    np.testing.assert_array_equal(own, xs)
-    np.testing.assert_array_equal(out, xs + 1)
-
-
-def test_debug_sees_every_run_and_every_example(capsys: Any) -> None:
-    def f(x: Any) -> Any:
-        debug.print("x={}", x)
-        return x * x
-
-    assert ft.grad(f)(2.0) == 4.0
-    assert capsys.readouterr().out == "x=2.0\n"
-    ft.vmap(f)(np.array([1.0, 2.0]))
-    assert capsys.readouterr().out == "x=1.0\nx=2.0\n"
-    program = make_program(lambda: lax.scan(lambda c, _: (f(c), None), 2.0, None, length=2)[0])()
-    assert capsys.readouterr().out == ""
-    from functrans.core.interpret import evaluate
-
-    evaluate(program, [])
-    assert capsys.readouterr().out == "x=2.0\nx=4.0\n"
-    seen: list[Any] = []
-    debug.callback(lambda x, k: seen.append((x, k)), 1.5, k=2)
-    assert seen == [(1.5, 2)]

@@ -20,14 +20,12 @@ STRUCTURED = {
     "tests/primitives/test_control_flow.py": ["scan", "while_loop", "while_tangent", "cond"],
     "tests/primitives/test_custom.py": [
         "call",
-        "checkpoint",
         "custom_jvp",
         "custom_vjp",
         "custom_lin",
-        "pure_callback",
-        "io_callback",
-        "debug_callback",
     ],
+    "tests/primitives/test_checkpoints.py": ["checkpoint"],
+    "tests/primitives/test_callbacks.py": ["pure_callback", "io_callback", "debug_callback"],
     "tests/primitives/test_collectives.py": [
         "psum",
         "pmax",

@@ -5,7 +5,7 @@ import pytest
 
 import functrans as ft
 import functrans.numpy as fnp
-from functrans.core.errors import ShapeError
+from functrans.core.errors import ShapeError, TransformError
 from functrans.scipy.sparse.linalg import bicgstab, cg, gmres
 from functrans.test_util import check_grads
 
@@ -27,6 +27,12 @@ SOLVERS = {
     "bicgstab": (bicgstab, "general", {}),
     "gmres": (gmres, "general", {}),
     "gmres restarted": (gmres, "general", {"restart": 4}),
+    "gmres, incremental": (gmres, "general", {"solve_method": "incremental"}),
+    "gmres, incremental, restarted": (
+        gmres,
+        "general",
+        {"solve_method": "incremental", "restart": 4},
+    ),
     "cg, preconditioned": (cg, "definite", {"M": np.diag(1 / np.diag(_matrix("definite")))}),
     "gmres, preconditioned": (gmres, "general", {"M": np.diag(1 / np.diag(_matrix("general")))}),
 }
@@ -87,6 +93,24 @@ def test_trees_are_vectors() -> None:
     assert info == 0
     for got, want in zip(ft.tree.leaves(matvec(x)), ft.tree.leaves(b), strict=True):
         np.testing.assert_allclose(got, want)
+
+
+def test_the_incremental_method_stops_within_a_krylov_space() -> None:
+    a, b = _matrix("general"), np.ones(N)
+    products = {}
+    for method in ("batched", "incremental"):
+        count: list[int] = []
+
+        def matvec(v, count=count):
+            ft.debug.callback(lambda: count.append(1))
+            return a @ v
+
+        x, info = gmres(matvec, b, tol=1e-3, solve_method=method)
+        assert info == 0 and np.linalg.norm(a @ x - b) <= 1e-3 * np.linalg.norm(b)
+        products[method] = len(count)
+    assert products["incremental"] < products["batched"]
+    with pytest.raises(TransformError, match="'batched' or 'incremental', got 'other'"):
+        gmres(a, b, solve_method="other")
 
 
 def test_what_does_not_converge_says_so() -> None:

@@ -229,9 +229,7 @@ def _bicgstab(A: Map, b: Any, x: Any, limit: Any, most: int, M: Map) -> Any:
     return while_loop(go_on, step, (x, r, zero, zero, one, one, one, 0))[0]
 
 
-def _gmres(
-    restart: int, early: bool, A: Map, b: Any, x: Any, limit: Any, most: int, M: Map
-) -> Any:
+def _gmres(restart: int, early: bool, A: Map, b: Any, x: Any, limit: Any, most: int, M: Map) -> Any:
     """Preconditioned on the right, so that the residual is that of the system itself."""
     size = min(restart, shape_of(b)[0])
 
