@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from functrans.core import tree
-from functrans.core.errors import TransformError, TreeError
-from functrans.core.primitive import Linear, registry
-from functrans.core.source import user_line
-from functrans.core.trace import as_value
-from functrans.core.types import Aval, aval_of, dtype_of, float0, shape_of
+from functrans.core.errors import TransformError
+from functrans.core.primitive import Linear
+from functrans.core.types import aval_of, dtype_of, float0, shape_of
 from functrans.transforms import forward
 from functrans.transforms import transpose as transposition
 from functrans.transforms.api import (
@@ -24,6 +22,14 @@ from functrans.transforms.api import (
     split_outputs,
     trace_at,
     zeros_of,
+)
+from functrans.transforms.linear_maps import (
+    Pullback,
+    Pushforward,
+    match_cotangents,
+    match_tangents,
+    owned,
+    pull_back,
 )
 from functrans.transforms.linearize import LinearMap
 from functrans.transforms.linearize import linearize as linearize_at
@@ -65,7 +71,7 @@ def jvp(
         zeros_of(aval_of(y)) if t is None else t
         for y, t in zip(outs, all_ts[: len(outs)], strict=True)
     ]
-    pair = traced.flat.rebuild(outs), traced.flat.rebuild(list(map(_owned, out_ts)))
+    pair = traced.flat.rebuild(outs), traced.flat.rebuild(list(map(owned, out_ts)))
     return (*pair, aux) if has_aux else pair
 
 
@@ -73,7 +79,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     """The value of a function, and its derivative there as a function of tangents.
 
     The function runs once; the returned linear function only does the linear part, and can be
-    applied to many tangents, differentiated and compiled.
+    applied to many tangents, differentiated and compiled. It is a tree of the values it keeps.
 
     >>> import functrans as ft, functrans.numpy as fnp
     >>> y, f_jvp = ft.linearize(lambda x: fnp.sin(x) * x, 2.0)
@@ -83,15 +89,8 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     check_callable(fun, "linearize")
     traced = trace_at(fun, primals, {}, has_aux)
     outs, aux, lin = _linearize(traced, [_differentiable(x) for x in _own(traced)])
-    avals = [aval_of(y) for y in outs]
-
-    def apply(*tangents: Any) -> Any:
-        ts = [t for t in match_tangents(primals, tangents, keep_zero=True) if t is not None]
-        results = lin.apply(ts)[: len(outs)]
-        full_ts = [zeros_of(a) if t is None else t for t, a in zip(results, avals, strict=True)]
-        return traced.flat.rebuild(list(map(_owned, full_ts)))
-
     value = traced.flat.rebuild(outs)
+    apply = Pushforward.of(lin, primals, value)
     return (value, apply, aux) if has_aux else (value, apply)
 
 
@@ -105,7 +104,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
     Returns:
         (output, vjp function), and the auxiliary data if `has_aux`. The vjp function takes a
-        cotangent of the output's structure and returns a tuple with one entry per argument.
+        cotangent of the output's structure and returns a tuple with one entry per argument. It is
+        a tree of the values that it keeps, so it can be returned, or kept by a custom_vjp.
 
     >>> import functrans as ft, functrans.numpy as fnp
     >>> y, pull = ft.vjp(lambda x, w: fnp.dot(x, w), np.array([1.0, 2.0]), np.array([3.0, 4.0]))
@@ -116,15 +116,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     traced = trace_at(fun, primals, {}, has_aux)
     outs, aux, lin = _linearize(traced, [_differentiable(x) for x in _own(traced)])
     value = traced.flat.rebuild(outs)
-    own = [aval_of(x) for x in _own(traced)]
-    treedef = tree.structure(primals)
-
-    def pull(cotangent: Any) -> tuple:
-        cts = match_cotangents(value, cotangent)
-        with np.errstate(all="ignore"):
-            results = _pull_back(lin, cts, own)
-        return tree.unflatten(treedef, results)
-
+    pull = Pullback.of(lin, primals, value)
     return (value, pull, aux) if has_aux else (value, pull)
 
 
@@ -170,7 +162,7 @@ def value_and_grad(
         value = traced.flat.rebuild(outs)
         _check_scalar(name, value, holomorphic)
         with np.errstate(all="ignore"):
-            cts = _pull_back(lin, [dtype_of(outs[0]).type(1)], [aval_of(x) for x in own])
+            cts = pull_back(lin, [dtype_of(outs[0]).type(1)], [aval_of(x) for x in own])
         gradients = tree.unflatten(tree.structure(chosen), cts)
         gradient = gradients[0] if isinstance(argnums, int | np.integer) else gradients
         return ((value, aux), gradient) if has_aux else (value, gradient)
@@ -364,54 +356,6 @@ def resolve_argnums(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]
     return tuple(int(i) % len(args) for i in positions)
 
 
-def match_tangents(primals: tuple, tangents: tuple, keep_zero: bool = False) -> list[Any]:
-    """The leaves of the tangents, None for integers, checked against the primals leaf by leaf."""
-    difference = _none_tolerant_difference(primals, tangents)
-    if difference:
-        raise TreeError(f"tangents must have the structure of the primals: {difference}")
-    result: list[Any] = []
-    pairs = zip(tree.flatten_with_path(primals)[0], _leaves_with_none(tangents), strict=True)
-    for (path, x), t in pairs:
-        aval = aval_of(x)
-        if aval.dtype.kind not in "fc":
-            result.append(None)
-            continue
-        if t is None:
-            result.append(zeros_of(aval) if keep_zero else None)
-            continue
-        result.append(_fit(as_value(t, "a tangent"), aval, f"the tangent of argument{path}"))
-    return result
-
-
-def match_cotangents(value: Any, cotangent: Any) -> list[Any]:
-    """The leaves of a cotangent, checked against the output; None where the output is integer."""
-    difference = tree.structure_difference(value, cotangent)
-    if difference:
-        raise TreeError(f"the cotangent must have the structure of the output: {difference}")
-    result: list[Any] = []
-    for (path, y), ct in zip(tree.flatten_with_path(value)[0], tree.leaves(cotangent), strict=True):
-        aval = aval_of(y)
-        if aval.dtype.kind not in "fc" or getattr(ct, "dtype", None) == float0:
-            result.append(None)
-            continue
-        result.append(_fit(as_value(ct, "a cotangent"), aval, f"the cotangent of output{path}"))
-    return result
-
-
-def _fit(t: Any, aval: Aval, what: str) -> Any:
-    """A tangent with the shape and dtype of its primal; Python scalars and ints take the dtype."""
-    own = aval_of(t)
-    if own.shape != aval.shape:
-        raise TransformError(f"{what} must have shape {aval.shape}, got {own}.{user_line()}")
-    if own.dtype == aval.dtype and not own.weak_type:
-        return t
-    if own.dtype.kind in "biu" or (
-        own.weak_type and (own.dtype.kind, aval.dtype.kind) != ("c", "f")
-    ):
-        return registry["convert"].bind(t, dtype=aval.dtype)
-    raise TransformError(f"{what} must have dtype {aval.dtype}, got {own}.{user_line()}")
-
-
 def _own(traced: Traced) -> list[Any]:
     return traced.primals[traced.captured_count :]
 
@@ -426,24 +370,6 @@ def _linearize(traced: Traced, nonzero: list[bool]) -> tuple[list[Any], Any, Lin
         all_outs, lin = linearize_at(traced.program, traced.primals, mask, traced.known)
     outs, aux = split_outputs(traced, all_outs)
     return outs, aux, lin
-
-
-def _pull_back(lin: LinearMap, cts: list[Any], own: list[Aval]) -> list[Any]:
-    """Cotangents of the function's own arguments, zeros where nothing depends on them."""
-    cts = cts + [None] * (len(lin.out_nonzero) - len(cts))
-    out_cts = [ct for ct, n in zip(cts, lin.out_nonzero, strict=True) if n]
-    tangent_avals = [v.aval for v in lin.program.inputs[len(lin.residuals) :]]
-    operands = [*lin.residuals, *map(Linear, tangent_avals)]
-    results = iter(transposition.transpose(lin.program, operands, out_cts)[len(lin.residuals) :])
-    mine = lin.in_nonzero[len(lin.in_nonzero) - len(own) :]
-    pulled = [next(results) if n else None for n in mine]
-    full = [zeros_of(a.strong()) if ct is None else ct for a, ct in zip(own, pulled, strict=True)]
-    return list(map(_owned, full))
-
-
-def _owned(x: Any) -> Any:
-    """An array that the caller may write to: a sum's derivative, say, is a read-only broadcast."""
-    return x.copy() if type(x) is np.ndarray and not x.flags.writeable else x
 
 
 def _of_chosen(
@@ -518,19 +444,6 @@ def _check_scalar(name: str, value: Any, holomorphic: bool) -> None:
             f"grad needs {name} to return a {'complex' if holomorphic else 'real'} floating-point "
             f"scalar, got {aval}."
         )
-
-
-def _leaves_with_none(x: Any) -> list[Any]:
-    return tree.leaves(x, is_leaf=lambda leaf: leaf is None)
-
-
-def _none_tolerant_difference(primals: Any, tangents: Any) -> str:
-    """Structure difference in which None may stand for the tangent of any leaf."""
-    if len(_leaves_with_none(tangents)) == len(tree.leaves(primals)):
-        filled = tree.unflatten(tree.structure(primals), _leaves_with_none(tangents))
-        if any(t is None for t in _leaves_with_none(filled)):
-            return ""
-    return tree.structure_difference(primals, tangents)
 
 
 # --- jacobians ------------------------------------------------------------------------------------

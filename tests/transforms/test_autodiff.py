@@ -468,3 +468,41 @@ def test_callers_arrays_are_never_written() -> None:
         assert (ct == 1).all()
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(v, np.ones(3))
+
+
+# --- the maps that vjp and linearize return are trees ----
+
+
+def test_pull_backs_and_push_forwards_are_trees_of_what_they_keep() -> None:
+    f = lambda x, n: {"y": fnp.sin(x) * n, "n": n}
+    x = np.array([0.5, 1.5])
+    for run in (lambda g: g, ft.jit):
+        value, pull = run(lambda x: ft.vjp(f, x, 3))(x)
+        ct = {"y": np.ones(2), "n": np.zeros((), ft.float0)}
+        np.testing.assert_allclose(pull(ct)[0], 3 * np.cos(x))
+        assert any(np.shape(leaf) == (2,) for leaf in ft.tree.leaves(pull))
+        assert "pullback of <lambda>" in repr(pull)
+        _, push = run(lambda x: ft.linearize(fnp.sin, x))(x)
+        np.testing.assert_allclose(push(np.ones(2)), np.cos(x))
+        np.testing.assert_allclose(ft.jit(lambda push: push(np.ones(2)))(push), np.cos(x))
+    _, pulls = ft.vmap(lambda x: ft.vjp(fnp.sin, x))(x)
+    np.testing.assert_allclose(ft.vmap(lambda p: p(1.0)[0])(pulls), np.cos(x))
+
+
+def test_a_custom_vjp_may_keep_a_pull_back() -> None:
+    f = ft.custom_vjp(lambda x, y: fnp.sin(x) * y)
+    f.defvjp(
+        lambda x, y: ft.vjp(lambda x, y: fnp.sin(x) * y, x, y),
+        lambda pull, ct: tuple(2.0 * t for t in pull(ct)),
+    )
+    plain = lambda x, y: fnp.sin(x) * y
+    for run in (lambda g: g, ft.jit):
+        got = run(ft.grad(f, (0, 1)))(0.5, 3.0)
+        np.testing.assert_allclose(got, 2 * np.array(ft.grad(plain, (0, 1))(0.5, 3.0)))
+        second = run(ft.grad(ft.grad(f)))(0.5, 3.0)
+        np.testing.assert_allclose(second, 2 * ft.grad(ft.grad(plain))(0.5, 3.0))
+    looped = lambda f: lambda x: ft.lax.fori_loop(0, 3, lambda i, c: f(c, 1.0), x)
+    np.testing.assert_allclose(ft.grad(looped(f))(0.5), 8 * ft.grad(looped(plain))(0.5))
+    xs = np.array([0.5, 1.5])
+    got = ft.jit(ft.vmap(ft.grad(f), (0, None)))(xs, 3.0)
+    np.testing.assert_allclose(got, 6 * np.cos(xs))
