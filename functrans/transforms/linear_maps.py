@@ -48,7 +48,7 @@ class DerivativeMap:
 
     @property
     def __name__(self) -> str:
-        return f"{type(self).__name__.lower()} of {self.program.name}"
+        return f"{type(self).__qualname__.lower()} of {self.program.name}"
 
     def __repr__(self) -> str:
         return f"<{self.__name__}>"
