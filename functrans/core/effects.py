@@ -38,36 +38,35 @@ def silent(params: Mapping[str, Any]) -> dict[str, Any] | None:
 
     None if there is no such Program, since an effect has results.
     """
-    result: dict[str, Any] = {}
-    for key, value in params.items():
-        several = type(value) is tuple
-        parts = (
-            [_silent_program(p) if isinstance(p, Program) else p for p in value]
-            if several
-            else [_silent_program(value) if isinstance(value, Program) else value]
+    if not all(map(_can_be_silent, programs_in(params))):
+        return None
+
+    def quiet(value: Any) -> Any:
+        return _silent_program(value) if isinstance(value, Program) else value
+
+    return {k: tuple(map(quiet, v)) if type(v) is tuple else quiet(v) for k, v in params.items()}
+
+
+def _can_be_silent(program: Program) -> bool:
+    """Whether no effect in it has results."""
+    if "can be silent" not in program.cache:
+        program.cache["can be silent"] = all(
+            not (e.primitive.effects and e.outputs)
+            and all(map(_can_be_silent, programs_in(e.params)))
+            for e in program.equations
         )
-        if any(p is _LOUD for p in parts):
-            return None
-        result[key] = tuple(parts) if several else parts[0]
-    return result
+    return program.cache["can be silent"]
 
 
-_LOUD = object()
-
-
-def _silent_program(program: Program) -> Any:
-    """The Program without its effects, or `_LOUD`."""
+def _silent_program(program: Program) -> Program:
     if not _program_has_effects(program):
         return program
     if "silent" not in program.cache:
-        equations: list[Equation] = []
-        for e in program.equations:
-            params = silent(e.params) if not e.primitive.effects else None if e.outputs else {}
-            if params is None:
-                program.cache["silent"] = _LOUD
-                return _LOUD
-            if not e.primitive.effects:
-                equations.append(Equation(e.primitive, e.inputs, params, e.outputs, e.source))
+        equations = [
+            Equation(e.primitive, e.inputs, silent(e.params) or {}, e.outputs, e.source)
+            for e in program.equations
+            if not e.primitive.effects
+        ]
         program.cache["silent"] = Program(program.inputs, equations, program.outputs, program.name)
     return program.cache["silent"]
 

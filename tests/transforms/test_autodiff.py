@@ -477,7 +477,7 @@ def test_pull_backs_and_push_forwards_are_trees_of_what_they_keep() -> None:
     f = lambda x, n: {"y": fnp.sin(x) * n, "n": n}
     x = np.array([0.5, 1.5])
     for run in (lambda g: g, ft.jit):
-        value, pull = run(lambda x: ft.vjp(f, x, 3))(x)
+        _, pull = run(lambda x: ft.vjp(f, x, 3))(x)
         ct = {"y": np.ones(2), "n": np.zeros((), ft.float0)}
         np.testing.assert_allclose(pull(ct)[0], 3 * np.cos(x))
         assert any(np.shape(leaf) == (2,) for leaf in ft.tree.leaves(pull))
