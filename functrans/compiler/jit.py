@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from functools import update_wrapper
+from functools import update_wrapper, wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from functrans.core import tree
 from functrans.core.errors import TransformError
 from functrans.core.program import Program
 from functrans.core.trace import Tracer, trace
-from functrans.core.types import Aval, aval_of
+from functrans.core.types import Aval, aval_of, float0
 from functrans.primitives import calls
 from functrans.primitives.calls import call_p
 from functrans.transforms.api import FlatFunction, check_callable, flatten_call, name_of
@@ -181,7 +181,7 @@ class JitFunction:
         known = self._specializations.get(full_key)
         if known is not None:
             return known
-        flat = FlatFunction(self._with_static(key), in_tree)
+        flat = FlatFunction(_with_float0_as_nodes(self._with_static(key)), in_tree)
         program, captured, _ = trace(flat, avals, name=name_of(self._fun))
         assert flat.out_tree is not None
         special = Specialization(program, flat.out_tree, captured)
@@ -218,6 +218,31 @@ class JitFunction:
 
         of_dynamic.__name__ = name_of(self._fun)
         return of_dynamic
+
+
+class _Float0:
+    """A float0 array as a tree without leaves, since there is nothing in it to compute."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+
+tree.register_node(_Float0, lambda x: ((), x.shape), lambda shape, _: np.zeros(shape, float0))
+
+
+def _with_float0_as_nodes(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the derivatives of integers among its results as part of their tree."""
+
+    @wraps(fun)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = fun(*args, **kwargs)
+        if not any(getattr(x, "dtype", None) == float0 for x in tree.leaves(result)):
+            return result
+        return tree.map(
+            lambda x: _Float0(x.shape) if getattr(x, "dtype", None) == float0 else x, result
+        )
+
+    return wrapped
 
 
 class Lowered:
