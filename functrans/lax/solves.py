@@ -13,7 +13,7 @@ from functrans.lax.bodies import Body, check_carry_tree, paths, trace_body, type
 from functrans.primitives.custom_jvp import custom_jvp
 from functrans.primitives.linear_solves import System, linear_solve_p
 from functrans.transforms.api import check_callable, flatten_args
-from functrans.transforms.autodiff import jvp, linear_transpose
+from functrans.transforms.autodiff import jvp, linear_transpose, linearize
 from functrans.transforms.inspect import closure_convert, eval_shape
 
 
@@ -163,7 +163,8 @@ def custom_root(
         x, aux = root(guess, *values)
         moved = lambda *values: converted(x, *values)
         _, change = jvp(moved, tuple(values), tuple(tangents[1:]))
-        g = lambda v: jvp(lambda x: converted(x, *values), (x,), (v,))[1]
+        # linearize, not jvp: a loop with its tangents is one loop, which has no transpose
+        _, g = linearize(lambda x: converted(x, *values), x)
         dx = tangent_solve(g, tree.map(lambda t: -t, change))
         _check_like(x, dx, "tangent_solve must give a tangent")
         return (x, aux), (dx, None)

@@ -57,9 +57,10 @@ class Structured:
             def step(_: Any, state: Any) -> Any:
                 x, r, p = state
                 ap = matvec(p)
-                size = fnp.sum(r * r) / fnp.sum(p * ap)
+                size = fnp.sum(r * r) / fnp.maximum(fnp.sum(p * ap), 1e-300)
                 new = r - size * ap
-                return x + size * p, new, new + p * fnp.sum(new * new) / fnp.sum(r * r)
+                more = fnp.sum(new * new) / fnp.maximum(fnp.sum(r * r), 1e-300)
+                return x + size * p, new, new + p * more
 
             return lax.fori_loop(0, 2, step, (b * 0.0, b, b))[0]
 

@@ -2,9 +2,9 @@
 
 Rows are nests of the constructs in constructs.py, columns the transforms below. A column says how
 functrans computes something of a body and, where that is not the same in words, how its meaning is
-computed from the Python nest: second derivatives in forward mode, batches by a loop. Every column is
-run eagerly, as a traced Program evaluated with NumPy, or compiled. FUNCTRANS_TABLE=1 runs all of
-it (hours); by default the single constructs run in full, and pairs and triples in a fixed sample.
+computed from the Python nest: second derivatives in forward mode, batches by a loop. Every column
+is run eagerly, as a traced Program evaluated with NumPy, or compiled. FUNCTRANS_TABLE=1 runs all of
+it (hours); by default a fixed sample, in which every construct meets every column.
 """
 
 from __future__ import annotations
@@ -159,13 +159,9 @@ COLUMNS: dict[str, Column] = {
     "grad of vmap": (lambda f: grad(summed_batch(f)), summed_examples),
     "jvp of vmap of grad": (
         lambda f: along(mapped_x(grad(loss(f)))),
-        lambda f: along_rows(f),
+        lambda f: looped_x(forward_over_forward(f)),
     ),
 }
-
-
-def along_rows(f: Body) -> Body:
-    return looped_x(forward_over_forward(f))
 
 
 # --- ways to run ----
@@ -216,7 +212,13 @@ def cell_id(value: Any) -> str:
     return " ".join(value) if isinstance(value, tuple) else value
 
 
-SINGLE = [((name,), c, w) for name in CONSTRUCTS for c in COLUMNS for w in WAYS]
+SINGLE = [
+    ((name,), column, way)
+    for i, name in enumerate(CONSTRUCTS)
+    for j, column in enumerate(COLUMNS)
+    for k, way in enumerate(WAYS)
+    if EVERYTHING or (i + j) % len(WAYS) == k
+]
 
 
 @pytest.mark.parametrize(("names", "column", "way"), SINGLE, ids=cell_id)
@@ -224,12 +226,12 @@ def test_single_constructs(names: tuple[str, ...], column: str, way: str) -> Non
     agree(names, column, way)
 
 
-@pytest.mark.parametrize(("names", "column", "way"), sample(2, 300, 0), ids=cell_id)
+@pytest.mark.parametrize(("names", "column", "way"), sample(2, 120, 0), ids=cell_id)
 def test_pairs(names: tuple[str, ...], column: str, way: str) -> None:
     agree(names, column, way)
 
 
-@pytest.mark.parametrize(("names", "column", "way"), sample(3, 100, 1), ids=cell_id)
+@pytest.mark.parametrize(("names", "column", "way"), sample(3, 40, 1), ids=cell_id)
 def test_triples(names: tuple[str, ...], column: str, way: str) -> None:
     agree(names, column, way)
 

@@ -287,3 +287,15 @@ WRONG = [
 def test_wrong_results_are_named(call: Any, kind: Any, message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_root_of_a_function_with_a_loop_and_a_linear_solve_for_its_tangent() -> None:
+    def fixed_point(a: Any) -> Any:
+        f = lambda x: x - lax.fori_loop(0, 2, lambda _, y: 0.3 * fnp.sin(y) * y + a, x)
+        solve = lambda f, x: lax.fori_loop(0, 40, lambda _, x: x - f(x), x)
+        divide = lambda g, y: y / g(1.0)
+        return lax.custom_root(
+            f, 0.1, solve, lambda g, y: lax.custom_linear_solve(g, y, divide, divide)
+        )
+
+    check_grads(fixed_point, (0.2,), 2)
