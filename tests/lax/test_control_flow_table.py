@@ -226,12 +226,12 @@ def test_single_constructs(names: tuple[str, ...], column: str, way: str) -> Non
     agree(names, column, way)
 
 
-@pytest.mark.parametrize(("names", "column", "way"), sample(2, 120, 0), ids=cell_id)
+@pytest.mark.parametrize(("names", "column", "way"), sample(2, 60, 0), ids=cell_id)
 def test_pairs(names: tuple[str, ...], column: str, way: str) -> None:
     agree(names, column, way)
 
 
-@pytest.mark.parametrize(("names", "column", "way"), sample(3, 40, 1), ids=cell_id)
+@pytest.mark.parametrize(("names", "column", "way"), sample(3, 16, 1), ids=cell_id)
 def test_triples(names: tuple[str, ...], column: str, way: str) -> None:
     agree(names, column, way)
 

@@ -291,7 +291,8 @@ def test_wrong_results_are_named(call: Any, kind: Any, message: str) -> None:
 
 def test_root_of_a_function_with_a_loop_and_a_linear_solve_for_its_tangent() -> None:
     def fixed_point(a: Any) -> Any:
-        f = lambda x: x - lax.fori_loop(0, 2, lambda _, y: 0.3 * fnp.sin(y) * y + a, x)
+        loop = lambda x: lax.fori_loop(0, 2, lambda _, y: 0.3 * fnp.sin(y) * y + a, x)
+        f = lambda x: x - 0.5 * fnp.sin(loop(x))
         solve = lambda f, x: lax.fori_loop(0, 40, lambda _, x: x - f(x), x)
         divide = lambda g, y: y / g(1.0)
         return lax.custom_root(
