@@ -27,13 +27,13 @@ def relu(x: Any) -> Any:
     array([0., 2.])
     """
     x = fnp.asarray(x)
-    return fnp.where(x > 0, x, fnp.zeros_like(x))
+    return fnp.where(x <= 0, fnp.zeros_like(x), x)  # not x > 0: nan stays nan
 
 
 def relu6(x: Any) -> Any:
     """min(max(x, 0), 6)."""
     x = fnp.asarray(x)
-    return fnp.where(x < 6, relu(x), fnp.full_like(x, 6))
+    return fnp.where(x >= 6, fnp.full_like(x, 6), relu(x))
 
 
 def leaky_relu(x: Any, negative_slope: float = 1e-2) -> Any:

@@ -110,3 +110,10 @@ def test_dropout_acts_only_with_a_key() -> None:
     dropped = apply((), x, key=ft.random.key(0))
     assert set(np.unique(dropped)) == {0.0, 2.0}
     assert abs(dropped.mean() - 1) < 0.15
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "hard_sigmoid", "hard_tanh"])
+def test_nan_stays_nan(name: str) -> None:
+    function = getattr(ft.nn, name)
+    assert np.isnan(function(np.nan))
+    assert np.isnan(ft.jit(function)(np.full(3, np.nan))).all()
