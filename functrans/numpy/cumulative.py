@@ -55,6 +55,12 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None
     return _cumulative(r.cumprod_p, np.multiply, a, axis, dtype)
 
 
+def running_extremum(ufunc: np.ufunc, a: Any, axis: int = 0, dtype: Any = None) -> Any:
+    """`numpy.maximum.accumulate` and `numpy.minimum.accumulate` of traced arrays."""
+    primitive = r.cummax_p if ufunc is np.maximum else r.cummin_p
+    return _cumulative(primitive, ufunc, a, axis, dtype)
+
+
 def _with_initial(
     function: Any, first: int, x: Any, axis: int | None, dtype: Any, include_initial: bool
 ) -> Any:

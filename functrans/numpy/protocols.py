@@ -71,6 +71,10 @@ def array_ufunc(self: Tracer, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
         x, *rest = inputs
         axis = rest[0] if rest else kwargs.pop("axis", 0)
         return getattr(fnp, ACCUMULATIONS[name])(x, axis, **kwargs)
+    if method == "accumulate" and name in ("maximum", "minimum"):
+        from functrans.numpy.cumulative import running_extremum
+
+        return running_extremum(ufunc, *inputs, **kwargs)
     if method == "outer" and len(inputs) == 2:
         a, b = (fnp.asarray(v) for v in inputs)
         return _ufunc(ufunc)(fnp.reshape(a, (*a.shape, *(1,) * b.ndim)), b, **kwargs)

@@ -279,3 +279,11 @@ def test_unsupported_operands() -> None:
         with pytest.raises(TypeError):
             x * object()
         assert (x == "a") is False
+
+
+@pytest.mark.parametrize("ufunc", [np.maximum, np.minimum, np.add, np.multiply])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_ufuncs_accumulate_traced_arrays(ufunc: np.ufunc, axis: int) -> None:
+    x = np.array([[3.0, 1.0, 2.0], [0.5, 4.0, 1.5]])
+    got = ft.jit(lambda x: ufunc.accumulate(x, axis=axis))(x)
+    np.testing.assert_array_equal(got, ufunc.accumulate(x, axis=axis))
