@@ -14,6 +14,7 @@ from typing import Any
 
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.grouping import KERNEL_LIMIT, LONG_CHAIN, SHORT_LIMIT, Grouper, Step
+from functrans.compiler.updates import NOTHING, Updates
 from functrans.core.lowering import Pointwise
 from functrans.core.program import Equation, Program, Var
 
@@ -38,16 +39,21 @@ class Partition:
     stored: set[Var]
 
 
-def partition(program: Program) -> Partition:
-    """Group the equations of a simplified Program into steps."""
+def partition(program: Program, updates: Updates = NOTHING) -> Partition:
+    """Group the equations of a simplified Program into steps.
+
+    What `updates` overwrites is read by steps before the one that overwrites it.
+    """
     limit = SHORT_LIMIT if longest_chain(program) > LONG_CHAIN else KERNEL_LIMIT
-    views = choose_views(program)
-    inlined = choose_inlined(program, limit, views)
+    views = choose_views(program, updates)
+    inlined = choose_inlined(program, limit, views, updates)
     grouper = Grouper(inlined, {a for a in program.outputs if isinstance(a, Var)}, limit)
     for equation in program.equations:
         if equation.outputs and equation.outputs[0] in inlined:
             continue
-        if equation.outputs and equation.outputs[0] in views:
+        if id(equation) in updates.links:
+            grouper.single(equation)
+        elif equation.outputs and equation.outputs[0] in views:
             grouper.view(equation)
         elif is_elemental(equation) or is_reduction(equation):
             grouper.place(equation)
@@ -79,7 +85,7 @@ def consumers_of(program: Program) -> dict[Var, list[Equation]]:
     return consumers
 
 
-def choose_views(program: Program) -> set[Var]:
+def choose_views(program: Program, updates: Updates = NOTHING) -> set[Var]:
     """Arrays under another name: those behind barriers, and reshaped ones that libraries read."""
     consumers = consumers_of(program)
     views: set[Var] = set()
@@ -93,13 +99,16 @@ def choose_views(program: Program) -> set[Var]:
             (c.outputs and c.outputs[0] in views) or not (is_elemental(c) or is_reduction(c))
             for c in consumers[var]
         )
-        if called and var not in outputs:
+        if called and var not in outputs and equation.inputs[0] not in updates.until:
             views.add(var)
     return views
 
 
 def choose_inlined(
-    program: Program, limit: int = KERNEL_LIMIT, views: Collection[Var] = ()
+    program: Program,
+    limit: int = KERNEL_LIMIT,
+    views: Collection[Var] = (),
+    updates: Updates = NOTHING,
 ) -> dict[Var, Equation]:
     """The variables that are computed where they are read, in chains of at most `limit`."""
     consumers = consumers_of(program)
@@ -107,20 +116,31 @@ def choose_inlined(
     weight = _chain_weights(program, consumers, limit)
     times_read: dict[Var, float] = {}
     inlined: dict[Var, Equation] = {}
-    for equation in reversed(program.equations):
-        if not is_elemental(equation) or len(equation.outputs) != 1:
+    computed: dict[Equation, int] = {}
+    last = len(program.equations) - 1
+    for position, equation in zip(range(last, -1, -1), reversed(program.equations), strict=True):
+        computed[equation] = position
+        if (
+            not is_elemental(equation)
+            or len(equation.outputs) != 1
+            or id(equation) in updates.links
+        ):
             continue
         var = equation.outputs[0]
         if var in outputs or not consumers[var] or var in views:
             continue
         if not all(is_elemental(c) or is_reduction(c) for c in consumers[var]):
             continue
-        if any(c.outputs[0] in views for c in consumers[var]):
+        if any(c.outputs[0] in views or id(c) in updates.links for c in consumers[var]):
+            continue
+        latest = max(computed[c] for c in consumers[var])
+        if any(latest > updates.until[a] for a in equation.inputs if a in updates.until):
             continue
         reads = sum(_reads(var, c, inlined, times_read) for c in consumers[var])
         if weight[var] < limit and weight[var] * (reads - 1) <= RECOMPUTE_LIMIT:
             inlined[var] = equation
             times_read[var] = reads
+            computed[equation] = latest
     return inlined
 
 

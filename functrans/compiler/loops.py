@@ -1,7 +1,8 @@
 """Control flow in the schedule: `scan`, `while` and `cond` as entries that run blocks natively.
 
-A loop's carry lives in two buffers whose pointers the runtime exchanges after every step. The
-layouts of the integers are those of functrans/compiler/runtime.py.
+A loop's carry lives in two buffers whose pointers the runtime exchanges after every step; what the
+body updates where it is (functrans/compiler/updates.py) lives in that of the result. The layouts of
+the integers are those of functrans/compiler/runtime.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from functrans.compiler.lower import BlockLowering, control_flow, prepare
 from functrans.compiler.schedule import Block, Entry
+from functrans.compiler.updates import Updates, carried, in_branch
 from functrans.core.program import Equation, Program, Var
 
 
@@ -23,11 +25,12 @@ def lower_scan(block: BlockLowering, equation: Equation) -> None:
     results = [block.slot(v) for v in equation.outputs]
     consts, inits, xs = _split(operands, n_consts, n_carry)
     finals, stacked = results[:n_carry], results[n_carry:]
-    carry = _Carry(block, body.inputs[n_consts : n_consts + n_carry])
+    updates = carried(equation, prepare)
+    carry = _Carry(block, body.inputs[n_consts : n_consts + n_carry], finals, updates)
     x_slots = [block.shared.new_slot() for _ in xs]
     y_slots = [block.shared.new_slot() for _ in stacked]
     child = block.shared.block(
-        body, _places(body, [*consts, *carry.ins, *x_slots], [*carry.outs, *y_slots])
+        body, _places(body, [*consts, *carry.ins, *x_slots], [*carry.outs, *y_slots]), updates
     )
     moving = [
         *zip(x_slots, xs, (v.aval.nbytes for v in body.inputs[n_consts + n_carry :]), strict=True),
@@ -48,10 +51,12 @@ def lower_while(block: BlockLowering, equation: Equation) -> None:
     operands = [block.slot(a) for a in equation.inputs]
     results = [block.slot(v) for v in equation.outputs]
     cond_consts, body_consts, inits = _split(operands, n_cond, n_body)
-    carry = _Carry(block, body.inputs[n_body:])
+    updates = carried(equation, prepare)
+    carry = _Carry(block, body.inputs[n_body:], results, updates)
     flag = block.temporary(1)
     test = block.shared.block(condition, _places(condition, [*cond_consts, *carry.ins], [flag]))
-    step = block.shared.block(body, _places(body, [*body_consts, *carry.ins], carry.outs))
+    places = _places(body, [*body_consts, *carry.ins], carry.outs)
+    step = block.shared.block(body, places, updates)
     ints: list[int | Block] = [test, flag, step, len(inits), *carry.ints(inits, results)]
     slots = (0, flag, *operands, *results, *carry.ins, *carry.outs)
     block.append(Entry("ft_while", slots, tuple(ints), comment=f"while loop of {body.name}"))
@@ -62,19 +67,31 @@ def lower_cond(block: BlockLowering, equation: Equation) -> None:
     operands = [block.slot(a) for a in equation.inputs]
     results = [block.slot(v) for v in equation.outputs]
     branches = [prepare(p) for p in equation.params["branches"]]
-    blocks = [block.shared.block(p, _places(p, operands[1:], results)) for p in branches]
+    links = block.links_of(equation)
+    blocks = [
+        block.shared.block(p, _places(p, operands[1:], results), in_branch(p, links, prepare))
+        for p in branches
+    ]
     ints: list[int | Block] = [operands[0], len(blocks), *blocks]
     slots = (0, *operands, *results)
     block.append(Entry("ft_cond", slots, tuple(ints), comment=f"choice of {len(blocks)} branches"))
 
 
 class _Carry:
-    """The two buffers of every value that a loop hands from step to step."""
+    """The two buffers of every value that a loop hands from step to step; or its one buffer."""
 
-    def __init__(self, block: BlockLowering, variables: Sequence[Var]) -> None:
+    def __init__(
+        self, block: BlockLowering, variables: Sequence[Var], results: list[int], updates: Updates
+    ) -> None:
         self.sizes = [v.aval.nbytes for v in variables]
-        self.ins = [block.temporary(n) for n in self.sizes]
-        self.outs = [block.temporary(n) for n in self.sizes]
+        same = [k in updates.results for k in range(len(variables))]
+        self.ins, self.outs = (
+            [
+                slot if s else block.temporary(n)
+                for slot, s, n in zip(results, same, self.sizes, strict=True)
+            ]
+            for _ in range(2)
+        )
 
     def ints(self, inits: Sequence[int], finals: Sequence[int]) -> list[int]:
         """Per value: slot read, slot written, bytes, slot of the first and of the last value."""

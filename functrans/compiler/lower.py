@@ -17,13 +17,14 @@ from functrans.compiler.grouping import Kernel, Single, View
 from functrans.compiler.memory import Temporary
 from functrans.compiler.products import GEMM_DTYPES, canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
-from functrans.compiler.scatter import emit_scatter, is_scatter
+from functrans.compiler.scatter import emit_block_update, emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.threads import pieces
 from functrans.compiler.triangular import triangular_ints
+from functrans.compiler.updates import NOTHING, Updates, update_late
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
 
@@ -50,7 +51,7 @@ def prepare(program: Program) -> Program:
     known = program.cache.get("prepared")
     if known is None:
         known = program
-        for step in (simplify, expand, canonical_products, own_outputs):
+        for step in (simplify, expand, canonical_products, update_late, own_outputs):
             known = step(known)
         program.cache["prepared"] = known
     return known
@@ -107,24 +108,27 @@ class Lowering:
             self.constant_slots[literal.key] = slot
         return self.constant_slots[literal.key]
 
-    def block(self, program: Program, places: dict[Var, int]) -> Block:
+    def block(self, program: Program, places: dict[Var, int], updates: Updates = NOTHING) -> Block:
         """The entries of a prepared Program whose inputs and outputs have these slots."""
-        return BlockLowering(self, program, places).run()
+        return BlockLowering(self, program, places, updates).run()
 
 
 class BlockLowering:
     """Lowers one Program (the main one or a loop body) to one block."""
 
-    def __init__(self, shared: Lowering, program: Program, places: dict[Var, int]) -> None:
+    def __init__(
+        self, shared: Lowering, program: Program, places: dict[Var, int], updates: Updates
+    ) -> None:
         self.shared = shared
         self.program = program
+        self.updates = updates
         self.places = dict(places)
         self.block = Block()
         self.sizes = {slot: v.aval.nbytes for v, slot in places.items()}
         """Bytes of slots, as far as they are known."""
 
     def run(self) -> Block:
-        parts = partition(self.program)
+        parts = partition(self.program, self.updates)
         for step in parts.steps:
             if isinstance(step, View):
                 self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
@@ -177,7 +181,19 @@ class BlockLowering:
         entry.flops = float(step.weight * math.prod(step.shape))
         self.append(entry)
 
+    def links_of(self, equation: Equation) -> list[tuple[int, int]]:
+        """The (operand, result) pairs of an equation that share memory."""
+        return self.updates.links.get(id(equation), [])
+
     def _single(self, equation: Equation) -> None:
+        links = self.links_of(equation)
+        for operand, result in links:
+            self.places[equation.outputs[result]] = self.slot(equation.inputs[operand])
+        if links and equation.primitive.name == "copy":
+            return
+        if links and equation.primitive.name == "dynamic_update_slice":
+            self._block_update(equation)
+            return
         rule = control_flow.get(equation.primitive.name)
         if rule is not None:
             if not self._region(equation):
@@ -194,7 +210,7 @@ class BlockLowering:
 
     def _region(self, equation: Equation) -> bool:
         """A loop or branch as one kernel, if its body is small."""
-        emitted = emit_region(equation, prepare)
+        emitted = emit_region(equation, prepare, self.links_of(equation))
         if emitted is None:
             return False
         slots = tuple(self.slot(a) for a in emitted.buffers)
@@ -209,10 +225,18 @@ class BlockLowering:
             self.slot(out)
             return
         copied = self.slot(equation.inputs[0]), self.slot(out)
-        self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment="operand of scatter"))
+        if copied[0] != copied[1]:
+            self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment="operand of scatter"))
         emitted = emit_scatter(equation)
         slots = tuple(self.slot(a) for a in emitted.buffers)
         self.append(Entry(emitted, slots, emitted.ints, 1, f"scatter  {_lines_of([equation])}"))
+
+    def _block_update(self, equation: Equation) -> None:
+        """The kernel that writes a block into an array which is overwritten."""
+        if equation.inputs[1].aval.size:
+            emitted = emit_block_update(equation)
+            slots = tuple(self.slot(a) for a in emitted.buffers)
+            self.append(Entry(emitted, slots, emitted.ints, 1, f"update  {_lines_of([equation])}"))
 
     def _product(self, equation: Equation) -> bool:
         gemm = gemm_of(equation)

@@ -2,7 +2,8 @@
 
 A `scan`, `while_loop` or `cond` whose body is cheap enough is unrolled to scalar code: an array of
 the body is a list of scalars, the carry lives in stack cells that LLVM turns into registers, the
-slices of stacked arrays are read and written in place. Loops nest. Bodies that are too large
+slices of stacked arrays are read and written in place, and so are the elements of a carried array
+that the body updates (functrans/compiler/updates.py). Loops nest. Bodies that are too large
 or contain what has no scalar form run as blocks of the schedule (functrans/compiler/loops.py).
 """
 
@@ -17,20 +18,22 @@ import numpy as np
 
 from functrans.compiler.elements import INDEX, Elements, shown_key
 from functrans.compiler.emitted import EmittedKernel
-from functrans.compiler.forms import is_elemental, is_reduction, own_weight
+from functrans.compiler.forms import is_elemental, is_reduction
 from functrans.compiler.index import IndexExpr, flat
 from functrans.compiler.llvm import Builder, Scalar, Value
-from functrans.compiler.scatter import combined, is_scatter, shapes_of, target_of, whole_index
-from functrans.core.lowering import Indexed
+from functrans.compiler.scatter import (
+    begin_of,
+    combined,
+    is_scatter,
+    shapes_of,
+    target_of,
+    whole_index,
+)
+from functrans.compiler.updates import NOTHING, Links, Updates, carried, in_branch
+from functrans.compiler.weights import SIZE_LIMIT, WEIGHT_LIMIT, weight
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.types import Aval
 
-WEIGHT_LIMIT = 8000
-"""Scalar instructions in a region at most: compile time grows with them."""
-SIZE_LIMIT = 100
-"""Elements of an array that is computed in registers."""
-STACK_LIMIT = 4096
-"""Elements of an inner loop's stacked results, which live on the stack."""
 POLL_EVERY = 1024
 """Steps of a loop between looks for Ctrl-C."""
 
@@ -46,67 +49,23 @@ class Memory:
 
 Place = list[Scalar] | Memory
 """Where the elements of an array are: in registers, row-major, or in memory."""
+Cells = list[str] | Memory
+"""Where a value is between steps: a stack cell per element, or an array in memory."""
 
 
-def emit_region(equation: Equation, prepared: Callable[[Program], Program]) -> EmittedKernel | None:
+def emit_region(
+    equation: Equation, prepared: Callable[[Program], Program], links: Links = ()
+) -> EmittedKernel | None:
     """The kernel of a control-flow equation, or None if it does not fit into registers.
 
     Args:
         equation: a scan, while_loop or cond.
         prepared: the compiler's passes over a Program, for bodies.
+        links: its operands and results that have the same memory.
     """
-    if _weight(equation, prepared, outermost=True) > WEIGHT_LIMIT:
+    if weight(equation, prepared, links, outermost=True) > WEIGHT_LIMIT:
         return None
-    return _Region(prepared).emit(equation)
-
-
-# --- what fits ------------------------------------------------------------------------------------
-
-TOO_MUCH = float("inf")
-
-
-def _weight(equation: Equation, prepared: Any, outermost: bool = False) -> float:
-    """Scalar instructions of an equation in a region; infinite where it has no scalar form."""
-    name, params, outputs = equation.primitive.name, equation.params, equation.outputs
-    carried = params["num_carry"] if name == "scan" else len(outputs)
-    if any(v.aval.size > SIZE_LIMIT for v in outputs[:carried]):
-        return TOO_MUCH
-    if name == "scan":
-        if not outermost and any(v.aval.size > STACK_LIMIT for v in outputs[carried:]):
-            return TOO_MUCH
-        return _program_weight(prepared(params["program"]), prepared)
-    if name == "while_loop":
-        test, body = prepared(params["cond_program"]), prepared(params["body_program"])
-        return _program_weight(test, prepared) + _program_weight(body, prepared)
-    if name == "cond":
-        return sum(_program_weight(prepared(p), prepared) for p in params["branches"])
-    if is_elemental(equation):
-        # where an element lies is known here: only loops have to find out
-        indexed = isinstance(equation.primitive.lower, Indexed)
-        return (1 if indexed else max(own_weight(equation), 1)) * outputs[0].aval.size
-    if is_reduction(equation):
-        return _bounded(equation.inputs[0].aval.size)
-    if is_scatter(equation):
-        return _bounded(outputs[0].aval.size + 4 * equation.inputs[1].aval.size)
-    if name == "dot_general" and equation.primitive.cost is not None:
-        avals = [a.aval for a in equation.inputs], [v.aval for v in outputs]
-        return _bounded(equation.primitive.cost(*avals, **params))
-    return TOO_MUCH
-
-
-def _bounded(count: float) -> float:
-    return count if count <= SIZE_LIMIT**1.5 else TOO_MUCH
-
-
-def _program_weight(program: Program, prepared: Any) -> float:
-    if any(v.aval.size > SIZE_LIMIT for v in program.outputs):
-        return TOO_MUCH
-    total = 0.0
-    for equation in program.equations:
-        total += _weight(equation, prepared)
-        if total > WEIGHT_LIMIT:
-            return TOO_MUCH
-    return total
+    return _Region(prepared).emit(equation, links)
 
 
 # --- emission -------------------------------------------------------------------------------------
@@ -120,12 +79,16 @@ class _Region(Elements):
         self.prepared = prepared
         self.places: dict[Var, Place] = {}
         self.outermost: Equation | None = None
+        self.updates = NOTHING
 
-    def emit(self, equation: Equation) -> EmittedKernel:
+    def emit(self, equation: Equation, links: Links) -> EmittedKernel:
         self.outermost = equation
         for atom in equation.inputs:
             if isinstance(atom, Var):
                 self.places[atom] = Memory(self._pointer(atom), None, atom.aval)
+        for operand, result in links:
+            self.places[equation.inputs[operand]] = self._output(equation.outputs[result])  # type: ignore[index]
+        self.updates = Updates(links={id(equation): list(links)})
         self._run([equation])
         for var in equation.outputs:
             place = self.places[var]
@@ -134,12 +97,23 @@ class _Region(Elements):
                 self._write(place, out, self._array_name(var))
         return self._finish(1)
 
+    def _links(self, equation: Equation) -> Links:
+        return self.updates.links.get(id(equation), ())
+
+    def _body(self, program: Program, updates: Updates = NOTHING) -> None:
+        """The equations of a Program whose inputs have places."""
+        outer, self.updates = self.updates, updates
+        self._run(program.equations)
+        self.updates = outer
+
     def _run(self, equations: Sequence[Equation]) -> None:
         rules = {"scan": self._scan, "while_loop": self._while, "cond": self._cond}
         for equation in equations:
             rule = rules.get(equation.primitive.name)
             if rule is not None:
                 rule(equation)
+            elif self._links(equation):
+                self._update(equation)
             elif is_elemental(equation):
                 self._elementwise(equation)
             elif is_reduction(equation):
@@ -194,20 +168,55 @@ class _Region(Elements):
         self._name_all(result, equation)
         return result
 
+    def _update(self, equation: Equation) -> None:
+        """Write into an array in memory, which then is the result."""
+        memory = self.places[equation.inputs[0]]  # type: ignore[index]
+        assert isinstance(memory, Memory)
+        if is_scatter(equation):
+            self._scatter_into(memory, equation)
+        elif equation.primitive.name == "dynamic_update_slice":
+            begin, update = begin_of(self, equation), equation.inputs[1]
+            for inside in np.ndindex(update.aval.shape):
+                index = [b + i for b, i in zip(begin, inside, strict=True)]
+                self._write_one(self._value(update, inside), memory, flat(index, memory.aval.shape))
+        self.places[equation.outputs[0]] = memory
+
     def _scatter(self, equation: Equation) -> list[Scalar]:
-        """The updates one after the other; on the stack from the first whose place is computed."""
-        out, updates = equation.outputs[0].aval, equation.inputs[1]
+        """The updates one after the other; on the stack if any of their places is computed."""
+        out = equation.outputs[0].aval
         values = list(self._elements(equation.inputs[0]))
-        memory: Memory | None = None
+        if all(isinstance(a, Literal) for a in equation.inputs[2:]):
+            self._scatter_among(values, equation)
+        else:
+            memory = self._array(out)
+            self._write(values, memory, self._place_name(memory))
+            self._scatter_into(memory, equation)
+            values = [self._read(memory, IndexExpr.of(k)) for k in range(out.size)]
+        self._name_all(values, equation)
+        return values
+
+    def _scatter_among(self, values: list[Scalar], equation: Equation) -> None:
+        """Replace elements whose places are numbers of the program."""
+        updates, out = equation.inputs[1], equation.outputs[0].aval
+        lead_shape, row_shape = shapes_of(equation)
+        for lead in np.ndindex(lead_shape):
+            where = target_of(self, equation, lead)
+            if where is None:
+                continue
+            for row in np.ndindex(row_shape):
+                at = flat(whole_index(where[0], row, out.ndim), out.shape).constant
+                update = self._value(updates, [*lead, *row])
+                values[at] = combined(self, equation, values[at], update)
+
+    def _scatter_into(self, memory: Memory, equation: Equation) -> None:
+        """Write the updates into an array in memory, one after the other."""
+        out, updates = equation.outputs[0].aval, equation.inputs[1]
         lead_shape, row_shape = shapes_of(equation)
         for lead in np.ndindex(lead_shape):
             where = target_of(self, equation, lead)
             if where is None:
                 continue
             target, inside = where
-            if memory is None and (inside or not all(t.is_constant for t in target.values())):
-                memory = self._array(out)
-                self._write(values, memory, self._place_name(memory))
             end = self.b.fresh_label("end")
             if inside is not None:
                 write = self.b.fresh_label("write")
@@ -217,20 +226,11 @@ class _Region(Elements):
                 for row in np.ndindex(row_shape):
                     position = flat(whole_index(target, row, out.ndim), out.shape)
                     update = self._value(updates, [*lead, *row])
-                    if memory is None:
-                        at = position.constant
-                        values[at] = combined(self, equation, values[at], update)
-                        continue
-                    text = self._int(position)
-                    before = self.b.load(memory.pointer, text, out.dtype)
-                    self.b.store(combined(self, equation, before, update), memory.pointer, text)
+                    before = self._read(memory, position)
+                    self._write_one(combined(self, equation, before, update), memory, position)
             if inside is not None:
                 self.b.br(end)
                 self.b.label(end)
-        if memory is not None:
-            values = [self._read(memory, IndexExpr.of(k)) for k in range(out.size)]
-        self._name_all(values, equation)
-        return values
 
     # --- control flow ---
 
@@ -242,7 +242,8 @@ class _Region(Elements):
         stacked_in = [self._in_memory(a) for a in equation.inputs[moving]]
         stacked_out = [self._stacked(v, equation) for v in equation.outputs[n_carry:]]
         self._bind(body.inputs[:n_consts], equation.inputs[:n_consts])
-        cells = self._cells(equation.inputs[n_consts : n_consts + n_carry])
+        updates = carried(equation, self.prepared)
+        cells = self._carry(equation, n_consts, n_carry, updates)
         length = super()._constant(params["length"])
         self._line(f"for step in range({params['length']}):")
         with self.b.loop("0", length) as step, self._scope():
@@ -252,7 +253,7 @@ class _Region(Elements):
             self._bind_cells(body.inputs[n_consts : n_consts + n_carry], cells)
             for var, whole in zip(body.inputs[moving], stacked_in, strict=True):
                 self.places[var] = self._slice(whole, at, var.aval)
-            self._run(body.equations)
+            self._body(body, updates)
             for atom, whole in zip(body.outputs[n_carry:], stacked_out, strict=True):
                 name = self._place_name(whole)
                 self._write(self._elements(atom), self._slice(whole, at, atom.aval), name)
@@ -269,7 +270,8 @@ class _Region(Elements):
         n_test, n_body = params["cond_consts"], params["body_consts"]
         self._bind(test.inputs[:n_test], equation.inputs[:n_test])
         self._bind(body.inputs[:n_body], equation.inputs[n_test : n_test + n_body])
-        cells = self._cells(equation.inputs[n_test + n_body :])
+        updates = carried(equation, self.prepared)
+        cells = self._carry(equation, n_test + n_body, len(equation.outputs), updates)
         counter = self._alloca(INDEX)
         b.store(b.const(0, INDEX), counter, None)
         head, inside, end = (b.fresh_label(n) for n in ("while", "body", "done"))
@@ -278,14 +280,14 @@ class _Region(Elements):
         self._line("while True:")
         with self._scope():
             self._bind_cells(test.inputs[n_test:], cells)
-            self._run(test.equations)
+            self._body(test)
             (go_on,) = self._elements(test.outputs[0])
             self._line(f"if not {self._show(go_on)}: break")
             b.cond_br(go_on, inside, end)
             b.label(inside)
             for mine, theirs in zip(body.inputs[n_body:], test.inputs[n_test:], strict=True):
                 self.places[mine] = self.places[theirs]
-            self._run(body.equations)
+            self._body(body, updates)
             self._store_cells(body.outputs, cells)
             step = b.load(counter, None, INDEX)
             b.store(b.add(step, b.const(1, INDEX)), counter, None)
@@ -297,7 +299,9 @@ class _Region(Elements):
     def _cond(self, equation: Equation) -> None:
         b, branches = self.b, [self.prepared(p) for p in equation.params["branches"]]
         (index,) = self._elements(equation.inputs[0])
-        results = [self._new_cells(v.aval) for v in equation.outputs]
+        links = self._links(equation)
+        shared = {result: self.places[equation.inputs[operand]] for operand, result in links}  # type: ignore[index]
+        results = [shared.get(k) or self._new_cells(v.aval) for k, v in enumerate(equation.outputs)]
         end = b.fresh_label("end")
         for number, branch in enumerate(branches):
             following = None
@@ -311,7 +315,7 @@ class _Region(Elements):
                 self._line("else:")
             with self._scope():
                 self._bind(branch.inputs, equation.inputs[1:])
-                self._run(branch.equations)
+                self._body(branch, in_branch(branch, links, self.prepared))
                 self._store_cells(branch.outputs, results)
             b.br(end)
             if following is not None:
@@ -383,12 +387,18 @@ class _Region(Elements):
         self.shown[shown_key(value)] = f"{self._place_name(memory)}[{begin}{position}]"
         return value
 
+    def _write_one(self, value: Scalar, memory: Memory, position: IndexExpr) -> None:
+        self._store_at(value, memory, self._int(position))
+        self._line(f"{self._place_name(memory)}[{position}] = {self._show(value)}")
+
+    def _store_at(self, value: Scalar, memory: Memory, at: str) -> None:
+        if memory.begin is not None:
+            at = self._op("add nsw i64", memory.begin, at)
+        self.b.store(value, memory.pointer, at)
+
     def _write(self, values: Sequence[Scalar], memory: Memory, name: str) -> None:
         for k, value in enumerate(values):
-            at = str(k)
-            if memory.begin is not None:
-                at = self._op("add nsw i64", memory.begin, at)
-            self.b.store(value, memory.pointer, at)
+            self._store_at(value, memory, str(k))
         begin = f"step * {memory.aval.size}:" if memory.begin is not None else ":"
         self._line(f"{name}[{begin}] = {', '.join(map(self._show, values))}")
 
@@ -414,9 +424,10 @@ class _Region(Elements):
 
     def _stacked(self, var: Var, equation: Equation) -> Memory:
         """Where a loop stacks a result: the kernel's own output, or the stack."""
-        if equation is self.outermost:
-            return Memory(self._pointer(var, written=True), None, var.aval)
-        return self._array(var.aval)
+        return self._output(var) if equation is self.outermost else self._array(var.aval)
+
+    def _output(self, var: Var) -> Memory:
+        return Memory(self._pointer(var, written=True), None, var.aval)
 
     def _slice(self, whole: Memory, step: str, aval: Aval) -> Memory:
         begin = self._op("mul nsw i64", step, str(aval.size))
@@ -432,25 +443,59 @@ class _Region(Elements):
         """Numbers too: arguments would take the registers that the loop's values are kept in."""
         return self.b.const(np.asarray(atom.value).reshape(())[()], atom.aval.dtype)
 
-    # --- cells: values that a loop or branch hands on ---
+    # --- cells: values that a loop or branch hands on, or the memory where it updates them ---
 
     def _new_cells(self, aval: Aval) -> list[str]:
         return [self._alloca(aval.dtype) for _ in range(aval.size)]
 
-    def _cells(self, inits: Sequence[Atom]) -> list[list[str]]:
-        cells = [self._new_cells(a.aval) for a in inits]
+    def _carry(self, equation: Equation, first: int, count: int, updates: Updates) -> list[Cells]:
+        """Where a loop's carry is, with the first values in it."""
+        inits = equation.inputs[first : first + count]
+        shared = dict(self._links(equation))
+        cells: list[Cells] = []
+        for k, (init, var) in enumerate(zip(inits, equation.outputs, strict=False)):
+            if k not in updates.results:
+                cells.append(self._new_cells(init.aval))
+            elif first + k in shared:
+                cells.append(self._in_memory(init))
+            else:
+                memory = self._stacked(var, equation)
+                self._copy(init, memory)
+                cells.append(memory)
         self._store_cells(inits, cells)
         return cells
 
-    def _store_cells(self, atoms: Sequence[Atom], cells: list[list[str]]) -> None:
-        values = [self._elements(a) for a in atoms]
-        for row, places in zip(values, cells, strict=True):
+    def _copy(self, atom: Atom, memory: Memory) -> None:
+        """Fill an array in memory with another."""
+        place = self._place(atom)
+        if not isinstance(place, Memory):
+            self._write(place, memory, self._place_name(memory))
+            return
+        source, nbytes = place.pointer, memory.aval.nbytes
+        if place.begin is not None:
+            begin = self._op("mul nsw i64", place.begin, str(memory.aval.dtype.itemsize))
+            source = self._op("getelementptr i8, ptr", place.pointer, f"i64 {begin}")
+        self.b.declare("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        length = super()._constant(nbytes)
+        self.b.raw(
+            f"call void @llvm.memcpy.p0.p0.i64(ptr {memory.pointer}, ptr {source}, "
+            f"i64 {length}, i1 false)"
+        )
+        self._line(f"{self._place_name(memory)}[:] = {self._place_name(place)}")
+
+    def _store_cells(self, atoms: Sequence[Atom], cells: Sequence[Cells]) -> None:
+        pairs = [(a, c) for a, c in zip(atoms, cells, strict=True) if not isinstance(c, Memory)]
+        values = [self._elements(a) for a, _ in pairs]
+        for row, (_, places) in zip(values, pairs, strict=True):
             for value, cell in zip(row, places, strict=True):
                 self.b.store(value, cell, None)
                 self._line(f"{self._cell_name(cell)} = {self._show(value)}")
 
-    def _bind_cells(self, variables: Sequence[Var], cells: list[list[str]]) -> None:
+    def _bind_cells(self, variables: Sequence[Var], cells: Sequence[Cells]) -> None:
         for var, row in zip(variables, cells, strict=True):
+            if isinstance(row, Memory):
+                self.places[var] = row
+                continue
             values = [self.b.load(cell, None, var.aval.dtype) for cell in row]
             for cell, value in zip(row, values, strict=True):
                 self.shown[shown_key(value)] = self._cell_name(cell)

@@ -1,4 +1,5 @@
-"""`scatter` as a loop over its updates that writes into a copy of the operand."""
+"""Updates of an array in its memory: `scatter` and `dynamic_update_slice` as loops over what they
+write."""
 
 from __future__ import annotations
 
@@ -74,7 +75,49 @@ def combined(k: Elements, equation: Equation, before: Scalar | None, update: Sca
     return update if op == "set" else getattr(k.b, COMBINE[op])(before, update)
 
 
-class _Scatter(Elements):
+def emit_block_update(equation: Equation) -> EmittedKernel:
+    """The kernel of a dynamic_update_slice whose output has its operand's memory."""
+    return _BlockUpdate({}).emit(equation)
+
+
+def begin_of(k: Elements, equation: Equation) -> list[IndexExpr]:
+    """Where the block of a dynamic_update_slice begins, moved inside the array."""
+    operand, update, *starts = equation.inputs
+    extents = zip(starts, operand.aval.shape, update.aval.shape, strict=True)
+    return [
+        IndexExpr.of(0) if size == n else k.dynamic(k._value(start, []), n - size + 1)
+        for start, n, size in extents
+    ]
+
+
+class _Updating(Elements):
+    """An Elements with a loop over a flat counter."""
+
+    @contextmanager
+    def _counted(self, counter: Counter) -> Iterator[None]:
+        with self.b.loop("0", self._constant(counter.extent, f"extent {counter}")) as i:
+            self.counters[counter] = i.text
+            self._line(f"for {counter} in range({counter.extent}):")
+            with self._scope():
+                yield
+
+
+class _BlockUpdate(_Updating):
+    def emit(self, equation: Equation) -> EmittedKernel:
+        update, out = equation.inputs[1], equation.outputs[0]
+        pointer = self._pointer(out, written=True)
+        begin = begin_of(self, equation)
+        counter = Counter(0, update.aval.size)
+        inside = unflat(IndexExpr.of(counter), update.aval.shape)
+        with self._counted(counter):
+            index = [b + i for b, i in zip(begin, inside, strict=True)]
+            value = self._value(update, inside)
+            self.b.store(value, pointer, self._int(flat(index, out.aval.shape)))
+            self._line(f"{self._element(out, index)} = {self._show(value)}")
+        return self._finish(1)
+
+
+class _Scatter(_Updating):
     def emit(self, equation: Equation) -> EmittedKernel:
         updates, out = equation.inputs[1], equation.outputs[0]
         pointer = self._pointer(out, written=True)
@@ -103,11 +146,3 @@ class _Scatter(Elements):
             b.br(end)
             b.label(end)
         return self._finish(1)
-
-    @contextmanager
-    def _counted(self, counter: Counter) -> Iterator[None]:
-        with self.b.loop("0", self._constant(counter.extent, f"extent {counter}")) as i:
-            self.counters[counter] = i.text
-            self._line(f"for {counter} in range({counter.extent}):")
-            with self._scope():
-                yield

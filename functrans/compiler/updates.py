@@ -1,0 +1,182 @@
+"""Arrays that a loop carries and changes a little in every step: updated where they are.
+
+`a.at[i].set(x)` makes a new array. In the body of a loop that hands it on, nobody needs the old one
+once the update is done, so the update may write into its memory: a step then costs the elements
+that it writes and not the size of the array. What a carried array goes through, from the body's
+input to its output, is a chain of *links*: updates, copies, and inner loops or branches that do
+nothing else with it. A chain counts if whatever else reads a link's operand comes before the link;
+the partition into steps (functrans/compiler/fuse.py) keeps that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from functrans.compiler.forms import is_elemental
+from functrans.compiler.scatter import is_scatter
+from functrans.core.effects import has_effects
+from functrans.core.program import Equation, Program, Var
+
+SMALL = 32
+"""Elements of an array up to which a loop keeps it in registers, or makes a new one."""
+MOVES = ("dynamic_update_slice", "copy")
+
+
+Links = Sequence[tuple[int, int]]
+"""(operand, result) pairs of an equation that have the same memory."""
+
+
+@dataclass(frozen=True)
+class Updates:
+    """What a Program updates where it is.
+
+    Attributes:
+        results: the outputs that end in the memory of an input.
+        links: by the id of the equation.
+        until: by variable that is overwritten, where in the Program its link stands.
+    """
+
+    results: frozenset[int] = frozenset()
+    links: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    until: dict[Var, int] = field(default_factory=dict)
+
+
+NOTHING = Updates()
+
+
+def update_late(program: Program) -> Program:
+    """Put what may be a link just before the first that reads its result.
+
+    Whatever reads the operand, and in Python came between the two, then comes before the link.
+    """
+    waiting: dict[Var, Equation] = {}
+    order: dict[Equation, None] = {}
+
+    for equation in program.equations:
+        for atom in equation.inputs:
+            if atom in waiting:
+                order[waiting[atom]] = None  # type: ignore[index]
+        if _may_update(equation):
+            waiting.update(dict.fromkeys(equation.outputs, equation))
+        else:
+            order[equation] = None
+    order.update(dict.fromkeys(waiting.values()))
+    return Program(program.inputs, list(order), program.outputs, program.name)
+
+
+def _may_update(equation: Equation) -> bool:
+    name = equation.primitive.name
+    if name not in ("dynamic_update_slice", "scatter", "scan", "while_loop", "cond"):
+        return False
+    return any(v.aval.size > SMALL for v in equation.outputs) and not has_effects(equation)
+
+
+def carried(equation: Equation, prepared: Callable[[Program], Program]) -> Updates:
+    """The parts of a loop's carry that its body updates, and how.
+
+    Args:
+        equation: a scan or while_loop.
+        prepared: the compiler's passes over a Program, for bodies.
+    """
+    params = equation.params
+    if equation.primitive.name == "scan":
+        body, first, count = prepared(params["program"]), params["num_consts"], params["num_carry"]
+    else:
+        body, first = prepared(params["body_program"]), params["body_consts"]
+        count = len(equation.outputs)
+    return between(body, [(first + k, k) for k in range(count)], prepared)
+
+
+def in_branch(branch: Program, links: Links, prepared: Callable[[Program], Program]) -> Updates:
+    """What a branch of a cond with these links updates."""
+    return between(branch, [(operand - 1, result) for operand, result in links], prepared)
+
+
+def between(program: Program, pairs: Links, prepared: Callable[[Program], Program]) -> Updates:
+    """The chains of a Program among pairs of an input and the output that replaces it."""
+    key = ("updates", tuple(pairs))
+    if key not in program.cache:
+        readers = _readers(program)
+        updates = Updates(frozenset(), {}, {})
+        results = set()
+        for operand, result in pairs:
+            chain = _chain(program, operand, result, readers, prepared)
+            if chain is None:
+                continue
+            results.add(result)
+            for position, var, link in chain:
+                updates.links.setdefault(id(program.equations[position]), []).append(link)
+                updates.until[var] = position
+        program.cache[key] = Updates(frozenset(results), updates.links, updates.until)
+    return program.cache[key]
+
+
+Readers = dict[Var, list[int]]
+Chain = list[tuple[int, Var, tuple[int, int]]]
+"""Per link: its position in the Program, the variable that it overwrites, operand and result."""
+
+
+def _readers(program: Program) -> Readers:
+    """The positions of the equations that read each variable; after all of them, the outputs."""
+    readers: Readers = {}
+    for position, equation in enumerate(program.equations):
+        for atom in equation.inputs:
+            if isinstance(atom, Var):
+                readers.setdefault(atom, []).append(position)
+    for atom in program.outputs:
+        if isinstance(atom, Var):
+            readers.setdefault(atom, []).append(len(program.equations))
+    return readers
+
+
+def _chain(
+    program: Program,
+    operand: int,
+    result: int,
+    readers: Readers,
+    prepared: Callable[[Program], Program],
+) -> Chain | None:
+    """The links from an input to an output; None if there is another way or none."""
+    var, end = program.inputs[operand], program.outputs[result]
+    if var.aval.size <= SMALL:
+        return None
+    chain: Chain = []
+    while var is not end:
+        positions = readers.get(var, [])
+        if not positions or positions[-1] == len(program.equations):
+            return None
+        equation = program.equations[positions[-1]]
+        link = _link(equation, var, prepared)
+        if link is None:
+            return None
+        chain.append((positions[-1], var, link))
+        var = equation.outputs[link[1]]
+    return chain if readers[var].count(len(program.equations)) == 1 else None
+
+
+def _link(
+    equation: Equation, var: Var, prepared: Callable[[Program], Program]
+) -> tuple[int, int] | None:
+    """Which operand an equation may overwrite with which result, if it reads var only there."""
+    places = [i for i, atom in enumerate(equation.inputs) if atom is var]
+    if len(places) != 1:
+        return None
+    (place,) = places
+    name, params = equation.primitive.name, equation.params
+    if is_scatter(equation) or (name in MOVES and is_elemental(equation)):
+        return (0, 0) if place == 0 else None
+    if name in ("scan", "while_loop"):
+        fixed = (
+            params["num_consts"]
+            if name == "scan"
+            else (params["cond_consts"] + params["body_consts"])
+        )
+        result = place - fixed
+        return (place, result) if result in carried(equation, prepared).results else None
+    if name == "cond":
+        branches = [prepared(p) for p in params["branches"]]
+        for result in range(len(equation.outputs)):
+            if all(in_branch(b, [(place, result)], prepared).results for b in branches):
+                return place, result
+    return None

@@ -1,0 +1,93 @@
+"""Whether a loop or branch is small enough for one function of scalar code, and how large it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from functrans.compiler.forms import is_elemental, is_reduction, own_weight
+from functrans.compiler.scatter import is_scatter
+from functrans.compiler.updates import NOTHING, Links, Updates, carried, in_branch
+from functrans.core.lowering import Indexed
+from functrans.core.program import Equation, Program
+
+WEIGHT_LIMIT = 8000
+"""Scalar instructions in a region at most: compile time grows with them."""
+SIZE_LIMIT = 100
+"""Elements of an array that is computed in registers."""
+STACK_LIMIT = 4096
+"""Elements of what an inner loop stacks or updates, which lives on the stack."""
+TOO_MUCH = float("inf")
+
+Prepared = Callable[[Program], Program]
+
+
+def weight(
+    equation: Equation, prepared: Prepared, links: Links = (), outermost: bool = False
+) -> float:
+    """Scalar instructions of an equation in a region; infinite where it has no scalar form."""
+    name, params, outputs = equation.primitive.name, equation.params, equation.outputs
+    if name == "cond":
+        return _cond_weight(equation, prepared, links)
+    if name in ("scan", "while_loop"):
+        return _loop_weight(equation, prepared, links, outermost)
+    if outputs[0].aval.size > SIZE_LIMIT and not links:
+        return TOO_MUCH
+    if is_elemental(equation):
+        if links:
+            return 0 if name == "copy" else equation.inputs[1].aval.size
+        # where an element lies is known here: only loops have to find out
+        indexed = isinstance(equation.primitive.lower, Indexed)
+        return (1 if indexed else max(own_weight(equation), 1)) * outputs[0].aval.size
+    if is_reduction(equation):
+        return _bounded(equation.inputs[0].aval.size)
+    if is_scatter(equation):
+        return _bounded(4 * equation.inputs[1].aval.size + (0 if links else outputs[0].aval.size))
+    if name == "dot_general" and equation.primitive.cost is not None:
+        avals = [a.aval for a in equation.inputs], [v.aval for v in outputs]
+        return _bounded(equation.primitive.cost(*avals, **params))
+    return TOO_MUCH
+
+
+def _bounded(count: float) -> float:
+    return count if count <= SIZE_LIMIT**1.5 else TOO_MUCH
+
+
+def _cond_weight(equation: Equation, prepared: Prepared, links: Links) -> float:
+    shared = {result for _, result in links}
+    if any(v.aval.size > SIZE_LIMIT for k, v in enumerate(equation.outputs) if k not in shared):
+        return TOO_MUCH
+    branches = [prepared(p) for p in equation.params["branches"]]
+    return sum(_program_weight(p, prepared, in_branch(p, links, prepared)) for p in branches)
+
+
+def _loop_weight(equation: Equation, prepared: Prepared, links: Links, outermost: bool) -> float:
+    params, outputs = equation.params, equation.outputs
+    updates = carried(equation, prepared)
+    elsewhere = {result for _, result in links}
+    is_scan = equation.primitive.name == "scan"
+    count = params["num_carry"] if is_scan else len(outputs)
+    for k, var in enumerate(outputs):
+        if k < count and k not in updates.results:
+            limit: float = SIZE_LIMIT
+        elif outermost or k in elsewhere:
+            continue
+        else:
+            limit = STACK_LIMIT
+        if var.aval.size > limit:
+            return TOO_MUCH
+    if is_scan:
+        return _program_weight(prepared(params["program"]), prepared, updates)
+    test, body = prepared(params["cond_program"]), prepared(params["body_program"])
+    return _program_weight(test, prepared) + _program_weight(body, prepared, updates)
+
+
+def _program_weight(program: Program, prepared: Prepared, updates: Updates = NOTHING) -> float:
+    total = 0.0
+    for k, atom in enumerate(program.outputs):
+        if atom.aval.size > SIZE_LIMIT and k not in updates.results:
+            return TOO_MUCH
+    for equation in program.equations:
+        total += weight(equation, prepared, updates.links.get(id(equation), ()))
+        if total > WEIGHT_LIMIT:
+            return TOO_MUCH
+    return total
