@@ -12,6 +12,7 @@ from functrans.compiler.link import link
 from functrans.compiler.plans import load_plan, plan_key, save_plan
 from functrans.compiler.schedule import Schedule
 from functrans.core.config import config
+from functrans.core.errors import OutOfMemoryError
 from functrans.core.program import Program
 from functrans.core.trace import as_value
 from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
@@ -44,7 +45,10 @@ class Compiled:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._schedule: Schedule | None = None
-        self._executable = self._from_disk() or link(self.schedule, program)
+        try:
+            self._executable = self._from_disk() or link(self.schedule, program)
+        except MemoryError:
+            raise self._out_of_memory() from None
         if config.dump_dir is not None:
             from functrans.compiler.dump import dump
 
@@ -76,6 +80,28 @@ class Compiled:
         executable = link(self.schedule, self.program)
         save_plan(key, self.schedule)
         return executable
+
+    def _out_of_memory(self) -> OutOfMemoryError:
+        from functrans.compiler.lower import prepare
+
+        equations = prepare(self.program).equations
+        arrays = [(v.aval.nbytes, v.aval, e) for e in equations for v in e.outputs]
+        largest = sorted(arrays, key=lambda a: a[0], reverse=True)[:3]
+        largest = [a for a in largest if 100 * a[0] > largest[0][0]]
+        lines = [
+            f"{aval}, {nbytes / 2**30:.3g} GiB, of {e.primitive.name}"
+            + (f"  {e.source.explain()}" if e.source else "")
+            for nbytes, aval, e in largest
+        ]
+        listed = "\n  ".join(lines)
+        needed, name = self.memory["temp_size_in_bytes"] / 2**30, self.program.name
+        return OutOfMemoryError(
+            f"{name or 'the function'} keeps {needed:.3g} GiB while it runs, more than there is. "
+            f"The largest arrays:\n  {listed}\n"
+            "  Reverse mode keeps what the backward pass reads of every step of a loop: "
+            "scan(..., checkpoint=k) and fori_loop(..., checkpoint=k) keep k carries and compute "
+            "the rest again; checkpoint(f) keeps the arguments of f only."
+        )
 
     def try_call(self, leaves: list[Any]) -> list[Any] | None:
         """The outputs, or None if a leaf is not an array of exactly the type compiled for."""

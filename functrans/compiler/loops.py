@@ -12,7 +12,7 @@ from typing import Any
 
 from functrans.compiler.lower import BlockLowering, control_flow, prepare
 from functrans.compiler.schedule import Block, Entry
-from functrans.compiler.updates import Updates, carried, in_branch
+from functrans.compiler.updates import Updates, carried, in_branch, of_program
 from functrans.core.program import Equation, Program, Var
 
 
@@ -54,7 +54,8 @@ def lower_while(block: BlockLowering, equation: Equation) -> None:
     updates = carried(equation, prepare)
     carry = _Carry(block, body.inputs[n_body:], results, updates)
     flag = block.temporary(1)
-    test = block.shared.block(condition, _places(condition, [*cond_consts, *carry.ins], [flag]))
+    places = _places(condition, [*cond_consts, *carry.ins], [flag])
+    test = block.shared.block(condition, places, of_program(condition, prepare))
     places = _places(body, [*body_consts, *carry.ins], carry.outs)
     step = block.shared.block(body, places, updates)
     ints: list[int | Block] = [test, flag, step, len(inits), *carry.ints(inits, results)]

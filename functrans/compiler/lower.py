@@ -24,7 +24,7 @@ from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.threads import pieces
 from functrans.compiler.triangular import triangular_ints
-from functrans.compiler.updates import NOTHING, Updates, update_late
+from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
 
@@ -82,7 +82,7 @@ def lower(program: Program) -> Schedule:
     outputs = [lowering.new_slot() for _ in program.outputs]
     places: dict[Var, int] = dict(zip(program.inputs, inputs, strict=True))
     places |= dict(zip(program.outputs, outputs, strict=True))  # type: ignore[arg-type]
-    main = lowering.block(program, places)
+    main = lowering.block(program, places, of_program(program, prepare))
     return Schedule(main, lowering.slot_count, inputs, outputs, lowering.constants)
 
 
@@ -108,7 +108,7 @@ class Lowering:
             self.constant_slots[literal.key] = slot
         return self.constant_slots[literal.key]
 
-    def block(self, program: Program, places: dict[Var, int], updates: Updates = NOTHING) -> Block:
+    def block(self, program: Program, places: dict[Var, int], updates: Updates) -> Block:
         """The entries of a prepared Program whose inputs and outputs have these slots."""
         return BlockLowering(self, program, places, updates).run()
 
@@ -129,6 +129,7 @@ class BlockLowering:
 
     def run(self) -> Block:
         parts = partition(self.program, self.updates)
+        self._place_early()
         for step in parts.steps:
             if isinstance(step, View):
                 self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
@@ -137,6 +138,14 @@ class BlockLowering:
             else:
                 self._kernel(step, parts.inlined, parts.stored)
         return self.block
+
+    def _place_early(self) -> None:
+        """What is overwritten by a result whose place is known is computed there."""
+        for equation in reversed(self.program.equations):
+            for operand, result in self.links_of(equation):
+                place = self.places.get(equation.outputs[result])
+                if place is not None:
+                    self.places.setdefault(equation.inputs[operand], place)  # type: ignore[arg-type]
 
     # --- entries ---
 

@@ -112,7 +112,7 @@ class _Region(Elements):
             rule = rules.get(equation.primitive.name)
             if rule is not None:
                 rule(equation)
-            elif self._links(equation):
+            elif self._links(equation) and not self._is_register_scatter(equation):
                 self._update(equation)
             elif is_elemental(equation):
                 self._elementwise(equation)
@@ -168,10 +168,21 @@ class _Region(Elements):
         self._name_all(result, equation)
         return result
 
+    def _is_register_scatter(self, equation: Equation) -> bool:
+        """Whether a scatter is of values in registers, few enough to stay there."""
+        operand = self._place(equation.inputs[0])
+        return isinstance(operand, list) and len(operand) <= SIZE_LIMIT
+
+    def _own(self, atom: Atom) -> Memory:
+        """An array in memory from now on, to be written to."""
+        memory = self._in_memory(atom)
+        assert isinstance(atom, Var)
+        self.places[atom] = memory
+        return memory
+
     def _update(self, equation: Equation) -> None:
         """Write into an array in memory, which then is the result."""
-        memory = self.places[equation.inputs[0]]  # type: ignore[index]
-        assert isinstance(memory, Memory)
+        memory = self._own(equation.inputs[0])
         if is_scatter(equation):
             self._scatter_into(memory, equation)
         elif equation.primitive.name == "dynamic_update_slice":
@@ -300,7 +311,7 @@ class _Region(Elements):
         b, branches = self.b, [self.prepared(p) for p in equation.params["branches"]]
         (index,) = self._elements(equation.inputs[0])
         links = self._links(equation)
-        shared = {result: self.places[equation.inputs[operand]] for operand, result in links}  # type: ignore[index]
+        shared = {result: self._own(equation.inputs[operand]) for operand, result in links}
         results = [shared.get(k) or self._new_cells(v.aval) for k, v in enumerate(equation.outputs)]
         end = b.fresh_label("end")
         for number, branch in enumerate(branches):
@@ -457,7 +468,7 @@ class _Region(Elements):
             if k not in updates.results:
                 cells.append(self._new_cells(init.aval))
             elif first + k in shared:
-                cells.append(self._in_memory(init))
+                cells.append(self._own(init))
             else:
                 memory = self._stacked(var, equation)
                 self._copy(init, memory)

@@ -5,7 +5,8 @@ once the update is done, so the update may write into its memory: a step then co
 that it writes and not the size of the array. What a carried array goes through, from the body's
 input to its output, is a chain of *links*: updates, copies, and inner loops or branches that do
 nothing else with it. A chain counts if whatever else reads a link's operand comes before the link;
-the partition into steps (functrans/compiler/fuse.py) keeps that order.
+the partition into steps (functrans/compiler/fuse.py) keeps that order. Loops and scatters overwrite
+what the same Program computed before and does not read again, too.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from functrans.compiler.scatter import is_scatter
 from functrans.core.effects import has_effects
 from functrans.core.program import Equation, Program, Var
 
-SMALL = 32
+SMALL = 8
 """Elements of an array up to which a loop keeps it in registers, or makes a new one."""
 MOVES = ("dynamic_update_slice", "copy")
+OTHER_NAMES = ("reshape", "optimization_barrier")
+"""Their result may be their operand's memory."""
 
 
 Links = Sequence[tuple[int, int]]
@@ -93,6 +96,11 @@ def in_branch(branch: Program, links: Links, prepared: Callable[[Program], Progr
     return between(branch, [(operand - 1, result) for operand, result in links], prepared)
 
 
+def of_program(program: Program, prepared: Callable[[Program], Program]) -> Updates:
+    """What a Program updates of what it has computed itself."""
+    return between(program, (), prepared)
+
+
 def between(program: Program, pairs: Links, prepared: Callable[[Program], Program]) -> Updates:
     """The chains of a Program among pairs of an input and the output that replaces it."""
     key = ("updates", tuple(pairs))
@@ -106,6 +114,10 @@ def between(program: Program, pairs: Links, prepared: Callable[[Program], Progra
                 continue
             results.add(result)
             for position, var, link in chain:
+                updates.links.setdefault(id(program.equations[position]), []).append(link)
+                updates.until[var] = position
+        for position, var, link in _of_locals(program, readers, prepared):
+            if var not in updates.until:
                 updates.links.setdefault(id(program.equations[position]), []).append(link)
                 updates.until[var] = position
         program.cache[key] = Updates(frozenset(results), updates.links, updates.until)
@@ -153,6 +165,23 @@ def _chain(
         chain.append((positions[-1], var, link))
         var = equation.outputs[link[1]]
     return chain if readers[var].count(len(program.equations)) == 1 else None
+
+
+def _of_locals(program: Program, readers: Readers, prepared: Callable[[Program], Program]) -> Chain:
+    """The links that overwrite what an earlier equation has computed."""
+    computed: set[Var] = set()
+    links: Chain = []
+    for position, equation in enumerate(program.equations):
+        if equation.primitive.name in ("scan", "while_loop", "cond") or is_scatter(equation):
+            for var in dict.fromkeys(equation.inputs):
+                if var not in computed or readers[var][-1] != position or var.aval.size <= SMALL:
+                    continue
+                link = _link(equation, var, prepared)
+                if link is not None:
+                    links.append((position, var, link))
+        if equation.primitive.name not in OTHER_NAMES:
+            computed.update(equation.outputs)
+    return links
 
 
 def _link(

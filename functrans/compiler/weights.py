@@ -30,7 +30,7 @@ def weight(
         return _cond_weight(equation, prepared, links)
     if name in ("scan", "while_loop"):
         return _loop_weight(equation, prepared, links, outermost)
-    if outputs[0].aval.size > SIZE_LIMIT and not links:
+    if any(v.aval.size > SIZE_LIMIT for v in outputs) and not links:
         return TOO_MUCH
     if is_elemental(equation):
         if links:

@@ -27,6 +27,10 @@ class LeakedTracerError(FunctransError, RuntimeError):
     """A tracer was used after, or outside, the trace that made it."""
 
 
+class OutOfMemoryError(FunctransError, MemoryError):
+    """A compiled function needs more memory for what it keeps while it runs than there is."""
+
+
 class ProgramError(FunctransError, ValueError):
     """A Program that is not well formed; raised by `Program.check`."""
 

@@ -34,6 +34,8 @@ def scan(
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
+    *,
+    checkpoint: int | None = None,
 ) -> tuple[Any, Any]:
     """A loop over the leading axis of `xs` that carries a state; differentiable in both modes.
 
@@ -44,6 +46,9 @@ def scan(
         length: the number of steps, needed if xs is None.
         reverse: go from the last slice to the first.
         unroll: how many steps the compiler may put in one iteration.
+        checkpoint: in reverse mode, keep so many carries and compute the others again, instead of
+            keeping what the backward pass reads of every step. With k carries, C(k + r, k) steps
+            run forward r times at most (Griewank & Walther, Revolve, ACM TOMS 26, 2000).
 
     Returns:
         (last carry, ys), the ys stacked along a leading axis.
@@ -59,6 +64,7 @@ def scan(
     (6.0, array([1., 3., 6.]))
     """
     check_callable(f, "scan")
+    _check_checkpoint(checkpoint, "scan")
     init_leaves, _ = flatten_args(init, "scan's init")
     x_leaves, _ = flatten_args(xs, "scan's xs")
     count = _length(xs, x_leaves, length)
@@ -77,6 +83,7 @@ def scan(
         length=count,
         reverse=bool(reverse),
         unroll=count if unroll is True else max(1, int(unroll)),
+        checkpoint=checkpoint,
     )
     return tree.unflatten(body.out_tree, list(outs))
 
@@ -103,6 +110,16 @@ def _length(xs: Any, leaves: list[Any], length: int | None) -> int:
     if count < 0:
         raise TransformError(f"scan's length must not be negative, got {count}.")
     return count
+
+
+def _check_checkpoint(checkpoint: Any, name: str) -> None:
+    if checkpoint is None:
+        return
+    if not isinstance(checkpoint, int) or isinstance(checkpoint, bool) or checkpoint < 1:
+        raise TransformError(
+            f"{name}'s checkpoint is how many carries the backward pass keeps: a positive int, or "
+            f"None; got {checkpoint!r}.{user_line()}"
+        )
 
 
 def _slice_aval(aval: Aval) -> Aval:
@@ -146,14 +163,22 @@ def _trace_carrying(
 
 
 def while_loop(
-    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+    cond_fun: Callable[[Any], Any],
+    body_fun: Callable[[Any], Any],
+    init_val: Any,
+    *,
+    checkpoint: int | None = None,
 ) -> Any:
     """Repeat `body_fun` while `cond_fun` holds; differentiable in both modes.
+
+    In reverse mode a few values are kept and the others computed again, see `scan`.
 
     Args:
         cond_fun: value → scalar bool.
         body_fun: value → new value of the same structure, shapes and dtypes.
         init_val: the first value, a tree of arrays.
+        checkpoint: how many values the backward pass keeps; None for as many as fit into 256 MiB,
+            but 16 at least and 384 at most.
 
     Returns:
         The first value for which `cond_fun` is false.
@@ -168,6 +193,7 @@ def while_loop(
     """
     check_callable(cond_fun, "while_loop")
     check_callable(body_fun, "while_loop")
+    _check_checkpoint(checkpoint, "while_loop")
     leaves, _ = flatten_args(init_val, "while_loop's init_val")
     in_tree = tree.structure(((init_val,), {}))
 
@@ -188,6 +214,7 @@ def while_loop(
         body_program=body.program,
         cond_consts=len(cond.captured),
         body_consts=len(body.captured),
+        checkpoint=checkpoint,
     )
     return tree.unflatten(body.out_tree, list(outs))
 
@@ -217,11 +244,12 @@ def fori_loop(
     init_val: Any,
     *,
     unroll: int | bool | None = None,
+    checkpoint: int | None = None,
 ) -> Any:
     """`for i in range(lower, upper): val = body_fun(i, val)`.
 
-    With bounds that are known when the function is traced it is a `scan`, differentiable in both
-    modes; with traced bounds it is a `while_loop`, differentiable in forward mode.
+    With bounds that are known when the function is traced it is a `scan`, with traced bounds a
+    `while_loop`; both are differentiable in both modes.
 
     Args:
         lower: an integer; the first i.
@@ -229,12 +257,14 @@ def fori_loop(
         body_fun: (i, value) → new value of the same structure, shapes and dtypes.
         init_val: the first value, a tree of arrays.
         unroll: how many steps the compiler may put in one iteration.
+        checkpoint: how many values the backward pass keeps, see `scan` and `while_loop`.
 
     >>> from functrans import lax
     >>> int(lax.fori_loop(0, 5, lambda i, total: total + i, 0))
     10
     """
     check_callable(body_fun, "fori_loop")
+    _check_checkpoint(checkpoint, "fori_loop")
     for what, bound in (("lower", lower), ("upper", upper)):
         check_scalar(bound, f"fori_loop's {what}", "iu", "an integer")
     first, last = _known_int(lower), _known_int(upper)
@@ -247,7 +277,8 @@ def fori_loop(
     if first is not None and last is not None:
         # the counter is weak, as the ints of a Python loop are, so that it promotes nothing
         count = max(0, last - first)
-        return scan(step, (first, init_val), None, count, unroll=unroll or 1)[0][1]
+        start = (first, init_val)
+        return scan(step, start, None, count, unroll=unroll or 1, checkpoint=checkpoint)[0][1]
     dtype = result_dtype(dtype_of(lower), dtype_of(upper))
     if type(lower) is not Tracer or type(upper) is not Tracer:
         dtype = dtype_of(lower if type(lower) is Tracer else upper)
@@ -256,6 +287,7 @@ def fori_loop(
         lambda carry: lt_p.bind(carry[0], end),
         lambda carry: step(carry, None)[0],
         (begin, init_val),
+        checkpoint=checkpoint,
     )[1]
 
 

@@ -17,6 +17,7 @@ from functrans.primitives import identities as identities
 from functrans.primitives import indexing as indexing
 from functrans.primitives import linear_algebra as linear_algebra
 from functrans.primitives import linear_solves as linear_solves
+from functrans.primitives import loop_tangents as loop_tangents
 from functrans.primitives import loops as loops
 from functrans.primitives import products as products
 from functrans.primitives import random_bits as random_bits
@@ -26,7 +27,6 @@ from functrans.primitives import sorting as sorting
 from functrans.primitives import special as special
 from functrans.primitives import transcendental as transcendental
 from functrans.primitives import while_loops as while_loops
-from functrans.primitives import while_tangents as while_tangents
 from functrans.primitives import windows as windows
 
 OWN = frozenset(_registry.values())

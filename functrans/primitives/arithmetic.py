@@ -372,7 +372,7 @@ def _evaluate_convert(x: Any, *, dtype: np.dtype, weak_type: bool = False) -> An
     if x.dtype.kind == "c" and dtype.kind not in "cb":
         x = x.real
     converted = x.astype(dtype)
-    return converted.item() if weak_type else converted[()]
+    return converted.item() if weak_type and not converted.ndim else converted[()]
 
 
 def _jvp_convert(tangents: list, primals: list, y: Any, *, dtype: np.dtype, **_: Any) -> Any:

@@ -200,6 +200,7 @@ def _loop(primitive: Primitive, args: list, batched: list, params: dict[str, Any
         length=current_axis().size,
         reverse=False,
         unroll=1,
+        checkpoint=None,
     )
 
 

@@ -54,6 +54,7 @@ def _infer(
     length: int,
     reverse: bool,
     unroll: int,
+    checkpoint: int | None,
 ) -> tuple[Aval, ...]:
     want = program.in_avals
     if len(avals) != len(want):
@@ -83,10 +84,11 @@ def _evaluate(
     length: int,
     reverse: bool,
     unroll: int,
+    checkpoint: int | None,
 ) -> list[Any]:
     if length * len(program.equations) >= calls.WORTH_COMPILING:
         loop: dict[str, Any] = {"num_consts": num_consts, "num_carry": num_carry}
-        loop |= {"length": length, "reverse": reverse, "unroll": unroll}
+        loop |= {"length": length, "reverse": reverse, "unroll": unroll, "checkpoint": checkpoint}
         return calls.run_compiled(_alone(program, loop), values)
     consts, carry, xs = split(values, num_consts, num_carry)
     ys = [np.empty((length, *a.shape), a.dtype) for a in program.out_avals[num_carry:]]
@@ -135,7 +137,7 @@ def _forward(
     ts: list, primals: list, *, program: Program, num_consts: int, num_carry: int, **loop: Any
 ) -> tuple[list, list]:
     counts = Counts(num_consts, num_carry)
-    body, carry_nonzero, y_nonzero = _jvp_body(program, counts, nonzero(ts))
+    body, carry_nonzero, y_nonzero = scan_jvp_body(program, counts, nonzero(ts))
     (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
     carry_ts = instantiate(carry_ts, carry, carry_nonzero)
     const_operands = [*consts, *present(const_ts)]
@@ -154,7 +156,9 @@ def _forward(
     return [*outs, *ys], [*spread(out_ts, carry_nonzero), *spread(y_ts, y_nonzero)]
 
 
-def _jvp_body(program: Program, counts: Counts, masks: Nonzero) -> tuple[Program, Nonzero, Nonzero]:
+def scan_jvp_body(
+    program: Program, counts: Counts, masks: Nonzero
+) -> tuple[Program, Nonzero, Nonzero]:
     """Body over (consts, their tangents, carry, its tangents, xs, their tangents).
 
     Which parts of the carry have a tangent is the least fixed point: a part whose tangent is zero
@@ -244,6 +248,8 @@ def _linearize(
     ts: list, primals: list, *, program: Program, num_consts: int, num_carry: int, **loop: Any
 ) -> tuple[list, list]:
     counts = Counts(num_consts, num_carry)
+    if loop["checkpoint"] is not None and loop["length"]:
+        return _linearize_storing_nothing(ts, primals, program, counts, loop)
     parts = _linear_scan(program, counts, nonzero(ts))
     (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
     results = scan_p.bind(
@@ -266,6 +272,27 @@ def _linearize(
     last_ts, y_ts = split(out_ts, len(carry_operands))
     ys = stacks[: len(parts.y_nonzero)]
     return [*outs, *ys], [*spread(last_ts, parts.carry_nonzero), *spread(y_ts, parts.y_nonzero)]
+
+
+def _linearize_storing_nothing(
+    ts: list, primals: list, program: Program, counts: Counts, loop: dict[str, Any]
+) -> tuple[list, list]:
+    """The values, and the tangents from a loop that runs again."""
+    from functrans.primitives.loop_tangents import Loop, tangents_of_loop
+
+    outs = scan_p.bind(
+        *primals, program=program, num_consts=counts.consts, num_carry=counts.carry, **loop
+    )
+    const_ts, carry_ts, x_ts = counts.divide(ts)
+    _, carry_nonzero, y_nonzero = scan_jvp_body(program, counts, nonzero(ts))
+    carry_ts = instantiate(carry_ts, counts.divide(primals)[1], carry_nonzero)
+    ts = [*const_ts, *carry_ts, *x_ts]
+    linear = Loop(
+        program, counts.consts, counts.carry, nonzero(ts), y_nonzero,
+        loop["length"], loop["reverse"], loop["checkpoint"],
+    )  # fmt: skip
+    out_ts = tangents_of_loop(np.int64(loop["length"]), primals, present(ts), linear)
+    return list(outs), spread(out_ts, (*carry_nonzero, *y_nonzero))
 
 
 def _linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:

@@ -1,7 +1,7 @@
 """`while`: a loop that runs as long as a condition on its carry holds, as one equation.
 
 Operands are (condition consts…, body consts…, carry…). The number of steps is not known before it
-runs, so residuals have no place to be stored; functrans/primitives/while_tangents.py has the
+runs, so residuals have no place to be stored; functrans/primitives/loop_tangents.py has the
 derivative.
 """
 
@@ -37,6 +37,7 @@ def _infer(
     body_program: Program,
     cond_consts: int,
     body_consts: int,
+    checkpoint: int | None,
 ) -> tuple[Aval, ...]:
     carry = body_program.in_avals[body_consts:]
     want = [*cond_program.in_avals[:cond_consts], *body_program.in_avals[:body_consts], *carry]
@@ -60,12 +61,13 @@ def _evaluate(
     body_program: Program,
     cond_consts: int,
     body_consts: int,
+    checkpoint: int | None,
 ) -> list[Any]:
     for_cond, for_body, carry = split(values, cond_consts, body_consts)
     work = 0
     while evaluate(cond_program, [*for_cond, *carry])[0]:
         if work >= calls.WORTH_COMPILING:
-            loop = _alone(cond_program, body_program, cond_consts, body_consts)
+            loop = _alone(cond_program, body_program, cond_consts, body_consts, checkpoint)
             return calls.run_compiled(loop, [*for_cond, *for_body, *carry])
         carry = evaluate(body_program, [*for_body, *carry])
         work += len(cond_program.equations) + len(body_program.equations)
@@ -73,10 +75,14 @@ def _evaluate(
 
 
 def _alone(
-    cond_program: Program, body_program: Program, cond_consts: int, body_consts: int
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+    checkpoint: int | None,
 ) -> Program:
     """The Program that is a while loop and nothing else."""
-    key = ("alone", cond_program, cond_consts, body_consts)
+    key = ("alone", cond_program, cond_consts, body_consts, checkpoint)
     if key not in body_program.cache:
         body_program.cache[key] = make_program_flat(
             lambda args: while_p.bind(
@@ -85,6 +91,7 @@ def _alone(
                 body_program=body_program,
                 cond_consts=cond_consts,
                 body_consts=body_consts,
+                checkpoint=checkpoint,
             ),
             [*cond_program.in_avals[:cond_consts], *body_program.in_avals],
             body_program.name,
@@ -100,6 +107,7 @@ def _tangents(
     body_program: Program,
     cond_consts: int,
     body_consts: int,
+    checkpoint: int | None,
 ) -> tuple[list, list]:
     """One while loop over the carry and its tangents."""
     const_ts, carry_ts = split(ts[cond_consts:], body_consts)
@@ -116,6 +124,7 @@ def _tangents(
         body_program=body,
         cond_consts=cond_consts,
         body_consts=len(body_operands),
+        checkpoint=checkpoint,
     )
     outs, out_ts = split(results, len(carry))
     return outs, spread(out_ts, carry_nonzero)
@@ -129,9 +138,10 @@ def _linearize(
     body_program: Program,
     cond_consts: int,
     body_consts: int,
+    checkpoint: int | None,
 ) -> tuple[list, list]:
     """The values and the number of steps; the tangents from a loop of so many steps."""
-    from functrans.primitives.while_tangents import Step, tangent_loop
+    from functrans.primitives.loop_tangents import Loop, tangents_of_loop
 
     _, for_body, carry = split(primals, cond_consts, body_consts)
     const_ts, carry_ts = split(ts[cond_consts:], body_consts)
@@ -145,10 +155,14 @@ def _linearize(
         body_program=counting,
         cond_consts=cond_consts,
         body_consts=body_consts,
+        checkpoint=checkpoint,
     )
-    step = Step(body_program, body_consts, const_mask, carry_mask)
-    operands = [*present(const_ts), *present(instantiate(carry_ts, carry, carry_mask))]
-    out_ts = tangent_loop(count, for_body, carry, operands, step)
+    carry_ts = instantiate(carry_ts, carry, carry_mask)
+    loop = Loop(
+        body_program, body_consts, len(carry), (*const_mask, *carry_mask), checkpoint=checkpoint
+    )
+    operands = [*for_body, *carry]
+    out_ts = tangents_of_loop(count, operands, present([*const_ts, *carry_ts]), loop)
     return outs, spread(out_ts, carry_mask)
 
 
@@ -229,6 +243,7 @@ def _batch(
     body_program: Program,
     cond_consts: int,
     body_consts: int,
+    checkpoint: int | None,
 ) -> tuple[list, list]:
     axis = current_axis()
     counts = Counts(cond_consts, body_consts)
@@ -257,6 +272,7 @@ def _batch(
             body_program=body,
             cond_consts=cond_consts,
             body_consts=len(both),
+            checkpoint=checkpoint,
         )
     else:
         results = while_p.bind(
@@ -267,6 +283,7 @@ def _batch(
             body_program=body,
             cond_consts=cond_consts,
             body_consts=body_consts,
+            checkpoint=checkpoint,
         )
     return results, list(carry_mask)
 

@@ -424,7 +424,7 @@ def looping(w: Writer) -> None:
     program = make_program_flat(body, [*map(aval_of, [*consts, *carry]), aval])
     outs = bind(
         "scan", *consts, *carry, counts, program=program, num_consts=len(consts),
-        num_carry=len(carry), length=length, reverse=w.chance(0.4), unroll=1,
+        num_carry=len(carry), length=length, reverse=w.chance(0.4), unroll=1, checkpoint=None,
     )  # fmt: skip
     for out in outs:
         w.add(out, exact=False)

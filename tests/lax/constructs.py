@@ -86,7 +86,7 @@ class Plain:
         return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
 
     @staticmethod
-    def while_loop(cond: Any, body: Any, value: Any) -> Any:
+    def while_loop(cond: Any, body: Any, value: Any, checkpoint: int | None = None) -> Any:
         while cond(value):
             value = body(value)
         return value
@@ -105,6 +105,7 @@ class Plain:
         length: Any = None,
         reverse: bool = False,
         unroll: int = 1,
+        checkpoint: int | None = None,
     ) -> Any:
         leaves = tree.leaves(xs)
         steps = range(np.shape(leaves[0])[0] if leaves else length)
@@ -172,6 +173,29 @@ def while_loop(s: Any, f: Body) -> Body:
     def run(x: Any, t: Any) -> Any:
         step = lambda c: {"r": c["r"] + 1.0, "y": f(c["y"], t * fnp.cos(0.3 * c["r"]))}
         return s.while_loop(lambda c: c["r"] < 1.6, step, {"r": fnp.sin(x[0]), "y": x})["y"]
+
+    return run
+
+
+def while_keeping_one(s: Any, f: Body) -> Body:
+    """Up to four steps, each computed again from the first."""
+
+    def run(x: Any, t: Any) -> Any:
+        step = lambda c: (c[0] + 1, 0.9 * f(c[1], t) + 0.1 * c[1] * c[1])
+        goes_on = lambda c: (c[0] < 4) & (c[1][0] < 0.7 * c[0] + 0.1)
+        return s.while_loop(goes_on, step, (0, x), checkpoint=1)[1]
+
+    return run
+
+
+def scan_keeping_two(s: Any, f: Body) -> Body:
+    """Four steps backward from two carries; slices with and without derivatives."""
+
+    def run(x: Any, t: Any) -> Any:
+        step = lambda c, w: (f(c, t * w[0]) + 0.1 * w[1], (c * w[1], w[0]))
+        xs = (np.array([0.9, -0.4, 0.3, 1.1]), fnp.stack([t, x, x * t, t - x]))
+        last, (ys, _) = s.scan(step, x, xs, reverse=True, checkpoint=2)
+        return last + 0.2 * fnp.sum(ys, axis=0)
 
     return run
 
@@ -270,9 +294,9 @@ def gradient(s: Any, f: Body) -> Body:
 CONSTRUCTS: dict[str, Callable[[Any, Body], Body]] = {
     f.__name__: f
     for f in (
-        cond, switch, while_loop, fori_static, fori_traced, scan, scan_reverse, scan_length,
-        map_rows, map_batches, associative_scan, select, root, linear_solve, checkpoint, jit,
-        gradient,
+        cond, switch, while_loop, while_keeping_one, fori_static, fori_traced, scan, scan_reverse,
+        scan_keeping_two, scan_length, map_rows, map_batches, associative_scan, select, root,
+        linear_solve, checkpoint, jit, gradient,
     )
 }  # fmt: skip
 

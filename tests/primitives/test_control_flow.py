@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -199,13 +201,26 @@ def loops_in_while_in_cond(s: Any, a: Any, xs: Any) -> Any:
     return s.cond(a > 0.0, run, lambda c: c * c, a)
 
 
+def keeping(checkpoint: int | None) -> Any:
+    """The functions under test, whose backward passes keep so many carries."""
+    if checkpoint is None:
+        return Structured
+    return SimpleNamespace(
+        scan=partial(lax.scan, checkpoint=checkpoint),
+        while_loop=partial(lax.while_loop, checkpoint=checkpoint),
+        cond=lax.cond,
+        switch=lax.switch,
+    )
+
+
 @dataclass
 class Case:
     function: Callable[..., Any]
     args: tuple
+    checkpoint: int | None = None
 
     def structured(self, *args: Any) -> Any:
-        return self.function(Structured, *args)
+        return self.function(keeping(self.checkpoint), *args)
 
     def plain(self, *args: Any) -> Any:
         return self.function(Plain, *args)
@@ -237,7 +252,13 @@ CASES = [
     Case(loops_in_while_in_cond, (1.3, xs3)),
     Case(loops_in_while_in_cond, (-1.3, xs3)),
 ]
-IDS = [f"{c.function.__name__}-{i}" for i, c in enumerate(CASES)]
+KEPT = [
+    replace(case, checkpoint=1 + k % 3)
+    for k, case in enumerate(CASES)
+    if not case.function.__name__.startswith(("cond", "switch"))
+]
+CASES += KEPT
+IDS = [f"{c.function.__name__}-{c.checkpoint or 'all'}-{i}" for i, c in enumerate(CASES)]
 table = pytest.mark.parametrize("case", CASES, ids=IDS)
 
 

@@ -199,3 +199,13 @@ def test_out_axes_that_do_not_fit(out_axes: Any, error: Any, message: str) -> No
 def test_axis_size_that_contradicts() -> None:
     with pytest.raises(ShapeError, match="axis_size is 3"):
         ft.vmap(lambda a: a, axis_size=3)(A)
+
+
+def test_a_weak_counter_of_a_loop_that_examples_leave_at_different_times() -> None:
+    def f(x):
+        step = lambda c: (c[0] + 1, c[1] * 2.0)
+        return lax.while_loop(lambda c: (c[0] < 4) & (c[1] < 5.0), step, (0, x))
+
+    counts, values = ft.vmap(f)(np.array([1.0, 0.1, 7.0]))
+    np.testing.assert_array_equal(counts, [3, 4, 0])
+    np.testing.assert_allclose(values, [8.0, 1.6, 7.0])

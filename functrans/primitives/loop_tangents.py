@@ -1,0 +1,280 @@
+"""`loop_tangent`: the derivative of a loop that stores nothing of its steps, a linear map.
+
+A `while_loop` does not know how many steps there will be, so residuals have no place to be stored;
+a `scan` with checkpoint=k is asked not to store them. Forward, the loop runs again with its
+tangents. Backward, the carries of the steps are computed again, last first, from a few that are
+kept (functrans/primitives/revolve.py), and every step is linearised where it is pulled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from functrans.core.interpret import evaluate
+from functrans.core.primitive import Linear, Primitive, not_linear
+from functrans.core.program import Program
+from functrans.core.trace import make_program_flat
+from functrans.core.types import Aval
+from functrans.primitives import revolve
+from functrans.primitives.arithmetic import add_p, zeros_like
+from functrans.primitives.calls import call_p, present, split, spread
+from functrans.primitives.loops import Counts, scan_jvp_body, scan_p
+from functrans.primitives.revolve import COUNT
+from functrans.primitives.shaping import full
+from functrans.primitives.while_loops import jvp_body
+from functrans.transforms import forward
+from functrans.transforms.batching import batch_program, current_axis
+from functrans.transforms.forward import Nonzero
+from functrans.transforms.linearize import linearize_program
+from functrans.transforms.transpose import transpose_program
+
+SLOTS = 384
+"""Carries that are kept where the user does not say how many: 9 million steps then run forward
+three times at most."""
+FEWEST_SLOTS = 16
+MEMORY_LIMIT = 256 << 20
+"""Bytes that they may take; larger carries get fewer slots, but not fewer than FEWEST_SLOTS."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop, and with respect to what it is differentiated.
+
+    Attributes:
+        body: Program over (consts…, carry…, x…) giving (carry…, y…).
+        consts, carry: how many there are.
+        nonzero: which inputs of the body have a tangent, the carry's being those of every step.
+        y_nonzero: which ys have one.
+        length: the number of steps if it is known; None for a while loop, which has no xs and ys.
+        reverse: whether the last x comes first.
+        checkpoint: how many carries the backward pass keeps; None for the default.
+    """
+
+    body: Program
+    consts: int
+    carry: int
+    nonzero: Nonzero
+    y_nonzero: Nonzero = ()
+    length: int | None = None
+    reverse: bool = False
+    checkpoint: int | None = None
+
+    def divide(self, values: Sequence[Any]) -> list[list[Any]]:
+        """(consts, carry, xs) among values per input of the body."""
+        return split(values, self.consts, self.carry)
+
+    @property
+    def carry_nonzero(self) -> Nonzero:
+        return self.nonzero[self.consts : self.consts + self.carry]
+
+    @property
+    def in_avals(self) -> list[Aval]:
+        """Of consts, first carry and whole xs."""
+        consts, carry, xs = self.divide(self.body.in_avals)
+        return [*consts, *carry, *map(self._stacked, xs)]
+
+    @property
+    def tangent_avals(self) -> list[Aval]:
+        """Of the tangents of consts, first carry and whole xs."""
+        pairs = zip(self.in_avals, self.nonzero, strict=True)
+        return [a.strong() for a, n in pairs if n]
+
+    @property
+    def out_avals(self) -> list[Aval]:
+        """Of the tangents of last carry and whole ys."""
+        carry, ys = split(self.body.out_avals, self.carry)
+        whole = [*carry, *map(self._stacked, ys)]
+        nonzero = (*self.carry_nonzero, *self.y_nonzero)
+        return [a.strong() for a, n in zip(whole, nonzero, strict=True) if n]
+
+    def _stacked(self, aval: Aval) -> Aval:
+        return Aval((self.length, *aval.shape), aval.dtype)  # type: ignore[arg-type]
+
+    @property
+    def slots(self) -> int:
+        """How many carries the backward pass keeps."""
+        slots = self.checkpoint
+        if slots is None:
+            nbytes = sum(a.nbytes for a in self.divide(self.body.in_avals)[1])
+            slots = int(np.clip(MEMORY_LIMIT // max(nbytes, 1), FEWEST_SLOTS, SLOTS))
+        return slots if self.length is None else max(1, min(slots, self.length))
+
+
+def tangents_of_loop(
+    count: Any, operands: Sequence[Any], ts: Sequence[Any], loop: Loop
+) -> list[Any]:
+    """The nonzero tangents of a loop's results, of those of its operands (consts, carry, xs)."""
+    return loop_tangent_p.bind(count, *operands, *ts, loop=loop)
+
+
+# --- forward --------------------------------------------------------------------------------------
+
+
+def _again(loop: Loop) -> Program:
+    """The loop with its tangents as a Program of all operands: what `loop_tangent` means."""
+    key = ("loop tangents", loop)
+    if key not in loop.body.cache:
+        run = _while_again(loop) if loop.length is None else _scan_again(loop)
+        avals = [COUNT, *loop.in_avals, *loop.tangent_avals]
+        loop.body.cache[key] = make_program_flat(run, avals, f"jvp({loop.body.name})")
+    return loop.body.cache[key]
+
+
+def _while_again(loop: Loop) -> Any:
+    const_mask, carry_mask, _ = map(tuple, loop.divide(loop.nonzero))
+    body, _ = jvp_body(loop.body, loop.consts, const_mask, carry_mask)
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        (count,), consts, carry, ts = split(args, 1, loop.consts, loop.carry)
+        const_ts, carry_ts = split(ts, sum(const_mask))
+        one = lambda _, values: evaluate(body, [*consts, *const_ts, *values])
+        return revolve.repeat(count, one, [*carry, *carry_ts], loop.checkpoint)[loop.carry :]
+
+    return run
+
+
+def _scan_again(loop: Loop) -> Any:
+    body, _, _ = scan_jvp_body(loop.body, Counts(loop.consts, loop.carry), loop.nonzero)
+    masks = loop.divide(loop.nonzero)
+    ys = len(loop.y_nonzero)
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        _, primals, ts = split(args, 1, len(loop.nonzero))
+        groups = loop.divide(primals)
+        t_groups = split(ts, *map(sum, masks))[:3]
+        consts, carry, xs = ([*a, *b] for a, b in zip(groups, t_groups, strict=True))
+        results = scan_p.bind(
+            *consts, *carry, *xs, program=body, num_consts=len(consts), num_carry=len(carry),
+            length=loop.length, reverse=loop.reverse, unroll=1, checkpoint=loop.checkpoint,
+        )  # fmt: skip
+        _, carry_ts, _, y_ts = split(results, loop.carry, sum(loop.carry_nonzero), ys)
+        return [*carry_ts, *y_ts]
+
+    return run
+
+
+def _infer(*avals: Aval, loop: Loop) -> tuple[Aval, ...]:
+    return tuple(loop.out_avals)
+
+
+def _forward(ts: list, primals: list, *, loop: Loop) -> tuple[list, list]:
+    return forward.jvp(_again(loop), primals, ts)
+
+
+def _linearize(ts: list, primals: list, *, loop: Loop) -> tuple[list, list]:
+    return forward.jvp(_again(loop), primals, ts, linearizing=True)
+
+
+def _batch(args: list, batched: list, *, loop: Loop) -> tuple[list, Sequence[bool]]:
+    program, out_batched = batch_program(_again(loop), tuple(batched), current_axis())
+    return evaluate(program, args), out_batched
+
+
+# --- backward -------------------------------------------------------------------------------------
+
+
+def _transpose(cts: list, *operands: Any, loop: Loop) -> list:
+    fixed, linear = split(operands, 1 + len(loop.nonzero))
+    if any(type(x) is Linear for x in fixed):
+        raise not_linear("loop_tangent")
+    whole = [
+        full(a.shape, 0, a.dtype) if ct is None else ct
+        for ct, a in zip(cts, loop.out_avals, strict=True)
+    ]
+    results = call_p.bind(*fixed, *whole, program=_backward(loop))
+    given = [ct if type(x) is Linear else None for ct, x in zip(results, linear, strict=True)]
+    return [*[None] * len(fixed), *given]
+
+
+def _backward(loop: Loop) -> Program:
+    """(count, consts, first carry, xs, cotangents of the results) → those of the tangents."""
+    key = ("loop backward", loop)
+    if key not in loop.body.cache:
+
+        def run(args: Sequence[Any]) -> list[Any]:
+            (count,), operands, cts = split(args, 1, len(loop.nonzero))
+            return _Backward(loop, operands, cts).run(count)
+
+        avals = [COUNT, *loop.in_avals, *loop.out_avals]
+        loop.body.cache[key] = make_program_flat(run, avals, f"transpose({loop.body.name})")
+    return loop.body.cache[key]
+
+
+class _Backward:
+    """Runs a loop backward inside a trace. The state is (sums of the consts' cotangents, the
+    carry's cotangents, the xs' cotangents so far)."""
+
+    def __init__(self, loop: Loop, operands: Sequence[Any], cts: Sequence[Any]) -> None:
+        self.loop = loop
+        self.consts, self.carry, self.xs = loop.divide(operands)
+        self.carry_cts, self.y_cts = split(cts, sum(loop.carry_nonzero))
+        self.parts = linearize_program(loop.body, loop.nonzero)
+        residuals = self.parts.residual_count
+        mask = (*(False,) * residuals, *(True,) * sum(loop.nonzero))
+        given = (True,) * sum(self.parts.out_nonzero)
+        self.transposed, self.has = transpose_program(self.parts.linear, mask, given)
+
+    def run(self, count: Any) -> list[Any]:
+        masks = self.loop.divide(self.loop.nonzero)
+        zeros = [
+            [zeros_like(x) for x, n in zip(group, mask, strict=True) if n]
+            for group, mask in zip((self.consts, self.xs), (masks[0], masks[2]), strict=True)
+        ]
+        return revolve.reverse_steps(
+            count,
+            list(map(revolve.strong, self.carry)),
+            [*zeros[0], *self.carry_cts, *zeros[1]],
+            step=lambda i, carry: evaluate(self.loop.body, self._inputs(i, carry))[: len(carry)],
+            back=self._back,
+            slots=self.loop.slots,
+        )
+
+    def _place(self, i: Any) -> Any:
+        """Which of the xs step i reads."""
+        assert self.loop.length is not None
+        return self.loop.length - 1 - i if self.loop.reverse else i
+
+    def _inputs(self, i: Any, carry: Sequence[Any]) -> list[Any]:
+        xs = revolve.at(self.xs, self._place(i)) if self.xs else []
+        return [*self.consts, *carry, *xs]
+
+    def _back(self, i: Any, carry: list, state: list) -> list:
+        """The state before step i, whose carry is given."""
+        loop, parts = self.loop, self.parts
+        outs = evaluate(parts.forward, self._inputs(i, carry))
+        residuals = outs[len(loop.body.outputs) :]
+        sums, carry_cts, x_cts = split(state, sum(loop.nonzero[: loop.consts]), len(self.carry_cts))
+        y_cts = revolve.at(self.y_cts, self._place(i)) if self.y_cts else []
+        of_outs = [*spread(carry_cts, loop.carry_nonzero), *spread(y_cts, loop.y_nonzero)]
+        given = present(
+            [ct if n else None for ct, n in zip(of_outs, parts.out_nonzero, strict=True)]
+        )
+        results = iter(evaluate(self.transposed, [*residuals, *given]))
+        pulled = [next(results) if h else None for h in self.has]
+        to_consts, to_carry, to_xs = split(pulled, len(sums), len(carry_cts))
+        sums = [s if c is None else add_p.bind(s, c) for s, c in zip(sums, to_consts, strict=True)]
+        carry_cts = [
+            zeros_like(ct) if c is None else c for ct, c in zip(carry_cts, to_carry, strict=True)
+        ]
+        x_cts = [
+            stack if c is None else revolve.put([stack], self._place(i), [c])[0]
+            for stack, c in zip(x_cts, to_xs, strict=True)
+        ]
+        return [*sums, *carry_cts, *x_cts]
+
+
+loop_tangent_p = Primitive(
+    "loop_tangent",
+    infer=_infer,
+    evaluate=lambda *values, loop: evaluate(_again(loop), values),
+    forward=_forward,
+    linearize=_linearize,
+    transpose=_transpose,
+    batch=_batch,
+    inline=lambda loop: _again(loop),
+    multiple_results=True,
+)

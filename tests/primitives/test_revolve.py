@@ -1,0 +1,164 @@
+"""The binomial schedule: every step once, in reverse order, from as few runs as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans import lax
+from functrans import numpy as fnp
+from functrans.core.errors import TransformError
+from functrans.core.interpret import evaluate
+from functrans.core.trace import make_program_flat
+from functrans.primitives.revolve import COUNT, division, reverse_steps
+
+
+@cache
+def fewest_runs(steps: int, slots: int) -> int:
+    """Runs of the body forward that reverse a loop takes at least, by dynamic programming.
+
+    One slot holds the first carry; the last carry is run to and not kept.
+    """
+    if steps <= 1:
+        return 0
+    if slots == 1:
+        return steps * (steps - 1) // 2
+    return min(
+        m + fewest_runs(steps - m, slots - 1) + fewest_runs(m, slots) for m in range(1, steps)
+    )
+
+
+def reversal(steps: int, slots: int) -> tuple[list[tuple[int, int]], int]:
+    """The (number, carry) of the steps in the order in which they are reversed; runs forward."""
+    order: list[tuple[int, int]] = []
+    runs = 0
+
+    def run(i: Any, x: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        assert i == x
+        return np.int64(x + 1)
+
+    def note(i: Any, x: Any, state: Any) -> Any:
+        order.append((int(i), int(x)))
+        return state
+
+    scalar = ft.ShapeDtypeStruct((), np.int64)
+    program = make_program_flat(
+        lambda args: reverse_steps(
+            args[0],
+            [np.int64(0)],
+            [np.int64(0)],
+            lambda i, carry: [ft.pure_callback(run, scalar, i, carry[0])],
+            lambda i, carry, state: [ft.pure_callback(note, scalar, i, carry[0], state[0])],
+            slots,
+        ),
+        [COUNT],
+        "reversal",
+    )
+    evaluate(program, [np.int64(steps)])
+    return order, runs
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 5, 8, 13, 21, 34])
+def test_every_step_in_reverse_order_and_no_run_too_many(steps: int, slots: int) -> None:
+    order, runs = reversal(steps, slots)
+    assert order == [(i, i) for i in reversed(range(steps))]
+    assert runs == fewest_runs(steps, slots)
+
+
+@pytest.mark.parametrize("slots", [2, 3, 10, 384])
+@pytest.mark.parametrize("steps", [3, 10, 99, 1000, 10**6, 10**12])
+def test_divisions_leave_both_parts_at_their_optimum(steps: int, slots: int) -> None:
+    """The runs of a whole are those of its parts: t(l, s) = r l - C(s + r, s + 1)."""
+    if steps <= slots:
+        pytest.skip("fits into the slots")
+    divide = make_program_flat(lambda a: [division(*a)], [COUNT, COUNT], "division")
+    (m,) = map(int, evaluate(divide, [np.int64(steps), np.int64(slots)]))
+
+    def runs(steps: int, slots: int) -> int:
+        r, reach = 0, 1
+        while reach < steps:
+            r += 1
+            reach = reach * (slots + r) // r
+        return r * steps - reach * r // (slots + 1)
+
+    assert 0 < m < steps
+    assert runs(steps, slots) == m + runs(m, slots) + runs(steps - m, slots - 1)
+
+
+@pytest.mark.parametrize("kind", ["scan", "while_loop", "fori_loop"])
+def test_memory_is_that_of_the_kept_carries(kind: str) -> None:
+    steps, size = 1000, 500
+
+    def f(x: Any, n: Any, k: int) -> Any:
+        step = lambda v: fnp.sin(v) * x + v * 0.3
+        if kind == "scan":
+            y = lax.scan(lambda v, _: (step(v), None), x, None, steps, checkpoint=k)[0]
+        elif kind == "while_loop":
+            goes_on = lambda c: c[0] < n
+            y = lax.while_loop(goes_on, lambda c: (c[0] + 1, step(c[1])), (0, x), checkpoint=k)[1]
+        else:
+            y = lax.fori_loop(0, n, lambda _, v: step(v), x, checkpoint=k)
+        return fnp.sum(y)
+
+    x = np.linspace(0.1, 0.7, size)
+    ordinary = lambda x: lax.fori_loop(0, steps, lambda _, v: fnp.sin(v) * x + v * 0.3, x)
+    want = ft.grad(lambda x: fnp.sum(ordinary(x)))(x)
+    carries = {}
+    for k in (3, 10, 50):
+        compiled = ft.jit(ft.grad(f), static_argnums=2).lower(x, steps, k)
+        carries[k] = compiled.memory_analysis()["temp_size_in_bytes"] / (8 * size)
+        np.testing.assert_allclose(compiled.compile()(x, steps), want, rtol=1e-12)
+    assert carries[50] < 100
+    assert abs(carries[50] - carries[10] - 40) < 1
+    assert abs(carries[10] - carries[3] - 7) < 1
+
+
+SECOND: dict[str, Callable[[Any], Any]] = {
+    "reverse over reverse": lambda f: ft.grad(ft.grad(f)),
+    "forward over reverse": lambda f: lambda x: ft.jvp(ft.grad(f), (x,), (1.0,))[1],
+    "reverse over forward": lambda f: ft.grad(lambda x: ft.jvp(f, (x,), (1.0,))[1]),
+}
+
+
+@pytest.mark.parametrize("order", SECOND)
+def test_memory_of_second_derivatives_does_not_grow_with_the_steps(order: str) -> None:
+    def f(x: Any, steps: int, k: int | None) -> Any:
+        step = lambda v, _: (fnp.sin(v) * x + v * 0.3, None)
+        return lax.scan(step, x, None, steps, checkpoint=k)[0]
+
+    taken = []
+    for steps in (300, 1500):
+        compiled = ft.jit(SECOND[order](lambda x, n=steps: f(x, n, 4))).lower(0.7)
+        want = ft.jvp(ft.grad(lambda x, n=steps: f(x, n, None)), (0.7,), (1.0,))[1]
+        np.testing.assert_allclose(compiled.compile()(0.7), want, rtol=1e-9)
+        taken.append(compiled.memory_analysis()["temp_size_in_bytes"])
+    assert taken[0] == taken[1]
+
+
+@pytest.mark.parametrize("checkpoint", [0, -1, 2.0, True, "all"])
+def test_checkpoint_must_be_a_number_of_carries(checkpoint: Any) -> None:
+    calls = [
+        lambda: lax.scan(lambda c, x: (c, x), 1.0, np.ones(3), checkpoint=checkpoint),
+        lambda: lax.while_loop(lambda c: c < 3, lambda c: c + 1, 1, checkpoint=checkpoint),
+        lambda: lax.fori_loop(0, 3, lambda i, c: c, 1.0, checkpoint=checkpoint),
+    ]
+    for call in calls:
+        with pytest.raises(TransformError, match=f"positive int, or None; got {checkpoint!r}"):
+            call()
+
+
+def test_too_much_to_keep_is_an_error_that_says_what_to_do() -> None:
+    def f(x: Any) -> Any:
+        return fnp.sum(lax.scan(lambda c, _: (fnp.sin(c) * x, None), x, None, 10**11)[0])
+
+    compile_it = ft.jit(ft.grad(f)).lower(np.ones(1000)).compile
+    with pytest.raises(MemoryError, match=r"(?s)GiB.*of scan.*test_revolve.*checkpoint=k"):
+        compile_it()
