@@ -41,4 +41,6 @@ from functrans.transforms.autodiff import vjp as vjp
 from functrans.transforms.inspect import closure_convert as closure_convert
 from functrans.transforms.inspect import eval_shape as eval_shape
 from functrans.transforms.inspect import make_program as make_program
+from functrans.transforms.jet import derivative as derivative
+from functrans.transforms.jet import jet as jet
 from functrans.transforms.vmap import vmap as vmap

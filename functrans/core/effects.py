@@ -47,6 +47,11 @@ def silent(params: Mapping[str, Any]) -> dict[str, Any] | None:
     return {k: tuple(map(quiet, v)) if type(v) is tuple else quiet(v) for k, v in params.items()}
 
 
+def without_effects(program: Program) -> Program:
+    """The Program without its effects, for running again; as it is if they have results."""
+    return _silent_program(program) if _can_be_silent(program) else program
+
+
 def _can_be_silent(program: Program) -> bool:
     """Whether no effect in it has results."""
     if "can be silent" not in program.cache:

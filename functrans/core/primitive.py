@@ -19,6 +19,11 @@ The rules, all optional but `infer` and `evaluate`:
     For primitives that are linear in some operands: given the cotangent(s) of the outputs (a list
     with None for zero if `multiple_results`), and operands of which the linear ones are
     `Linear(aval)`, a list with the cotangent of each operand (None where not linear or zero).
+``taylor(primitive, k, y, *operands, **params)``
+    Coefficient k of a truncated power series, see functrans/core/taylor.py. Where absent, the `jvp`
+    rule determines it.
+``jet(operands, order, **params)``
+    The series of the results, for primitives that hold Programs.
 ``batch(args, batched, **params)``
     Result and batchedness when operands with `batched[i]` true have an extra leading axis. With
     `multiple_results` both are lists. The batch axis is axis 0 everywhere.
@@ -81,6 +86,8 @@ class Primitive:
         forward: Callable[..., Any] | None = None,
         linearize: Callable[..., Any] | None = None,
         transpose: Callable[..., Any] | None = None,
+        taylor: Callable[..., Any] | None = None,
+        jet: Callable[..., Any] | None = None,
         batch: Callable[..., Any] | None = None,
         cost: Callable[..., float] | None = None,
         inline: Callable[..., Any] | None = None,
@@ -98,6 +105,8 @@ class Primitive:
         self.forward = forward
         self.linearize = linearize
         self.transpose = transpose
+        self.taylor = taylor
+        self.jet = jet
         self.batch = batch
         self.cost = cost
         self.inline = inline

@@ -198,10 +198,12 @@ class Program:
 
 
 def programs_in(params: Mapping[str, Any]) -> Iterator[Program]:
-    """The Programs among an equation's parameters, also inside tuples."""
+    """The Programs among an equation's parameters, also inside tuples and what has `programs`."""
     for value in params.values():
         if isinstance(value, Program):
             yield value
+        elif hasattr(value, "programs"):
+            yield from value.programs
         elif type(value) is tuple:
             yield from (p for p in value if isinstance(p, Program))
 

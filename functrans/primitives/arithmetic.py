@@ -8,6 +8,7 @@ import numpy as np
 
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import Linear, Primitive
+from functrans.core.taylor import quotient
 from functrans.core.types import PYTHON_SCALARS, Aval, check_dtype, dtype_of, shape_of
 from functrans.primitives.elementwise import BOOL, elementwise
 
@@ -73,6 +74,7 @@ div_p: Primitive = elementwise(
     linear_in=(0,),
     jvp=[None, lambda t, x, y, z: -t * (z / y)],
     transpose=lambda i, ct, x, y: ct / y,
+    taylor=quotient,
     emit="div",
     cost=4,
 )

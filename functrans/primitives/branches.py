@@ -20,6 +20,7 @@ from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import eq_p, le_p
 from functrans.primitives.calls import infer_call, nonzero, present, split, spread
+from functrans.primitives.lanes import has_loops, is_scalar_code, one_by_one
 from functrans.primitives.loops import as_typed, flops
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import choose
@@ -214,6 +215,9 @@ def _batch(args: list, batched: list, *, branches: Branches) -> tuple[list, list
     axis = current_axis()
     (index, *values), (index_varies, *mask) = args, batched
     if index_varies:
+        if any(map(has_loops, branches)) and is_scalar_code(branches):
+            outs = one_by_one(cond_p, args, batched, {"branches": branches})
+            return outs, [True] * len(outs)
         everything = (True,) * len(branches[0].outputs)
         programs = [batch_program(b, tuple(mask), axis, force=everything)[0] for b in branches]
         results = [evaluate(p, values) for p in programs]

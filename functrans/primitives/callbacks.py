@@ -4,7 +4,7 @@ io_callback for both."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,10 @@ import numpy as np
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.primitive import Primitive
-from functrans.core.trace import bind_staged, make_program_flat
+from functrans.core.trace import bind_staged
 from functrans.core.types import Aval, aval_of, shape_of
-from functrans.primitives.calls import split
 from functrans.primitives.elementwise import insert_axes
-from functrans.primitives.loops import scan_p
+from functrans.primitives.lanes import one_by_one
 from functrans.primitives.shaping import concatenate_p, reshape_p, slice_axis
 from functrans.transforms.api import check_callable, flatten_call, name_of
 from functrans.transforms.batching import current_axis, repeat
@@ -171,37 +170,11 @@ def _batch(
             concatenate_p.bind(*[insert_axes(y, 0, 1) for y in column], axis=0)
             for column in columns
         ], every
-    return _loop(pure_callback_p, args, batched, params), every
+    return one_by_one(pure_callback_p, args, batched, params), every
 
 
 def _row(x: Any, i: int) -> Any:
     return reshape_p.bind(slice_axis(x, 0, i, i + 1), shape=shape_of(x)[1:])
-
-
-def _loop(primitive: Primitive, args: list, batched: list, params: dict[str, Any]) -> list[Any]:
-    """One call per example, in order, as a scan."""
-    shared = [x for x, b in zip(args, batched, strict=True) if not b]
-    rows = [x for x, b in zip(args, batched, strict=True) if b]
-
-    def body(values: Sequence[Any]) -> list[Any]:
-        consts, xs = split(values, len(shared))
-        a, b = iter(consts), iter(xs)
-        return primitive.bind(*[next(b) if m else next(a) for m in batched], **params)
-
-    in_avals = [aval_of(x) for x in shared]
-    in_avals += [aval_of(x).update(shape=shape_of(x)[1:]) for x in rows]
-    program = make_program_flat(body, in_avals, params["callback"].__name__)
-    return scan_p.bind(
-        *shared,
-        *rows,
-        program=program,
-        num_consts=len(shared),
-        num_carry=0,
-        length=current_axis().size,
-        reverse=False,
-        unroll=1,
-        checkpoint=None,
-    )
 
 
 pure_callback_p = Primitive(
@@ -264,7 +237,7 @@ def io_callback(
 def _batch_io(
     args: list, batched: list, *, callback: Any, avals: tuple[Aval, ...]
 ) -> tuple[list, list]:
-    outs = _loop(io_callback_p, args, batched, {"callback": callback, "avals": avals})
+    outs = one_by_one(io_callback_p, args, batched, {"callback": callback, "avals": avals})
     return outs, [True] * len(outs)
 
 
@@ -290,7 +263,7 @@ def _evaluate_debug(*values: Any, callback: Any) -> list[Any]:
 
 
 def _batch_debug(args: list, batched: list, *, callback: Any) -> tuple[list, list]:
-    return _loop(debug_callback_p, args, batched, {"callback": callback}), []
+    return one_by_one(debug_callback_p, args, batched, {"callback": callback}), []
 
 
 debug_callback_p = Primitive(

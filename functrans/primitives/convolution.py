@@ -17,6 +17,7 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Linear, Primitive, not_linear
+from functrans.core.taylor import bilinear
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.shaping import flip_p, full, reshape_p, transpose_p
 from functrans.primitives.windows import (
@@ -575,6 +576,7 @@ conv_general_dilated_p: Primitive = Primitive(
     evaluate=_evaluate,
     jvp=_jvp,
     transpose=_transpose,
+    taylor=bilinear,
     batch=_batch,
     cost=_cost,
 )

@@ -10,6 +10,7 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Indexed
 from functrans.core.primitive import Linear, Primitive
+from functrans.core.taylor import linear
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import convert, max_p, min_p, zeros_like
 from functrans.primitives.indexing import (
@@ -127,6 +128,7 @@ dynamic_slice_p = Primitive(
     evaluate=_evaluate_dynamic_slice,
     jvp=_jvp_dynamic_slice,
     transpose=_transpose_dynamic_slice,
+    taylor=linear(0),
     batch=_batch_dynamic_slice,
     cost=lambda inputs, outputs, **params: 0,
     lower=Indexed(_read_dynamic_slice),
@@ -204,6 +206,7 @@ dynamic_update_slice_p = Primitive(
     evaluate=_evaluate_dynamic_update_slice,
     jvp=_jvp_dynamic_update_slice,
     transpose=_transpose_dynamic_update_slice,
+    taylor=linear(0, 1),
     batch=_batch_dynamic_update_slice,
     cost=lambda inputs, outputs, **params: 0,
     lower=Indexed(_read_dynamic_update_slice),

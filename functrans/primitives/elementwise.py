@@ -14,6 +14,8 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import Linear, Primitive, not_linear
+from functrans.core.taylor import bilinear as bilinear_series
+from functrans.core.taylor import linear
 from functrans.core.types import Aval, broadcast_shapes, shape_of
 
 Kinds = str
@@ -28,6 +30,7 @@ def elementwise(
     linear_in: Sequence[int] = (),
     bilinear: bool = False,
     transpose: Callable[..., Any] | None = None,
+    taylor: Callable[..., Any] | None = None,
     emit: Callable[..., Any] | str | None = None,
     kinds: Kinds = "biufc",
     result: Callable[..., np.dtype] | None = None,
@@ -47,6 +50,8 @@ def elementwise(
         bilinear: it is linear in one of those at a time only.
         transpose: `transpose(i, ct, *operands, **params)`, the cotangent of linear operand i, still
             of the output's shape; reductions to the operand's shape are the family's.
+        taylor: the rule for power series, if it is neither linear nor bilinear and the jvp rule
+            leads to a longer computation.
         emit: `emit(b, *values, **params)` for the compiler, or the name of such a function.
         kinds: dtype kinds that the operands may have.
         result: `result(*dtypes, **params)`, the output's dtype; by default the operands'.
@@ -107,12 +112,14 @@ def elementwise(
             for i, x in enumerate(operands)
         ]
 
+    series_rule = bilinear_series if bilinear else linear(*linear_in) if linear_in else None
     primitive = Primitive(
         name,
         infer=infer,
         evaluate=evaluate,
         jvp=jvp_rule,
         transpose=transpose_rule if linear_in else None,
+        taylor=taylor or series_rule,
         batch=lambda args, batched, **params: batch_elementwise(primitive, args, batched, params),
         cost=lambda inputs, outputs, **params: cost * outputs[0].size,
         lower=None if emit is None else Pointwise(emit, cost),

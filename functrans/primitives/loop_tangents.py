@@ -63,6 +63,10 @@ class Loop:
     reverse: bool = False
     checkpoint: int | None = None
 
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        return (self.body,)
+
     def divide(self, values: Sequence[Any]) -> list[list[Any]]:
         """(consts, carry, xs) among values per input of the body."""
         return split(values, self.consts, self.carry)

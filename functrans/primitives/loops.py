@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.effects import has_effects
+from functrans.core.effects import has_effects, without_effects
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.program import Program, Var
+from functrans.core.program import Program, Var, programs_in
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, shape_of
@@ -86,7 +86,7 @@ def _evaluate(
     unroll: int,
     checkpoint: int | None,
 ) -> list[Any]:
-    if length * len(program.equations) >= calls.WORTH_COMPILING:
+    if length * equations_run(program) >= calls.WORTH_COMPILING:
         loop: dict[str, Any] = {"num_consts": num_consts, "num_carry": num_carry}
         loop |= {"length": length, "reverse": reverse, "unroll": unroll, "checkpoint": checkpoint}
         return calls.run_compiled(_alone(program, loop), values)
@@ -113,6 +113,17 @@ def _alone(program: Program, loop: dict[str, Any]) -> Program:
             program.name,
         )
     return program.cache[key]
+
+
+def equations_run(program: Program) -> int:
+    """How many equations a Program evaluates, roughly: a while loop is taken to run ten times."""
+    if "equations run" not in program.cache:
+        total = 0
+        for e in program.equations:
+            times = e.params.get("length", 10 if e.primitive.name == "while_loop" else 1)
+            total += 1 + times * sum(map(equations_run, programs_in(e.params)))
+        program.cache["equations run"] = total
+    return program.cache["equations run"]
 
 
 def as_typed(x: Any, aval: Aval) -> Any:
@@ -284,11 +295,12 @@ def _linearize_storing_nothing(
         *primals, program=program, num_consts=counts.consts, num_carry=counts.carry, **loop
     )
     const_ts, carry_ts, x_ts = counts.divide(ts)
-    _, carry_nonzero, y_nonzero = scan_jvp_body(program, counts, nonzero(ts))
+    body, every = linearized_body(program, counts, nonzero(ts))
+    carry_nonzero, y_nonzero = counts.divide(every)[1], body.out_nonzero[counts.carry :]
     carry_ts = instantiate(carry_ts, counts.divide(primals)[1], carry_nonzero)
     ts = [*const_ts, *carry_ts, *x_ts]
     linear = Loop(
-        program, counts.consts, counts.carry, nonzero(ts), y_nonzero,
+        without_effects(program), counts.consts, counts.carry, nonzero(ts), y_nonzero,
         loop["length"], loop["reverse"], loop["checkpoint"],
     )  # fmt: skip
     out_ts = tangents_of_loop(np.int64(loop["length"]), primals, present(ts), linear)
@@ -302,14 +314,22 @@ def _linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearSca
     return program.cache[key]
 
 
-def _build_linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
-    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(masks))
+def linearized_body(
+    program: Program, counts: Counts, nonzero: Nonzero
+) -> tuple[Linearized, Nonzero]:
+    """The body linearised, and which of its inputs have a tangent in some step."""
+    consts, carry, xs = (tuple(m) for m in counts.divide(nonzero))
     while True:
-        split_body = linearize_program(program, (*const_mask, *carry_mask, *x_mask))
-        grown = either(carry_mask, split_body.out_nonzero[: counts.carry])
-        if grown == carry_mask:
-            break
-        carry_mask = grown
+        body = linearize_program(program, (*consts, *carry, *xs))
+        grown = either(carry, body.out_nonzero[: counts.carry])
+        if grown == carry:
+            return body, (*consts, *carry, *xs)
+        carry = grown
+
+
+def _build_linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
+    split_body, masks = linearized_body(program, counts, masks)
+    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(masks))
     forward = split_body.forward
     count = len(program.outputs)
     residuals = forward.outputs[count:]

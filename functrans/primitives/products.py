@@ -8,6 +8,7 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Linear, Primitive, not_linear
+from functrans.core.taylor import bilinear
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.shaping import transpose_p
 
@@ -122,6 +123,7 @@ dot_general_p = Primitive(
     evaluate=_evaluate,
     jvp=_jvp,
     transpose=_transpose,
+    taylor=bilinear,
     batch=_batch,
     cost=_cost,
 )

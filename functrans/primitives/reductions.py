@@ -11,6 +11,7 @@ import numpy as np
 from functrans.core.errors import ShapeError
 from functrans.core.lowering import Reduce
 from functrans.core.primitive import Primitive
+from functrans.core.taylor import linear
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import convert, eq_p, mul_p, select_p, zeros_like
 from functrans.primitives.shaping import broadcast_p, flip_p, reshape_p
@@ -42,6 +43,7 @@ def reduction(
         evaluate=evaluate,
         jvp=jvp,
         transpose=transpose,
+        taylor=linear() if transpose is not None else None,
         batch=lambda args, batched, axes: (
             primitive.bind(args[0], axes=tuple(a + 1 for a in axes)),
             True,
@@ -232,6 +234,7 @@ def _cumulative(name: str, ufunc: np.ufunc, *, jvp: Any = None, transpose: Any =
         evaluate=evaluate,
         jvp=jvp,
         transpose=transpose,
+        taylor=linear() if transpose is not None else None,
         batch=lambda args, batched, axis, reverse: (
             primitive.bind(args[0], axis=axis + 1, reverse=reverse),
             True,

@@ -13,6 +13,7 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Indexed
 from functrans.core.primitive import Linear, Primitive
+from functrans.core.taylor import linear
 from functrans.core.trace import Tracer, bind_staged
 from functrans.core.types import Aval, dtype_of, shape_of
 
@@ -27,6 +28,7 @@ def unary_linear(
         evaluate=evaluate,
         jvp=lambda tangents, primals, out, **params: primitive.bind(tangents[0], **params),
         transpose=lambda ct, x, **params: [transpose(ct, x.aval, **params)],
+        taylor=linear(),
         batch=lambda args, batched, **params: (
             primitive.bind(args[0], **batch(shape_of(args[0]), **params)),
             True,
@@ -320,6 +322,7 @@ pad_p: Primitive = Primitive(
     evaluate=_evaluate_pad,
     jvp=_jvp_pad,
     transpose=_transpose_pad,
+    taylor=linear(),
     batch=_batch_pad,
     cost=lambda inputs, outputs, **params: 0,
     lower=Indexed(_read_pad, cost=4),
@@ -398,6 +401,7 @@ concatenate_p: Primitive = Primitive(
     evaluate=lambda *arrays, axis: np.concatenate(arrays, axis),
     jvp=_jvp_concatenate,
     transpose=_transpose_concatenate,
+    taylor=linear(),
     batch=_batch_concatenate,
     cost=lambda inputs, outputs, **params: 0,
     lower=Indexed(_read_concatenate),

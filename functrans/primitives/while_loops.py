@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.effects import without_effects
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
@@ -22,7 +23,16 @@ from functrans.primitives import calls
 from functrans.primitives.arithmetic import select_p
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.elementwise import insert_axes
-from functrans.primitives.loops import Counts, as_typed, either, flops, instantiate, repeated
+from functrans.primitives.lanes import is_scalar_code, one_by_one
+from functrans.primitives.loops import (
+    Counts,
+    as_typed,
+    either,
+    flops,
+    instantiate,
+    linearized_body,
+    repeated,
+)
 from functrans.primitives.reductions import reduce_or_p
 from functrans.transforms.batching import Axis, batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp
@@ -120,7 +130,7 @@ def _tangents(
         *body_operands,
         *carry,
         *carry_ts,
-        cond_program=_ignoring(cond_program, body.in_avals[len(body_operands) + len(carry) :]),
+        cond_program=ignoring(cond_program, body.in_avals[len(body_operands) + len(carry) :]),
         body_program=body,
         cond_consts=cond_consts,
         body_consts=len(body_operands),
@@ -145,13 +155,14 @@ def _linearize(
 
     _, for_body, carry = split(primals, cond_consts, body_consts)
     const_ts, carry_ts = split(ts[cond_consts:], body_consts)
-    const_mask = nonzero(const_ts)
-    _, carry_mask = jvp_body(body_program, body_consts, const_mask, nonzero(carry_ts))
+    given = (*nonzero(const_ts), *nonzero(carry_ts))
+    _, every = linearized_body(body_program, Counts(body_consts, len(carry)), given)
+    carry_mask = every[body_consts:]
     counting = _counting(body_program, body_consts)
     *outs, count = while_p.bind(
         *primals,
         np.int64(0),
-        cond_program=_ignoring(cond_program, [COUNT]),
+        cond_program=ignoring(cond_program, [COUNT]),
         body_program=counting,
         cond_consts=cond_consts,
         body_consts=body_consts,
@@ -159,7 +170,11 @@ def _linearize(
     )
     carry_ts = instantiate(carry_ts, carry, carry_mask)
     loop = Loop(
-        body_program, body_consts, len(carry), (*const_mask, *carry_mask), checkpoint=checkpoint
+        without_effects(body_program),
+        body_consts,
+        len(carry),
+        every,
+        checkpoint=checkpoint,
     )
     operands = [*for_body, *carry]
     out_ts = tangents_of_loop(count, operands, present([*const_ts, *carry_ts]), loop)
@@ -219,7 +234,7 @@ def _build_jvp_body(
     return make_program_flat(run, avals, f"jvp({program.name})"), out_nonzero
 
 
-def _ignoring(program: Program, avals: Sequence[Aval]) -> Program:
+def ignoring(program: Program, avals: Sequence[Aval]) -> Program:
     """The Program with further inputs that it does not use."""
     key = ("ignoring", tuple(avals))
     if key not in program.cache:
@@ -251,6 +266,11 @@ def _batch(
     cond_mask, body_mask, carry_mask = (tuple(m) for m in counts.divide(batched))
     while True:
         cond, (varies,) = batch_program(cond_program, (*cond_mask, *carry_mask), axis)
+        if varies and is_scalar_code([cond_program, body_program]):
+            programs = {"cond_program": cond_program, "body_program": body_program}
+            numbers = {"cond_consts": cond_consts, "body_consts": body_consts}
+            params = {**programs, **numbers, "checkpoint": checkpoint}
+            return one_by_one(while_p, args, batched, params), [True] * len(carry)
         if varies and not all(carry_mask):
             # examples stop at different times, so whatever the loop changes differs between them
             carry_mask = (True,) * len(carry_mask)

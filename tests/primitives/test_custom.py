@@ -526,3 +526,23 @@ def test_optimization_barrier_is_the_identity_under_transforms() -> None:
     f = lambda x: fnp.sum(optimization_barrier({"a": x, "b": 2.0 * x})["b"] * x)
     check_grads(f, (xs,), 2)
     np.testing.assert_allclose(ft.vmap(ft.grad(f))(xs), 4 * xs)
+
+
+@pytest.mark.parametrize("kind", ["while_loop", "scan", "scan with checkpoint"])
+def test_the_rule_of_custom_vjp_is_used_in_the_body_of_a_loop(kind: str) -> None:
+    @ft.custom_vjp
+    def f(x):
+        return fnp.sin(x)
+
+    f.defvjp(lambda x: (fnp.sin(x), x), lambda x, ct: (10.0 * ct * fnp.cos(x),))
+
+    def three_times(x):
+        if kind == "while_loop":
+            step = lambda c: (c[0] + 1, f(c[1]))
+            return lax.while_loop(lambda c: c[0] < 3, step, (0, x))[1]
+        kept = None if kind == "scan" else 1
+        return lax.scan(lambda v, _: (f(v), None), x, None, 3, checkpoint=kept)[0]
+
+    want = 1000.0 * ft.grad(lambda x: fnp.sin(fnp.sin(fnp.sin(x))))(0.3)
+    for wrap in (lambda g: g, ft.jit):
+        np.testing.assert_allclose(wrap(ft.grad(three_times))(0.3), want, rtol=1e-12)

@@ -1,0 +1,144 @@
+"""Under vmap every example runs its own branch and its own number of steps, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans import lax
+from functrans import numpy as fnp
+from functrans.core.program import Equation, Program, programs_in
+from functrans.transforms.inspect import make_program
+
+
+def collatz(n: Any) -> Any:
+    step = lambda s: (fnp.where(s[0] % 2 == 0, s[0] // 2, 3 * s[0] + 1), s[1] + 1)
+    return lax.while_loop(lambda s: s[0] > 1, step, (n, 0))
+
+
+def newton(c: Any) -> Any:
+    return lax.while_loop(
+        lambda x: abs(x + fnp.exp(x) - c) > 1e-9,
+        lambda x: x - (x + fnp.exp(x) - c) / (1.0 + fnp.exp(x)),
+        c * 0.0 + 1.0,
+    )
+
+
+def choice(x: Any) -> Any:
+    many = lambda x: lax.fori_loop(0, 30, lambda i, v: fnp.sin(v) + x, x)
+    return lax.cond(x > 0.5, many, lambda x: x * 2.0, x)
+
+
+def nested(x: Any) -> Any:
+    def outer(s: Any) -> Any:
+        inner = lax.while_loop(lambda v: v[0] < s[0], lambda v: (v[0] + 1, v[1] * 0.9), (0, x))
+        return s[0] + 1, s[1] + inner[1]
+
+    return lax.while_loop(lambda s: (s[1] < 3.0) & (s[0] < 9), outer, (0, x))[1]
+
+
+def pair(x: Any, y: Any) -> Any:
+    return lax.while_loop(lambda s: s[0] < y, lambda s: (s[0] + x, s[1] * s[0]), (x, x))
+
+
+REALS = np.array([0.2, 0.55, 0.9, 1.7, 2.5])
+CASES: dict[str, tuple[Callable[..., Any], tuple, Any]] = {
+    "integers": (collatz, (np.arange(1, 12),), 0),
+    "reals": (newton, (REALS,), 0),
+    "a branch": (choice, (REALS,), 0),
+    "loops in loops": (nested, (REALS,), 0),
+    "one argument mapped": (pair, (0.3, REALS), (None, 0)),
+    "the other mapped": (pair, (REALS, 3.0), (0, None)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("wrap", [lambda f: f, ft.jit], ids=["eager", "jit"])
+def test_as_one_by_one(name: str, wrap: Any) -> None:
+    f, args, in_axes = CASES[name]
+    axes = in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)
+    count = max(np.size(x) for x in args)
+    rows = [
+        f(*[x if a is None else x[i] for x, a in zip(args, axes, strict=True)])
+        for i in range(count)
+    ]
+    want = ft.tree.map(lambda *parts: np.stack(parts), *rows)
+    got = wrap(ft.vmap(f, in_axes))(*args)
+    ft.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), got, want)
+
+
+@pytest.mark.parametrize("f", [newton, choice, nested])
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        lambda f: ft.vmap(ft.grad(f)),
+        lambda f: ft.grad(lambda x: fnp.sum(ft.vmap(f)(x))),
+        lambda f: lambda x: ft.jvp(ft.vmap(f), (x,), (np.ones_like(x),))[1],
+    ],
+    ids=["vmap of grad", "grad of vmap", "jvp of vmap"],
+)
+def test_derivatives(f: Any, derivative: Any) -> None:
+    want = [ft.grad(f)(float(x)) for x in REALS]
+    np.testing.assert_allclose(ft.jit(derivative(f))(REALS), want, rtol=1e-10)
+
+
+def loops_in(program: Program) -> list[Equation]:
+    """The while loops of a Program, at any depth."""
+    found = [e for e in program.equations if e.primitive.name == "while_loop"]
+    return found + [
+        w for e in program.equations for p in programs_in(e.params) for w in loops_in(p)
+    ]
+
+
+@pytest.mark.parametrize("f", [collatz, newton, nested])
+def test_loops_are_those_of_one_example(f: Any) -> None:
+    x = np.arange(1, 12) if f is collatz else REALS
+    loops = loops_in(make_program(ft.vmap(f))(x))
+    assert loops
+    assert not any(v.aval.shape for e in loops for v in e.outputs)
+
+
+W = np.linspace(-0.3, 0.3, 32 * 32).reshape(32, 32)
+
+
+def test_large_products_stay_together() -> None:
+    def f(x: Any) -> Any:
+        return lax.while_loop(lambda v: fnp.sum(v * v) > 0.1, lambda v: fnp.tanh(W @ v) * 0.5, x)
+
+    x = np.linspace(-1.0, 1.0, 5 * 32).reshape(5, 32)
+    program = make_program(ft.vmap(f))(x)
+    assert [e.primitive.name for e in program.equations].count("while_loop") == 1
+    want = np.stack([f(row) for row in x])
+    np.testing.assert_allclose(ft.jit(ft.vmap(f))(x), want, rtol=1e-12)
+
+
+def test_collectives_stay_together() -> None:
+    def f(x: Any) -> Any:
+        total = lambda v: lax.psum(v, "i")
+        return lax.while_loop(lambda v: v + total(v) < 50.0, lambda v: v + total(v) * 0.1 + 1.0, x)
+
+    got = ft.vmap(f, axis_name="i")(REALS)
+    assert got.shape == REALS.shape
+
+
+def test_effects_of_a_loop_are_not_repeated_by_its_derivative() -> None:
+    seen: list[float] = []
+
+    def f(x: Any, kind: str) -> Any:
+        def step(v: Any) -> Any:
+            ft.debug.callback(lambda v: seen.append(float(v)), v)
+            return v * 2.0
+
+        if kind == "while":
+            return lax.while_loop(lambda v: v < 10.0, step, x)
+        return lax.scan(lambda v, _: (step(v), None), x, None, 4, checkpoint=2)[0]
+
+    for kind in ("while", "scan"):
+        for wrap in (lambda g: g, ft.jit):
+            seen.clear()
+            assert wrap(ft.grad(lambda x, kind=kind: f(x, kind)))(1.0) == 16.0
+            assert seen == [1.0, 2.0, 4.0, 8.0]
