@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from functrans.compiler.donation import WORTH_DONATING
 from functrans.compiler.frames import Executable
 from functrans.compiler.link import link
 from functrans.compiler.plans import load_plan, plan_key, save_plan
@@ -19,31 +21,44 @@ from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
 from functrans.primitives.calls import infer_call
 
 _lock = threading.RLock()
-_executables: dict[Program, Compiled] = {}
+_executables: dict[tuple[Program, frozenset[int]], Compiled] = {}
 _CAPACITY = 4096
 """Compiled Programs kept; the oldest goes first."""
 
 
-def compile_program(program: Program) -> Compiled:
-    """The compiled form of a closed Program; equal Programs share it."""
-    known = program.cache.get("compiled")
+def compile_program(program: Program, donated: Iterable[int] = ()) -> Compiled:
+    """The compiled form of a closed Program; equal Programs share it.
+
+    Args:
+        program: the Program.
+        donated: inputs whose memory results may take; those that are too small to be worth it, or
+            Python scalars, keep theirs.
+    """
+    large = frozenset(i for i in donated if program.in_avals[i].nbytes >= WORTH_DONATING)
+    known = program.cache.get(("compiled", large))
     if known is None:
         with _lock:
-            known = _executables.get(program)
+            known = _executables.get((program, large))
             if known is None:
-                known = Compiled(program)
+                known = Compiled(program, large)
                 while len(_executables) >= _CAPACITY:
                     del _executables[next(iter(_executables))]
-                _executables[program] = known
-            program.cache["compiled"] = known
+                _executables[program, large] = known
+            program.cache["compiled", large] = known
     return known
 
 
 class Compiled:
-    """A Program as native code."""
+    """A Program as native code.
 
-    def __init__(self, program: Program) -> None:
+    Attributes:
+        program: the Program.
+        donated: inputs that may be overwritten.
+    """
+
+    def __init__(self, program: Program, donated: frozenset[int]) -> None:
         self.program = program
+        self.donated = donated
         self._schedule: Schedule | None = None
         try:
             self._executable = self._from_disk() or link(self.schedule, program)
@@ -63,12 +78,12 @@ class Compiled:
         if self._schedule is None:
             from functrans.compiler.lower import lower
 
-            self._schedule = lower(self.program)
+            self._schedule = lower(self.program, self.donated)
         return self._schedule
 
     def _from_disk(self) -> Executable | None:
         """What an earlier process made of this Program; else it is made now, and kept."""
-        key = plan_key(self.program)
+        key = plan_key(self.program, self.donated)
         if key is None:
             return None
         known = load_plan(key)
@@ -111,6 +126,10 @@ class Compiled:
         return self._run(leaves)
 
     def _run(self, leaves: list[Any]) -> list[Any] | None:
+        if self.donated:
+            leaves = [
+                _given_up(x, leaves) if i in self.donated else x for i, x in enumerate(leaves)
+            ]
         outs = self._executable(leaves)
         if isinstance(outs, int):
             return None
@@ -149,7 +168,9 @@ class Compiled:
             "constant_size_in_bytes": sum(c.nbytes for c in self.schedule.constants.values()),
             "temp_size_in_bytes": arena,
         }
-        return {**sizes, "peak_memory_in_bytes": sum(sizes.values())}
+        shared = sum(self.program.out_avals[o].nbytes for o in self.schedule.heirs)
+        peak = sum(sizes.values()) - shared
+        return {**sizes, "alias_size_in_bytes": shared, "peak_memory_in_bytes": peak}
 
 
 def contiguous(x: Any, aval: Aval) -> Any:
@@ -161,6 +182,18 @@ def contiguous(x: Any, aval: Aval) -> Any:
         return np.array(x, aval.dtype)
     array = np.array(x, aval.dtype, order="C", copy=None, ndmin=0, subok=False)
     return array if array.flags.aligned else array.copy()
+
+
+def _given_up(x: Any, leaves: list[Any]) -> Any:
+    """A donated array if its memory is the caller's to give up and no other argument's; a copy."""
+    if type(x) is not np.ndarray:
+        return x
+    if x.flags.owndata and x.flags.writeable:
+        others = (y for y in leaves if y is not x and isinstance(y, np.ndarray))
+        twice = sum(y is x for y in leaves) > 1
+        if not twice and not any(np.may_share_memory(x, y) for y in others):
+            return x
+    return x.copy(order="C")
 
 
 def _unboxing(aval: Aval) -> Any:

@@ -47,10 +47,14 @@ class Elements:
 
     Args:
         inlined: equations computed where their results are read.
+        overwritten: by result the array whose memory it takes.
     """
 
-    def __init__(self, inlined: dict[Var, Equation]) -> None:
+    def __init__(
+        self, inlined: dict[Var, Equation], overwritten: dict[Var, Var] | None = None
+    ) -> None:
         self.inlined = inlined
+        self.overwritten = overwritten or {}
         self.b = Builder()
         self.pointers: dict[Any, str] = {}
         self.buffers: list[Atom] = []
@@ -324,13 +328,15 @@ class Elements:
         return cell
 
     def _pointer(self, atom: Atom, written: bool = False) -> str:
+        if isinstance(atom, Var):
+            atom = self.overwritten.get(atom, atom)
         key = atom if isinstance(atom, Var) else atom.key
         if key not in self.pointers:
             self.pointers[key] = f"%p{len(self.buffers)}"
             self.buffers.append(atom)
-            if written:
-                assert isinstance(atom, Var)
-                self.written.append(atom)
+        if written and atom not in self.written:
+            assert isinstance(atom, Var)
+            self.written.append(atom)
         return self.pointers[key]
 
     # --- text ---
@@ -355,7 +361,7 @@ class Elements:
         return f"{self._array_name(atom)}[{shown}]"
 
     def _array_name(self, atom: Atom) -> str:
-        key = atom if isinstance(atom, Var) else atom.key
+        key = self.overwritten.get(atom, atom) if isinstance(atom, Var) else atom.key
         return f"a{self.pointers[key][2:]}"
 
     def _finish(self, extent: int) -> EmittedKernel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import update_wrapper, wraps
 from typing import TYPE_CHECKING, Any
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from functrans.compiler.schedule import Schedule
 
 
-def compile_program(program: Program) -> Compiled:
+def compile_program(program: Program, donated: Iterable[int] = ()) -> Compiled:
     """The compiled form of a Program; the compiler is loaded when first needed."""
     from functrans.compiler.compile import compile_program
 
-    return compile_program(program)
+    return compile_program(program, donated)
 
 
 def run_program(program: Program, values: Sequence[Any]) -> list[Any]:
@@ -60,8 +61,10 @@ def jit(
         static_argnums: positions of arguments that Python code of fun needs as values (sizes,
             flags, functions); hashable. Each value is compiled for anew.
         static_argnames: the same by name.
-        donate_argnums, donate_argnames: arguments whose memory the caller gives up. Accepted for
-            JAX's sake; results are fresh arrays all the same.
+        donate_argnums, donate_argnames: arguments whose memory the caller gives up: results of
+            their shapes and dtypes are written over them where that is safe, and then are those
+            very arrays, instead of fresh ones. Do not use what was donated after the call.
+            Arrays below 64 KiB, views and read-only arrays keep their memory.
         inline: inside another trace, put the equations in place instead of a call.
 
     Returns:
@@ -69,7 +72,8 @@ def jit(
 
     Raises:
         ConcretizationError: fun asks for the value of a traced array (says what to write instead).
-        TransformError: a static argument is not hashable.
+        TransformError: a static argument is not hashable; an argument is both static and donated,
+            or there is none at that position or of that name.
 
     >>> import functrans as ft, functrans.numpy as fnp, numpy as np
     >>> step = ft.jit(lambda x: fnp.sum(fnp.tanh(x)) * 2.0)
@@ -86,7 +90,18 @@ def jit(
             inline=inline,
         )
     check_callable(fun, "jit")
-    return JitFunction(fun, _static_positions(fun, static_argnums, static_argnames), inline)
+    static = _chosen_arguments(fun, static_argnums, static_argnames, "static")
+    donated = _chosen_arguments(fun, donate_argnums, donate_argnames, "donate")
+    both = (static[0] & donated[0]) | (static[1] & donated[1])
+    if both:
+        raise TransformError(
+            f"argument {min(map(str, both))} of {name_of(fun)} is both static and donated"
+        )
+    return JitFunction(fun, static, donated, inline)
+
+
+Arguments = tuple[frozenset[int], frozenset[str]]
+"""Positions and names."""
 
 
 class Specialization:
@@ -105,12 +120,13 @@ class JitFunction:
     """What `jit` returns; call it as the function it compiles."""
 
     def __init__(
-        self, fun: Callable[..., Any], static: tuple[frozenset[int], frozenset[str]], inline: bool
+        self, fun: Callable[..., Any], static: Arguments, donated: Arguments, inline: bool
     ) -> None:
         update_wrapper(self, fun)
         self._fun = fun
         self._static_positions, self._static_names = static
         self._has_static = bool(self._static_positions or self._static_names)
+        self._donated_positions, self._donated_names = donated
         self._inline = inline
         self._specializations: dict[Any, Specialization] = {}
         self._recent: dict[Any, Specialization] = {}
@@ -141,7 +157,7 @@ class JitFunction:
         key, dynamic_args, dynamic_kwargs = self._split(args, kwargs)
         leaves, in_tree = tree.flatten((dynamic_args, dynamic_kwargs))
         special = self._specialization(key, in_tree, [aval_of(x) for x in leaves])
-        return Lowered(special, in_tree)
+        return Lowered(special, in_tree, self._donated(key, dynamic_args, dynamic_kwargs))
 
     def clear_cache(self) -> None:
         """Forget every specialisation."""
@@ -163,7 +179,9 @@ class JitFunction:
             outs = self._bind(special, leaves)
             return tree.unflatten(special.out_tree, outs)
         if special.compiled is None:
-            special.compiled = compile_program(special.program)
+            donated = self._donated(key, args, kwargs)
+            special.compiled = compile_program(special.program, donated)
+            _warn_of_unused(special.compiled, donated, (args, kwargs), self._fun)
         outs = special.compiled(leaves)
         self._recent[(in_tree, key)] = special
         return tree.unflatten(special.out_tree, outs)
@@ -189,6 +207,22 @@ class JitFunction:
             with self._lock:
                 self._specializations.setdefault(full_key, special)
         return special
+
+    def _donated(self, key: Any, args: tuple, kwargs: dict[str, Any]) -> list[int]:
+        """The leaves of the dynamic arguments that are donated."""
+        if not self._donated_positions and not self._donated_names:
+            return []
+        static = {i for i, _ in key[0]} if key is not None else set()
+        count = len(args) + len(static)
+        chosen = {p + count if p < 0 else p for p in self._donated_positions}
+        places = [i for i in range(count) if i not in static]
+        flags = (
+            tuple(
+                tree.map(lambda _, i=i: i in chosen, x) for i, x in zip(places, args, strict=True)
+            ),
+            {k: tree.map(lambda _, k=k: k in self._donated_names, x) for k, x in kwargs.items()},
+        )
+        return [n for n, flag in enumerate(tree.leaves(flags)) if flag]
 
     # --- static arguments ---
 
@@ -248,7 +282,10 @@ def _with_float0_as_nodes(fun: Callable[..., Any]) -> Callable[..., Any]:
 class Lowered:
     """A function lowered for given argument types: look at each stage, or compile it."""
 
-    def __init__(self, special: Specialization, in_tree: tree.TreeDef) -> None:
+    def __init__(
+        self, special: Specialization, in_tree: tree.TreeDef, donated: Sequence[int]
+    ) -> None:
+        self._donated = donated
         self._special = special
         self._in_tree = in_tree
 
@@ -311,7 +348,7 @@ class Lowered:
 
     def _compiled(self) -> Compiled:
         if self._special.compiled is None:
-            self._special.compiled = compile_program(self._special.program)
+            self._special.compiled = compile_program(self._special.program, self._donated)
         return self._special.compiled
 
 
@@ -334,12 +371,13 @@ class CompiledFunction:
         return self._lowered.source
 
 
-def _static_positions(
-    fun: Callable[..., Any], argnums: Any, argnames: Any
-) -> tuple[frozenset[int], frozenset[str]]:
-    """Static positions and names, each completed from the other through the signature."""
+def _chosen_arguments(fun: Callable[..., Any], argnums: Any, argnames: Any, what: str) -> Arguments:
+    """Positions and names of arguments, each completed from the other through the signature."""
     single = isinstance(argnums, int | np.integer)
-    positions = set() if argnums is None else {int(argnums)} if single else set(map(int, argnums))
+    given = () if argnums is None else (argnums,) if single else tuple(argnums)
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) for n in given):
+        raise TransformError(f"{what}_argnums of {name_of(fun)} must be ints, got {argnums!r}")
+    positions = set(map(int, given))
     names = {argnames} if isinstance(argnames, str) else set(argnames or ())
     try:
         parameters = list(inspect.signature(fun).parameters.values())
@@ -349,11 +387,42 @@ def _static_positions(
     known = [p.name for p in parameters]
     for name in names:
         if name not in known and not variadic:
-            raise TransformError(f"static_argnames names {name!r}, which {name_of(fun)} lacks")
+            raise TransformError(f"{what}_argnames names {name!r}, which {name_of(fun)} lacks")
+    if what == "donate":
+        _check_positions(positions, parameters, fun)
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     from_names = {i for i, name in enumerate(known) if name in names and name in positional}
     from_positions = {positional[p] for p in positions if -len(positional) <= p < len(positional)}
     return frozenset(positions | from_names), frozenset(names | from_positions)
+
+
+def _check_positions(positions: set[int], parameters: list[Any], fun: Any) -> None:
+    kinds = [p.kind for p in parameters]
+    variadic = inspect.Parameter.VAR_POSITIONAL in kinds
+    count = sum(k in (k.POSITIONAL_ONLY, k.POSITIONAL_OR_KEYWORD) for k in kinds)
+    for p in sorted(positions):
+        if not variadic and not -count <= p < count:
+            raise TransformError(
+                f"donate_argnums has {p}, but {name_of(fun)} takes {count} positional arguments"
+            )
+
+
+def _warn_of_unused(compiled: Compiled, donated: list[int], arguments: Any, fun: Any) -> None:
+    """Say which large donated arrays no result can take."""
+    used = set(compiled.schedule.heirs.values()) if donated else set()
+    wasted = compiled.donated - used
+    if not wasted:
+        return
+    paths = [path for path, _ in tree.flatten_with_path(arguments[0])[0]]
+    paths += [path for path, _ in tree.flatten_with_path(arguments[1])[0]]
+    shown = ", ".join(
+        f"argument {paths[i]} ({compiled.program.in_avals[i]})" for i in sorted(wasted)
+    )
+    warnings.warn(
+        f"{name_of(fun)}: no result of the same type can take the memory of the donated {shown}: "
+        "none is like it, or it is still read when the result is written. It is left as it is.",
+        stacklevel=4,
+    )
 
 
 def _check_hashable(name: Any, x: Any, fun: Callable[..., Any]) -> None:

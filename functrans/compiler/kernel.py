@@ -27,28 +27,39 @@ class Loop:
     reduced: bool
 
 
-def emit_kernel(kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> EmittedKernel:
+def emit_kernel(
+    kernel: Kernel,
+    inlined: dict[Var, Equation],
+    stored: set[Var],
+    overwritten: dict[Var, Var] | None = None,
+) -> EmittedKernel:
     """The IR of a kernel.
 
     Args:
         kernel: from `fuse.partition`.
         inlined: equations computed where they are read.
         stored: variables that must be written to memory.
+        overwritten: by result the array that it reads and whose memory it takes.
     """
     apart = _boundaries(kernel, inlined)
     if apart is None:
-        return _emit_indexed(kernel, inlined, stored)
-    return _Emitter(kernel, inlined, stored, apart).emit()
+        return _emit_indexed(kernel, inlined, stored, overwritten or {})
+    return _Emitter(kernel, inlined, stored, overwritten or {}, apart).emit()
 
 
-def _emit_indexed(kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> EmittedKernel:
+def _emit_indexed(
+    kernel: Kernel,
+    inlined: dict[Var, Equation],
+    stored: set[Var],
+    overwritten: dict[Var, Var],
+) -> EmittedKernel:
     """The IR of a kernel with index operations: with merged loops if no index gets a division."""
-    separate = _Emitter(kernel, inlined, stored, set(range(1, len(kernel.shape))))
+    separate = _Emitter(kernel, inlined, stored, overwritten, set(range(1, len(kernel.shape))))
     emitted = separate.emit()
     apart = _indexed_apart(separate)
     if len(_loops(kernel, apart)) == len(separate.loops):
         return emitted
-    merged = _Emitter(kernel, inlined, stored, apart)
+    merged = _Emitter(kernel, inlined, stored, overwritten, apart)
     other = merged.emit()
     divisions = [sum(i.has_division for i in e.indices) for e in (separate, merged)]
     good = divisions[1] <= divisions[0] and set(other.buffers) == set(emitted.buffers)
@@ -63,9 +74,10 @@ class _Emitter(Elements):
         kernel: Kernel,
         inlined: dict[Var, Equation],
         stored: set[Var],
+        overwritten: dict[Var, Var],
         apart: set[int],
     ) -> None:
-        super().__init__(inlined)
+        super().__init__(inlined, overwritten)
         self.kernel = kernel
         self.stored = stored
         self.loops = _loops(kernel, apart)

@@ -55,6 +55,7 @@ def link(schedule: Schedule, program: Program) -> Executable:
         offsets,
         schedule.constants,
         linker.keep,
+        schedule.heirs,
     )
     for address in linker.python_kernels:
         weakref.finalize(executable, callbacks.release, address)

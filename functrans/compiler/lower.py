@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.blas import LETTERS
+from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.expansions import expand
 from functrans.compiler.fuse import partition
@@ -72,18 +73,27 @@ def own_outputs(program: Program) -> Program:
     return Program(program.inputs, equations, outputs, program.name)
 
 
-def lower(program: Program) -> Schedule:
-    """The schedule of a Program."""
+def lower(program: Program, donated: frozenset[int] = frozenset()) -> Schedule:
+    """The schedule of a Program.
+
+    Args:
+        program: any Program.
+        donated: inputs whose memory results may take.
+    """
     from functrans.compiler import loops as loops  # registers how control flow is lowered
 
     program = prepare(program)
     lowering = Lowering()
     inputs = [lowering.new_slot() for _ in program.inputs]
-    outputs = [lowering.new_slot() for _ in program.outputs]
+    updates = of_program(program, prepare, donated)
+    heirs = heirs_of(program, partition(program, updates), updates, donated) if donated else {}
+    outputs = [
+        inputs[heirs[o]] if o in heirs else lowering.new_slot() for o in range(len(program.outputs))
+    ]
     places: dict[Var, int] = dict(zip(program.inputs, inputs, strict=True))
     places |= dict(zip(program.outputs, outputs, strict=True))  # type: ignore[arg-type]
-    main = lowering.block(program, places, of_program(program, prepare))
-    return Schedule(main, lowering.slot_count, inputs, outputs, lowering.constants)
+    main = lowering.block(program, places, updates)
+    return Schedule(main, lowering.slot_count, inputs, outputs, lowering.constants, heirs)
 
 
 class Lowering:
@@ -182,7 +192,7 @@ class BlockLowering:
         equations = [m.equation for m in step.members]
         if 0 in step.shape and not any(v.aval.size for e in equations for v in e.outputs):
             return
-        emitted = self.shared.emitter.emit(step, inlined, stored)
+        emitted = self.shared.emitter.emit(step, inlined, stored, self._overwritten(step))
         slots = tuple(self.slot(a) for a in emitted.buffers)
         parts = pieces(emitted.extent, _nanoseconds(step, emitted))
         comment = _lines_of(equations) + (f"  in {parts} pieces" if parts > 1 else "")
@@ -193,6 +203,14 @@ class BlockLowering:
     def links_of(self, equation: Equation) -> list[tuple[int, int]]:
         """The (operand, result) pairs of an equation that share memory."""
         return self.updates.links.get(id(equation), [])
+
+    def _overwritten(self, step: Kernel) -> dict[Var, Var]:
+        """The results of a kernel that take the place of an array which it reads."""
+        slots = {self.places[v]: v for v in step.reads if v in self.places}
+        results = [v for m in step.members for v in m.equation.outputs if v in self.places]
+        return {
+            v: slots[s] for v in results if (s := self.places[v]) in slots and slots[s] is not v
+        }
 
     def _single(self, equation: Equation) -> None:
         links = self.links_of(equation)

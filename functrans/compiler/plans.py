@@ -30,13 +30,13 @@ from functrans.core.types import Aval
 from functrans.primitives import OWN
 
 
-def plan_key(program: Program) -> str | None:
+def plan_key(program: Program, donated: frozenset[int]) -> str | None:
     """The name of a Program's plan; None if it depends on what another process cannot know."""
     if not _of_functrans(program):
         return None
     digest = hashlib.sha256()
     try:
-        for part in _parts(program):
+        for part in _parts((program, donated)):
             digest.update(part.encode() + b"\0")
     except _UnstableError:
         return None

@@ -96,6 +96,7 @@ class Schedule:
         slot_count: size of the table of pointers; slot 0 holds the table's own address.
         inputs, outputs: the slots of the Program's inputs and outputs.
         constants: arrays that slots point to.
+        heirs: output → input whose memory it takes; both have one slot.
     """
 
     main: Block
@@ -103,6 +104,7 @@ class Schedule:
     inputs: list[int]
     outputs: list[int]
     constants: dict[int, np.ndarray]
+    heirs: dict[int, int] = field(default_factory=dict)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry of every block."""

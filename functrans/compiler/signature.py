@@ -21,12 +21,21 @@ class Emitter:
     def __init__(self) -> None:
         self._forms: dict[Hashable, tuple[EmittedKernel, dict[Var, int]]] = {}
 
-    def emit(self, kernel: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> EmittedKernel:
+    def emit(
+        self,
+        kernel: Kernel,
+        inlined: dict[Var, Equation],
+        stored: set[Var],
+        overwritten: dict[Var, Var],
+    ) -> EmittedKernel:
         """The IR of a kernel, see `emit_kernel`."""
         form = _Form(inlined, stored)
-        key = form.of(kernel)
+        key = (
+            form.of(kernel),
+            tuple((form.numbers[a], form.numbers[b]) for a, b in overwritten.items()),
+        )
         if key not in self._forms:
-            self._forms[key] = emit_kernel(kernel, inlined, stored), form.numbers
+            self._forms[key] = emit_kernel(kernel, inlined, stored, overwritten), form.numbers
         known, numbers = self._forms[key]
         if numbers is form.numbers:
             return known

@@ -96,14 +96,23 @@ def in_branch(branch: Program, links: Links, prepared: Callable[[Program], Progr
     return between(branch, [(operand - 1, result) for operand, result in links], prepared)
 
 
-def of_program(program: Program, prepared: Callable[[Program], Program]) -> Updates:
-    """What a Program updates of what it has computed itself."""
-    return between(program, (), prepared)
+def of_program(
+    program: Program,
+    prepared: Callable[[Program], Program],
+    donated: frozenset[int] = frozenset(),
+) -> Updates:
+    """What a Program updates of what it has computed itself, and of inputs that are given up."""
+    return between(program, (), prepared, donated)
 
 
-def between(program: Program, pairs: Links, prepared: Callable[[Program], Program]) -> Updates:
+def between(
+    program: Program,
+    pairs: Links,
+    prepared: Callable[[Program], Program],
+    donated: frozenset[int] = frozenset(),
+) -> Updates:
     """The chains of a Program among pairs of an input and the output that replaces it."""
-    key = ("updates", tuple(pairs))
+    key = ("updates", tuple(pairs), donated)
     if key not in program.cache:
         readers = _readers(program)
         updates = Updates(frozenset(), {}, {})
@@ -116,7 +125,7 @@ def between(program: Program, pairs: Links, prepared: Callable[[Program], Progra
             for position, var, link in chain:
                 updates.links.setdefault(id(program.equations[position]), []).append(link)
                 updates.until[var] = position
-        for position, var, link in _of_locals(program, readers, prepared):
+        for position, var, link in _of_locals(program, readers, prepared, donated):
             if var not in updates.until:
                 updates.links.setdefault(id(program.equations[position]), []).append(link)
                 updates.until[var] = position
@@ -167,9 +176,14 @@ def _chain(
     return chain if readers[var].count(len(program.equations)) == 1 else None
 
 
-def _of_locals(program: Program, readers: Readers, prepared: Callable[[Program], Program]) -> Chain:
-    """The links that overwrite what an earlier equation has computed."""
-    computed: set[Var] = set()
+def _of_locals(
+    program: Program,
+    readers: Readers,
+    prepared: Callable[[Program], Program],
+    donated: frozenset[int],
+) -> Chain:
+    """The links that overwrite what an earlier equation has computed, or a donated input."""
+    computed: set[Var] = {program.inputs[i] for i in donated}
     links: Chain = []
     for position, equation in enumerate(program.equations):
         if equation.primitive.name in ("scan", "while_loop", "cond") or is_scatter(equation):

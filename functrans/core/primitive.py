@@ -20,8 +20,8 @@ The rules, all optional but `infer` and `evaluate`:
     with None for zero if `multiple_results`), and operands of which the linear ones are
     `Linear(aval)`, a list with the cotangent of each operand (None where not linear or zero).
 ``taylor(primitive, k, y, *operands, **params)``
-    Coefficient k of a truncated power series, see functrans/core/taylor.py. Where absent, the `jvp`
-    rule determines it.
+    Coefficient k of a truncated power series, see functrans/transforms/taylor.py. Where absent,
+    the `jvp` rule determines it.
 ``jet(operands, order, **params)``
     The series of the results, for primitives that hold Programs.
 ``batch(args, batched, **params)``

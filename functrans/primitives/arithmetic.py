@@ -8,9 +8,9 @@ import numpy as np
 
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.taylor import quotient
 from functrans.core.types import PYTHON_SCALARS, Aval, check_dtype, dtype_of, shape_of
 from functrans.primitives.elementwise import BOOL, elementwise
+from functrans.transforms.taylor import quotient
 
 INEXACT = "fc"
 REAL = "biuf"

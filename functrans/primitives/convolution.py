@@ -17,7 +17,6 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Linear, Primitive, not_linear
-from functrans.core.taylor import bilinear
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.shaping import flip_p, full, reshape_p, transpose_p
 from functrans.primitives.windows import (
@@ -28,6 +27,7 @@ from functrans.primitives.windows import (
     transposed_pads,
     window_count,
 )
+from functrans.transforms.taylor import bilinear
 
 # --- shapes ---------------------------------------------------------------------------------------
 

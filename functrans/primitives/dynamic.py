@@ -10,7 +10,6 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Indexed
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.taylor import linear
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import convert, max_p, min_p, zeros_like
 from functrans.primitives.indexing import (
@@ -21,6 +20,7 @@ from functrans.primitives.indexing import (
     repeat_unbatched,
 )
 from functrans.primitives.shaping import full, iota, reshape_p, transpose_p
+from functrans.transforms.taylor import linear
 
 Sizes = tuple[int, ...]
 

@@ -14,9 +14,9 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import Linear, Primitive, not_linear
-from functrans.core.taylor import bilinear as bilinear_series
-from functrans.core.taylor import linear
 from functrans.core.types import Aval, broadcast_shapes, shape_of
+from functrans.transforms.taylor import bilinear as bilinear_series
+from functrans.transforms.taylor import linear
 
 Kinds = str
 BOOL = np.dtype(np.bool_)

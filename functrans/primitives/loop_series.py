@@ -11,7 +11,6 @@ from typing import Any
 
 from functrans.core.interpret import evaluate
 from functrans.core.program import Program
-from functrans.core.taylor import Series, first_of
 from functrans.core.trace import make_program_flat
 from functrans.primitives.branches import Branches, cond_p
 from functrans.primitives.calls import split
@@ -19,6 +18,7 @@ from functrans.primitives.loops import Counts, either, scan_p
 from functrans.primitives.while_loops import ignoring, while_p
 from functrans.transforms.forward import Nonzero
 from functrans.transforms.series import coefficients, joined, series_program
+from functrans.transforms.taylor import Series, first_of
 
 
 def _moving(operands: Sequence[Any]) -> Nonzero:

@@ -8,9 +8,9 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Linear, Primitive, not_linear
-from functrans.core.taylor import bilinear
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.shaping import transpose_p
+from functrans.transforms.taylor import bilinear
 
 Dimensions = tuple[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]]
 """((lhs contracting, rhs contracting), (lhs batch, rhs batch)), as in JAX."""

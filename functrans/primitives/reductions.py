@@ -11,10 +11,10 @@ import numpy as np
 from functrans.core.errors import ShapeError
 from functrans.core.lowering import Reduce
 from functrans.core.primitive import Primitive
-from functrans.core.taylor import linear
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import convert, eq_p, mul_p, select_p, zeros_like
 from functrans.primitives.shaping import broadcast_p, flip_p, reshape_p
+from functrans.transforms.taylor import linear
 
 Axes = tuple[int, ...]
 

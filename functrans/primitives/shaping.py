@@ -13,9 +13,9 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Indexed
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.taylor import linear
 from functrans.core.trace import Tracer, bind_staged
 from functrans.core.types import Aval, dtype_of, shape_of
+from functrans.transforms.taylor import linear
 
 
 def unary_linear(

@@ -11,7 +11,6 @@ import numpy as np
 
 from functrans.core import tree
 from functrans.core.errors import TransformError
-from functrans.core.taylor import Series, coefficient
 from functrans.core.types import aval_of, dtype_of
 from functrans.transforms.api import (
     check_callable,
@@ -22,6 +21,7 @@ from functrans.transforms.api import (
 )
 from functrans.transforms.linear_maps import match_tangents, owned
 from functrans.transforms.series import series_of
+from functrans.transforms.taylor import Series, coefficient
 
 
 def jet(

@@ -18,10 +18,10 @@ from functrans.core.interpret import Environment
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program, params_key
 from functrans.core.source import set_source
-from functrans.core.taylor import Series, coefficient, first_of
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, aval_of, dtype_of
 from functrans.transforms.forward import Nonzero, jvp_program
+from functrans.transforms.taylor import Series, coefficient, first_of
 
 CALLS = ("call", "checkpoint", "custom_vjp", "loop_tangent")
 """Primitives whose series are those of the Program that they hold."""

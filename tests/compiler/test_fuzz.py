@@ -499,7 +499,8 @@ def assert_equal(got: Sequence[Any], want: Sequence[Any], program: Program) -> N
 
 
 def check(seed: int) -> None:
-    """One Program: well formed, the same after simplification, and the same compiled."""
+    """One Program: well formed, the same after simplification, and the same compiled, whether or
+    not its arguments are given up."""
     program, args = random_program(seed)
     try:
         program.check()
@@ -508,9 +509,11 @@ def check(seed: int) -> None:
         simple.check()
         assert_equal(evaluate(simple, args), want, program)
         before = [np.array(x) for x in args]
-        assert_equal(Compiled(program)(args), want, program)
+        assert_equal(Compiled(program, frozenset())(args), want, program)
         for x, b in zip(args, before, strict=True):
             np.testing.assert_array_equal(x, b)
+        given_up = frozenset(i for i, a in enumerate(program.in_avals) if not a.weak_type)
+        assert_equal(Compiled(program, given_up)(args), want, program)
     except Exception as error:
         error.add_note(f"seed {seed}:\n{program}")
         raise

@@ -63,7 +63,7 @@ def test_what_is_damaged_is_made_anew(tmp_path: Path, damage: str) -> None:
 
 
 def _key(f, *args):
-    return plan_key(make_program(f)(*args))
+    return plan_key(make_program(f)(*args), frozenset())
 
 
 def test_keys_tell_programs_apart() -> None:

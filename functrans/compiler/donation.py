@@ -1,0 +1,118 @@
+"""Which results of a Program take the memory of arguments that the caller gives up.
+
+A result may be written over an argument once nothing reads the argument any more. In the very
+kernel that reads it last it may if every element is read where it is written, by members that come
+no later than the one that writes: a parameter and its update, say. Loops and scatters that
+overwrite an argument (functrans/compiler/updates.py) make their result its heir.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from functrans.compiler.forms import is_reduction
+from functrans.compiler.fuse import Partition
+from functrans.compiler.grouping import Kernel, View, member_reads
+from functrans.compiler.updates import Updates
+from functrans.core.program import Program, Var
+
+WORTH_DONATING = 1 << 16
+"""Bytes of an argument from which on its memory is used: checks of smaller ones cost as much."""
+
+Heirs = dict[int, int]
+"""Output → input whose memory it takes."""
+
+
+def heirs_of(
+    program: Program, parts: Partition, updates: Updates, donated: Collection[int]
+) -> Heirs:
+    """The results that take the memory of donated inputs.
+
+    Args:
+        program: prepared.
+        parts: its steps.
+        updates: its links, made with the donated inputs as what may be overwritten.
+        donated: positions of inputs.
+    """
+    origin = _origins(program, updates)
+    position = {program.inputs[i]: i for i in donated}
+    heirs: Heirs = {}
+    for o, out in enumerate(program.outputs):
+        first = origin.get(out, out)  # type: ignore[arg-type]
+        if first in position:
+            heirs[o] = position.pop(first)
+    left = {i: v for v, i in position.items() if v not in updates.until}
+    steps = _Steps(program, parts)
+    for o, out in enumerate(program.outputs):
+        if o in heirs:
+            continue
+        first = origin.get(out, out)  # type: ignore[arg-type]
+        for i, var in left.items():
+            same = var.aval.shape == out.aval.shape and var.aval.dtype == out.aval.dtype
+            if same and steps.may_replace(first, var):
+                heirs[o] = i
+                del left[i]
+                break
+    return heirs
+
+
+def _origins(program: Program, updates: Updates) -> dict[Var, Var]:
+    """By the result of a link the first variable whose memory it has."""
+    origin: dict[Var, Var] = {}
+    for equation in program.equations:
+        for operand, result in updates.links.get(id(equation), ()):
+            var = equation.inputs[operand]
+            assert isinstance(var, Var)
+            origin[equation.outputs[result]] = origin.get(var, var)
+    return origin
+
+
+class _Steps:
+    """Where in the order of execution variables are made and read."""
+
+    def __init__(self, program: Program, parts: Partition) -> None:
+        self.parts = parts
+        self.inlined = parts.inlined
+        self.made: dict[Var, int] = {}
+        self.readers: dict[Var, set[int]] = {}
+        names: dict[Var, Var] = {}
+        for position, step in enumerate(parts.steps):
+            equations = (
+                [m.equation for m in step.members] if isinstance(step, Kernel) else [step.equation]
+            )
+            for equation in equations:
+                self.made.update(dict.fromkeys(equation.outputs, position))
+                for var in member_reads(equation, self.inlined).all:
+                    self.readers.setdefault(names.get(var, var), set()).add(position)
+                if isinstance(step, View):
+                    (source,) = equation.inputs
+                    assert isinstance(source, Var)
+                    names[equation.outputs[0]] = names.get(source, source)
+
+    def may_replace(self, out: Var, var: Var) -> bool:
+        """Whether `out` may be written over `var`."""
+        position = self.made.get(out)
+        if position is None:
+            return False
+        last = max(self.readers.get(var, ()), default=-1)
+        if last != position:
+            return last < position
+        step = self.parts.steps[position]
+        return isinstance(step, Kernel) and self._is_read_in_time(step, out, var)
+
+    def _is_read_in_time(self, kernel: Kernel, out: Var, var: Var) -> bool:
+        if out.aval.shape != kernel.shape:
+            return False
+        written = None
+        for order, member in enumerate(kernel.members):
+            if out in member.equation.outputs:
+                if member.per_row or is_reduction(member.equation):
+                    return False
+                written = (member.stage, order)
+        for order, member in enumerate(kernel.members):
+            reads = member_reads(member.equation, self.inlined)
+            if var not in reads.all:
+                continue
+            if var not in reads.aligned or written is None or (member.stage, order) > written:
+                return False
+        return True
