@@ -56,7 +56,7 @@ class Compiled:
         donated: inputs that may be overwritten.
     """
 
-    def __init__(self, program: Program, donated: frozenset[int]) -> None:
+    def __init__(self, program: Program, donated: frozenset[int] = frozenset()) -> None:
         self.program = program
         self.donated = donated
         self._schedule: Schedule | None = None

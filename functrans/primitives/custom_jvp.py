@@ -97,9 +97,9 @@ class custom_jvp:
                 )
             out = self(*primals)
             shares = [
-                rule(t, out, *primals)
+                rule(tree.map(_instantiated, t), out, *primals)
                 for rule, t in zip(jvps, tangents, strict=True)
-                if rule is not None
+                if rule is not None and not _is_zero(t)
             ]
             if not shares:
                 return out, tree.map(zeros_like, out)
@@ -109,7 +109,8 @@ class custom_jvp:
             return out, total
 
         jvp.__name__ = f"{name_of(self.fun)}_jvp"
-        self.defjvp(jvp)
+        # a rule whose tangent is zero is not asked, so that its infinite slope does not count
+        self.defjvp(jvp, symbolic_zeros=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.jvp is None:
@@ -139,6 +140,16 @@ class custom_jvp:
             num_consts=len(call.captured),
         )
         return tree.unflatten(call.out_tree, outs)
+
+
+def _is_zero(tangent: Any) -> bool:
+    return all(type(t) is SymbolicZero for t in tree.leaves(tangent))
+
+
+def _instantiated(t: Any) -> Any:
+    if type(t) is not SymbolicZero:
+        return t
+    return t.instantiate() if t.dtype.kind in "fc" else np.zeros(t.shape, float0)
 
 
 @dataclass(frozen=True, eq=False)

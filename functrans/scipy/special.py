@@ -189,7 +189,8 @@ def betaln(a: Any, b: Any) -> Any:
     quotient = fnp.log(large / (large + q))
     double = HALF_LOG_2PI - 0.5 * fnp.log(q) + rest + _stirling_rest(large)
     double = double + (large - 0.5) * quotient + q * fnp.log1p(-large / (large + q))
-    return select(both_large, double, select(one_large, single, direct))
+    result = select(both_large, double, select(one_large, single, direct))
+    return select(fnp.isnan(a) | fnp.isnan(b), (a + b) ** 2, result)  # nan, with all derivatives
 
 
 # --- logistic functions ---------------------------------------------------------------------------
@@ -318,19 +319,29 @@ def entr(x: Any) -> Any:
     return select(x < 0, -np.inf, -_xlogy(inside, inside))
 
 
-def rel_entr(x: Any, y: Any) -> Any:
-    """`scipy.special.rel_entr`: x log(x / y), 0 at x = 0 and inf where x or y is negative.
-
-    >>> float(rel_entr(1.0, 1.0)), float(rel_entr(0.0, 1.0)), float(rel_entr(1.0, 0.0))
-    (0.0, 0.0, inf)
-    """
-    x, y = floats("rel_entr", x, y)
+@custom_jvp
+def _rel_entr(x: Any, y: Any) -> Any:
     inside = (x >= 0) & (y > 0)
     safe_x, safe_y = select(inside, x, 1.0), select(inside, y, 1.0)
     infinity = dtype_of(x).type(np.inf)
     edge = select((x == 0) & (y == 0), 0.0, infinity)
     outside = select(fnp.isnan(x) | fnp.isnan(y), np.nan, edge)
     return select(inside, xlogy(safe_x, safe_x / safe_y), outside)
+
+
+_rel_entr.defjvps(
+    lambda t, out, x, y: fnp.broadcast_to(t * (fnp.log(x / y) + 1.0), out.shape),
+    lambda t, out, x, y: fnp.broadcast_to(-t * (x / y), out.shape),
+)
+
+
+def rel_entr(x: Any, y: Any) -> Any:
+    """`scipy.special.rel_entr`: x log(x / y), 0 at x = 0 and inf where x or y is negative.
+
+    >>> float(rel_entr(1.0, 1.0)), float(rel_entr(0.0, 1.0)), float(rel_entr(1.0, 0.0))
+    (0.0, 0.0, inf)
+    """
+    return _rel_entr(*floats("rel_entr", x, y))
 
 
 def kl_div(x: Any, y: Any) -> Any:

@@ -106,7 +106,8 @@ def lgamma(x: Expr) -> Expr:
     reflected = log(split_constant(PI, x.dtype, 1)[0] / (size * abs(sine))) - y
     # tiny negative numbers: their sine times themselves is zero, and the logarithm is enough
     reflected = where(size < 1e-30, y, reflected)
-    return where(x < 0, where(size < np.inf, reflected, np.inf), y)
+    # numbers so large that log Γ of them overflows are whole, so their negatives are poles
+    return where(x < 0, where(y < np.inf, reflected, np.inf), y)
 
 
 def _sine_of_pi(x: Expr) -> tuple[Expr, Expr]:
