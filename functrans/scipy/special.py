@@ -319,20 +319,33 @@ def entr(x: Any) -> Any:
     return select(x < 0, -np.inf, -_xlogy(inside, inside))
 
 
+def _proper_ratio(x: Any, y: Any) -> tuple[Any, Any, Any]:
+    """Where x log(x / y) is defined, and x and x / y there, 1 elsewhere."""
+    inside = (x >= 0) & (y > 0)
+    safe_x = select(inside, x, 1.0)
+    return inside, safe_x, safe_x / select(inside, y, 1.0)
+
+
 @custom_jvp
 def _rel_entr(x: Any, y: Any) -> Any:
-    inside = (x >= 0) & (y > 0)
-    safe_x, safe_y = select(inside, x, 1.0), select(inside, y, 1.0)
+    inside, safe_x, ratio = _proper_ratio(x, y)
     infinity = dtype_of(x).type(np.inf)
     edge = select((x == 0) & (y == 0), 0.0, infinity)
     outside = select(fnp.isnan(x) | fnp.isnan(y), np.nan, edge)
-    return select(inside, xlogy(safe_x, safe_x / safe_y), outside)
+    return select(inside, xlogy(safe_x, ratio), outside)
 
 
-_rel_entr.defjvps(
-    lambda t, out, x, y: fnp.broadcast_to(t * (fnp.log(x / y) + 1.0), out.shape),
-    lambda t, out, x, y: fnp.broadcast_to(-t * (x / y), out.shape),
-)
+def _rel_entr_in_x(t: Any, out: Any, x: Any, y: Any) -> Any:
+    inside, _, ratio = _proper_ratio(x, y)
+    return fnp.broadcast_to(t * select(inside, fnp.log(ratio) + 1.0, 0.0), out.shape)
+
+
+def _rel_entr_in_y(t: Any, out: Any, x: Any, y: Any) -> Any:
+    inside, _, ratio = _proper_ratio(x, y)
+    return fnp.broadcast_to(-t * select(inside, ratio, 0.0), out.shape)
+
+
+_rel_entr.defjvps(_rel_entr_in_x, _rel_entr_in_y)
 
 
 def rel_entr(x: Any, y: Any) -> Any:

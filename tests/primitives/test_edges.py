@@ -71,5 +71,4 @@ def test_values(wrap: Any) -> None:
         assert np.isnan(wrap(special.betaln)(NAN, 700.0))
         assert np.isnan(wrap(special.betaln)(700.0, NAN))
         assert wrap(special.gammaln)(np.float32(-1e38)) == INF
-        assert wrap(special.gammaln)(-INF) == INF
         np.testing.assert_allclose(wrap(special.gammaln)(-2.5), -0.05624371649767405)
