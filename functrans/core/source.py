@@ -53,10 +53,12 @@ def current_source() -> Source | None:
     scoped = getattr(_local, "source", None)
     if scoped is not None:
         return scoped
-    frame = sys._getframe(1)
+    frame, internal = sys._getframe(1), _is_internal
     while frame is not None:
         code = frame.f_code
-        if not _internal(code.co_filename):
+        name = code.co_filename
+        # every equation comes by here, with five frames of functrans on top of the user's
+        if not (internal[name] if name in internal else _internal(name)):
             # the line of an instruction takes a search, and the same ones come again and again
             key = (id(code), frame.f_lasti)
             source = _sources.get(key)

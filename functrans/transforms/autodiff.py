@@ -11,8 +11,9 @@ import numpy as np
 from functrans.core import tree
 from functrans.core.errors import TransformError
 from functrans.core.primitive import Linear
+from functrans.core.program import Literal
 from functrans.core.types import aval_of, dtype_of, float0, shape_of
-from functrans.transforms import forward
+from functrans.transforms import forward, remembered
 from functrans.transforms import transpose as transposition
 from functrans.transforms.api import (
     Traced,
@@ -157,12 +158,7 @@ def value_and_grad(
         chosen = tuple(args[i] for i in positions)
         _check_inputs(chosen, positions, name, "grad", holomorphic, allow_int)
         traced = trace_at(_of_chosen(fun, args, kwargs, positions), chosen, {}, has_aux)
-        own = _own(traced)
-        outs, aux, lin = _linearize(traced, [_differentiable(x) for x in own])
-        value = traced.flat.rebuild(outs)
-        _check_scalar(name, value, holomorphic)
-        with np.errstate(all="ignore"):
-            cts = pull_back(lin, [dtype_of(outs[0]).type(1)], [aval_of(x) for x in own])
+        value, cts, aux = _pull_back_one(traced, name, holomorphic)
         gradients = tree.unflatten(tree.structure(chosen), cts)
         gradient = gradients[0] if isinstance(argnums, int | np.integer) else gradients
         return ((value, aux), gradient) if has_aux else (value, gradient)
@@ -370,6 +366,28 @@ def _linearize(traced: Traced, nonzero: list[bool]) -> tuple[list[Any], Any, Lin
         all_outs, lin = linearize_at(traced.program, traced.primals, mask, traced.known)
     outs, aux = split_outputs(traced, all_outs)
     return outs, aux, lin
+
+
+def _pull_back_one(traced: Traced, name: str, holomorphic: bool) -> tuple[Any, list[Any], Any]:
+    """The value of a scalar function, the cotangents of its arguments, auxiliary data."""
+    own = _own(traced)
+    mask = [_differentiable(x) for x in own]
+    known, atoms = traced.known, traced.program.outputs
+    # a result of an effect that waits for the run below is not known yet
+    if known is not None and all(type(a) is Literal or a in known for a in atoms):
+        results = [a.value if type(a) is Literal else known[a] for a in atoms]
+        outs, aux = split_outputs(traced, results)
+        value = traced.flat.rebuild(outs)
+        _check_scalar(name, value, holomorphic)
+        with np.errstate(all="ignore"):
+            cts = remembered.gradient(traced, tuple(mask), dtype_of(outs[0]).type(1))
+        if cts is not None:
+            return value, cts, aux
+    outs, aux, lin = _linearize(traced, mask)
+    value = traced.flat.rebuild(outs)
+    _check_scalar(name, value, holomorphic)
+    with np.errstate(all="ignore"):
+        return value, pull_back(lin, [dtype_of(outs[0]).type(1)], list(map(aval_of, own))), aux
 
 
 def _of_chosen(

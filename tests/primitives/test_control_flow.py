@@ -340,7 +340,10 @@ def test_gradient(case: Case) -> None:
 
 @table
 def test_derivatives_against_differences(case: Case) -> None:
-    check_grads(case.structured, case.args, 2, ("fwd", "rev"), atol=1e-4, rtol=1e-4)
+    # the third derivative of a loop that runs again for its backward pass takes half a minute
+    again = case.checkpoint is not None or "while" in case.function.__name__
+    order = 2 if again and case.function is not while_power else 3
+    check_grads(case.structured, case.args, order, ("fwd", "rev"), atol=1e-4, rtol=1e-4)
 
 
 @table
