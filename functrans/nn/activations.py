@@ -124,7 +124,9 @@ def hard_sigmoid(x: Any) -> Any:
 def hard_silu(x: Any) -> Any:
     """x × hard_sigmoid(x)."""
     x = _float(x)
-    return x * hard_sigmoid(x)
+    outside = (x <= -3) | (x >= 3)
+    inside = fnp.where(outside, 0.0, x)  # inf times the slope 0 would be nan
+    return fnp.where(outside, relu(x), inside * (inside + 3.0) / 6.0)
 
 
 hard_swish = hard_silu

@@ -15,8 +15,10 @@ from functrans.core.types import dtype_of
 from functrans.primitives.arithmetic import (
     full_like,
     integer_pow_p,
+    isfinite_p,
     isinf_p,
     select,
+    sign_p,
     zeros_like,
 )
 from functrans.primitives.elementwise import elementwise
@@ -86,7 +88,12 @@ logaddexp2_p: Primitive = _logaddexp("logaddexp2", np.logaddexp2, exp2_p)
 # --- roots ----------------------------------------------------------------------------------------
 
 sqrt_p: Primitive = elementwise(
-    "sqrt", np.sqrt, kinds="fc", jvp=lambda t, x, y: t * 0.5 / y, emit="sqrt", cost=6
+    "sqrt",
+    np.sqrt,
+    kinds="fc",
+    jvp=lambda t, x, y: t * 0.5 / (y + 0.0),  # the root of -0.0 is -0.0, its slope +inf
+    emit="sqrt",
+    cost=6,
 )
 rsqrt_p: Primitive = elementwise(
     "rsqrt",
@@ -107,16 +114,19 @@ cbrt_p: Primitive = elementwise(
 )
 
 
-def _direction(x: Any, z: Any) -> Any:
-    """x / z, and 0 at the origin, where the distance has no slope of its own."""
-    return select(z == 0, 0, x / select(z == 0, 1, z))
+def _direction(x: Any, y: Any, z: Any) -> Any:
+    """x / z, or its limit: 0 at the origin, where the distance has no slope, ±1 at x = ±inf."""
+    far = isinf_p.bind(x)
+    limit = select(isfinite_p.bind(y), sign_p.bind(x), full_like(x, np.nan))
+    near = select(far, 0, x) / select((z == 0) | far, 1, z)
+    return select(z == 0, 0, select(far, limit, near))
 
 
 hypot_p: Primitive = elementwise(
     "hypot",
     np.hypot,
     kinds="f",
-    jvp=[lambda t, x, y, z: t * _direction(x, z), lambda t, x, y, z: t * _direction(y, z)],
+    jvp=[lambda t, x, y, z: t * _direction(x, y, z), lambda t, x, y, z: t * _direction(y, x, z)],
     emit="hypot",
     cost=10,
 )
@@ -210,7 +220,8 @@ arctanh_p: Primitive = elementwise(
     "arctanh",
     np.arctanh,
     kinds="fc",
-    jvp=lambda t, x, y: t / ((1 - x) * (1 + x)),
+    # no product of 1 - x and 1 + x, so that the second derivative at inf is not infinity times 0
+    jvp=lambda t, x, y: t * (integer_pow_p.bind(1 - x, exponent=-1) / (1 + x)),
     emit="arctanh",
     cost=25,
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
+from functrans import nn
 from functrans import numpy as fnp
 from functrans.scipy import special
 
@@ -31,6 +32,15 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[float, ...], int, float]] = {
     "0 ** nan": (fnp.power, (0.0, NAN), 1, NAN),
     "x ** 0 at 0": (fnp.power, (0.0, 0.0), 0, 0.0),
     "betaln of nan": (special.betaln, (NAN, 700.0), 1, NAN),
+    "sqrt at -0.0": (fnp.sqrt, (-0.0,), 0, INF),
+    "x ** 0.5 at -0.0": (lambda x: x**0.5, (-0.0,), 0, INF),
+    "hypot at inf": (fnp.hypot, (-INF, 1.0), 0, -1.0),
+    "hypot beside inf": (fnp.hypot, (-INF, 1.0), 1, 0.0),
+    "hypot at two infs": (fnp.hypot, (INF, INF), 0, NAN),
+    "hard_silu at nan": (nn.hard_silu, (NAN,), 0, NAN),
+    "hard_silu at inf": (nn.hard_silu, (INF,), 0, 1.0),
+    "hard_silu at -inf": (nn.hard_silu, (-INF,), 0, 0.0),
+    "trigamma at negative x": (special.digamma, (-1.5,), 0, 9.379246644989124),
     "hypot at the origin": (fnp.hypot, (0.0, 0.0), 0, 0.0),
 }
 MODES: dict[str, Callable[[Any], Any]] = {
@@ -48,6 +58,33 @@ def test_derivative(name: str, mode: str) -> None:
     along = lambda x: f(*args[:i], x, *args[i + 1 :])
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(MODES[mode](along)(args[i]), want, rtol=1e-12)
+
+
+# as above, the second derivative
+SECOND: dict[str, tuple[Callable[..., Any], tuple[float, ...], int, float]] = {
+    "arctanh at inf": (fnp.arctanh, (INF,), 0, 0.0),
+    "arctanh at -inf": (fnp.arctanh, (-INF,), 0, 0.0),
+    "arctanh inside": (fnp.arctanh, (0.5,), 0, 1.0 / 0.75**2),
+    "arcsinh at inf": (fnp.arcsinh, (INF,), 0, 0.0),
+    "hypot at inf": (fnp.hypot, (INF, 1.0), 0, 0.0),
+    "hypot inside": (fnp.hypot, (3.0, 4.0), 0, 16.0 / 125.0),
+    "hard_silu at inf": (nn.hard_silu, (INF,), 0, 0.0),
+}
+SECOND_MODES: dict[str, Callable[[Any], Any]] = {
+    "forward over reverse": lambda f: lambda x: ft.jvp(ft.grad(f), (x,), (1.0,))[1],
+    "reverse over forward": lambda f: ft.grad(lambda x: ft.jvp(f, (x,), (1.0,))[1]),
+    "reverse over reverse": lambda f: ft.grad(ft.grad(f)),
+    "compiled": lambda f: ft.jit(ft.hessian(f)),
+}
+
+
+@pytest.mark.parametrize("mode", SECOND_MODES)
+@pytest.mark.parametrize("name", SECOND)
+def test_second_derivative(name: str, mode: str) -> None:
+    f, args, i, want = SECOND[name]
+    along = lambda x: f(*args[:i], x, *args[i + 1 :])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(SECOND_MODES[mode](along)(args[i]), want, rtol=1e-12)
 
 
 def test_a_rule_whose_tangent_is_zero_is_not_asked() -> None:
