@@ -16,7 +16,7 @@ from functrans.numpy.dispatch import NO_VALUE, mirrors, refuse
 from functrans.numpy.joining import concatenate
 from functrans.numpy.manipulation import broadcast_to, moveaxis, ravel, reshape, strong
 from functrans.numpy.promotion import to_dtype
-from functrans.numpy.reductions import accumulator, sum
+from functrans.numpy.reductions import accumulator, names_no_axis, sum
 from functrans.numpy.selection import where
 from functrans.primitives import reductions as r
 from functrans.primitives.shaping import slice_axis
@@ -24,7 +24,7 @@ from functrans.primitives.shaping import slice_axis
 
 def _cumulative(primitive: Primitive, ufunc: np.ufunc, a: Any, axis: int | None, dtype: Any) -> Any:
     x = strong(a)
-    if axis is None:
+    if axis is None or names_no_axis(axis, len(shape_of(x))):
         x, axis = ravel(x), 0
     wanted = accumulator(ufunc, dtype_of(x)) if dtype is None else np.dtype(dtype)
     place = canonical_axis(axis, len(shape_of(x)))

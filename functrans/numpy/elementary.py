@@ -85,7 +85,8 @@ def angle(z: Any, deg: bool = False) -> Any:
     90.0
     """
     x = strong(z)
-    out = arctan2(ufuncs.imag(x), ufuncs.real(x))
+    imaginary = ufuncs.imag(x) if dtype_of(x).kind == "c" else 0
+    out = arctan2(imaginary, ufuncs.real(x))
     return out * (180 / np.pi) if deg else out
 
 

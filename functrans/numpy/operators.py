@@ -95,6 +95,8 @@ def power(self: Tracer, other: Any) -> Any:
             return apply_primitive(p.integer_pow_p, (self,), {"exponent": whole})
         if other == 0.5:
             return square_root(self)
+    if aval.dtype.kind == "b" and not aval.weak_type and kind is int and other == 2:
+        return ufuncs.square(self)  # int8, where power would give int64
     return _general(p.pow_p, ufuncs.power, self, other, other)
 
 

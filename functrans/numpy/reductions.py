@@ -29,6 +29,16 @@ def accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
     return ufunc.reduce(np.ones(1, dtype)).dtype
 
 
+def names_no_axis(axis: Any, ndim: int) -> bool:
+    """Whether axis is 0 or -1 of an array without axes: NumPy's ufuncs reduce it over none."""
+    return ndim == 0 and isinstance(axis, int | np.integer) and -1 <= axis <= 0
+
+
+def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The axes over which a ufunc reduces."""
+    return () if names_no_axis(axis, ndim) else canonical_axes(axis, ndim)
+
+
 def keep(out: Any, x: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
     """The result of a reduction, with the reduced axes as extents of one if asked for."""
     if not keepdims:
@@ -57,7 +67,7 @@ def _accumulate(
     x = strong(a)
     wanted = accumulator(ufunc, dtype_of(x)) if dtype is None else np.dtype(dtype)
     x = to_dtype(x, wanted)
-    axes = canonical_axes(axis, len(shape_of(x)))
+    axes = reduced_axes(axis, len(shape_of(x)))
     x = _masked(x, where, ufunc.identity)
     out = primitive.bind(x, axes=axes)
     if initial is not NO_VALUE and initial is not None:
@@ -135,7 +145,7 @@ def _extremum(
     where: Any,
 ) -> Any:
     x = strong(a)
-    axes = canonical_axes(axis, len(shape_of(x)))
+    axes = reduced_axes(axis, len(shape_of(x)))
     absent = initial is NO_VALUE or initial is None
     if where is not True:
         if absent:
@@ -217,7 +227,7 @@ def _logic(
     primitive: Primitive, neutral: bool, a: Any, axis: Axis, keepdims: Any, where: Any
 ) -> Any:
     x = ufuncs.truth(strong(a))
-    axes = canonical_axes(axis, len(shape_of(x)))
+    axes = reduced_axes(axis, len(shape_of(x)))
     x = _masked(x, where, neutral)
     return keep(primitive.bind(x, axes=axes), x, axes, keepdims)
 
@@ -266,11 +276,11 @@ def count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 def _position(primitive: Primitive, a: Any, axis: int | None, keepdims: Any) -> Any:
     x = strong(a)
-    if axis is None:
-        rank = len(shape_of(x))
+    rank = len(shape_of(x))
+    if axis is None or names_no_axis(axis, rank):
         out = primitive.bind(ravel(x), axis=0)
         return reshape(out, (1,) * rank) if keepdims else out
-    place = canonical_axis(axis, len(shape_of(x)))
+    place = canonical_axis(axis, rank)
     return keep(primitive.bind(x, axis=place), x, (place,), keepdims)
 
 

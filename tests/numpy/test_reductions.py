@@ -130,3 +130,18 @@ OTHERS: list[tuple[str, tuple, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "args", "kwargs"), OTHERS, ids=[o[0] for o in OTHERS])
 def test_others(name: str, args: tuple, kwargs: dict[str, Any]) -> None:
     check(*both(name), *args, tolerance=1e-6 if args[0][0].dtype == "float32" else None, **kwargs)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize(
+    "name",
+    "sum prod max min ptp any all count_nonzero argmax argmin cumsum cumprod nansum nanmax".split(),
+)
+def test_ufuncs_reduce_a_scalar_over_its_axis(name: str, axis: int) -> None:
+    check(*both(name), np.array(3.0), axis=axis)
+
+
+@pytest.mark.parametrize(("name", "axis"), [("sum", 1), ("sum", (0,)), ("mean", 0), ("var", -1)])
+def test_others_refuse_an_axis_of_a_scalar(name: str, axis: Any) -> None:
+    with pytest.raises(ShapeError, match="out of bounds"):
+        both(name)[0](np.array(3.0), axis=axis)

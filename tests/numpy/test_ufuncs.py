@@ -98,6 +98,8 @@ def test_dtype_argument(name: str) -> None:
         ("round", (array((5,), "int32") * 7, -1)),
         ("round", (array((5,), "complex128") * 1.2345, 1)),
         ("round", (array((5,), "bool"),)),
+        ("angle", (array((5,), "bool"),)),
+        ("angle", (array((5,), "float32"),)),
         ("around", (array((5,), "float32"),)),
         ("fix", (array((5,), "float64"),)),
         ("float_power", (positive((3,), "int32"), 2)),
@@ -136,6 +138,12 @@ def test_comparison_with_integers_outside_of_the_dtype(value: int) -> None:
 def test_out_of_bounds_python_integer() -> None:
     with pytest.raises(OverflowError, match="300"):
         check(*both("add"), np.array([1], "uint8"), 300)
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 2.0])
+def test_powers_of_bools(exponent: float) -> None:
+    power = lambda x: x**exponent
+    check(power, power, array((5,), "bool"))
 
 
 def test_negative_integer_power() -> None:
