@@ -31,7 +31,7 @@ def accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
 
 def names_no_axis(axis: Any, ndim: int) -> bool:
     """Whether axis is 0 or -1 of an array without axes: NumPy's ufuncs reduce it over none."""
-    return ndim == 0 and isinstance(axis, int | np.integer) and -1 <= axis <= 0
+    return ndim == 0 and isinstance(axis, int | np.integer) and axis in (0, -1)
 
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
