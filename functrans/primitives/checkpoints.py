@@ -23,7 +23,7 @@ from functrans.core.types import Aval
 from functrans.primitives.calls import call_p, infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import is_traced, trace_call
 from functrans.primitives.identities import name_p, optimization_barrier_p
-from functrans.primitives.loops import as_typed, flops
+from functrans.primitives.loops import flops
 from functrans.primitives.products import dot_general_p
 from functrans.transforms.api import check_callable, name_of
 from functrans.transforms.batching import batch_program, current_axis
@@ -179,11 +179,11 @@ def checkpoint(
 
 
 def _infer(*avals: Aval, program: Program, policy: Any, prevent_cse: bool) -> tuple[Aval, ...]:
-    return tuple(a.strong() for a in infer_call(program, avals))
+    return infer_call(program, avals)
 
 
 def _evaluate(*values: Any, program: Program, policy: Any, prevent_cse: bool) -> list[Any]:
-    return list(map(as_typed, evaluate(program, values), program.out_avals))
+    return evaluate(program, values)
 
 
 def _forward(ts: list, primals: list, *, program: Program, **options: Any) -> tuple[list, list]:

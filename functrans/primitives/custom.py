@@ -21,7 +21,6 @@ from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer, as_value, trace
 from functrans.core.types import Aval, aval_of, float0
 from functrans.primitives.arithmetic import convert
-from functrans.primitives.calls import infer_call
 from functrans.primitives.loops import as_typed
 from functrans.primitives.shaping import full
 from functrans.transforms.api import FlatFunction, flatten_args, name_of
@@ -258,9 +257,5 @@ def batch_custom(make_rule: Any, primitive: Callable[[], Primitive]) -> Callable
     return rule
 
 
-def strong_outputs(avals: Sequence[Aval], program: Program) -> tuple[Aval, ...]:
-    return tuple(a.strong() for a in infer_call(program, avals))
-
-
 def evaluate_call(*values: Any, program: Program, rule: Any, num_consts: int) -> list[Any]:
-    return list(map(as_typed, evaluate(program, values), program.out_avals))
+    return evaluate(program, values)

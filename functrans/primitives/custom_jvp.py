@@ -17,7 +17,7 @@ from functrans.core.program import Program
 from functrans.core.trace import UNKNOWN, Tracer, trace, trace_depth
 from functrans.core.types import Aval, aval_of, float0
 from functrans.primitives.arithmetic import zeros_like
-from functrans.primitives.calls import call_p, nonzero, present, split, spread
+from functrans.primitives.calls import call_p, infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import (
     SymbolicZero,
     batch_custom,
@@ -28,7 +28,6 @@ from functrans.primitives.custom import (
     no_const_tangents,
     positional,
     run_batched,
-    strong_outputs,
     trace_call,
     with_fixed,
 )
@@ -269,7 +268,7 @@ class BatchedJvpRule:
 
 custom_jvp_p: Primitive = Primitive(
     "custom_jvp",
-    infer=lambda *avals, program, rule, num_consts: strong_outputs(avals, program),
+    infer=lambda *avals, program, rule, num_consts: infer_call(program, avals),
     evaluate=evaluate_call,
     forward=_forward_jvp,
     linearize=_linearize_jvp,

@@ -16,7 +16,7 @@ from functrans.core.program import Program
 from functrans.core.source import user_line
 from functrans.core.trace import as_value, trace_depth
 from functrans.core.types import Aval, aval_of, float0
-from functrans.primitives.calls import nonzero, present, split, spread
+from functrans.primitives.calls import infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import (
     SymbolicZero,
     batch_custom,
@@ -27,7 +27,6 @@ from functrans.primitives.custom import (
     no_const_tangents,
     positional,
     run_batched,
-    strong_outputs,
     trace_call,
     with_fixed,
 )
@@ -320,7 +319,7 @@ custom_lin_p: Primitive = Primitive(
 
 custom_vjp_p: Primitive = Primitive(
     "custom_vjp",
-    infer=lambda *avals, program, rule, num_consts: strong_outputs(avals, program),
+    infer=lambda *avals, program, rule, num_consts: infer_call(program, avals),
     evaluate=evaluate_call,
     forward=_forward_vjp,
     linearize=_linearize_vjp,

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from functrans.core import tree
 from functrans.core.primitive import Linear, Primitive
 from functrans.core.trace import UNKNOWN, Tracer, as_value
-from functrans.core.types import Aval, dtype_of
+from functrans.core.types import Aval, dtype_of, weakened
 
 # --- stop_gradient: no rule for derivatives, so its tangent is zero -------------------------------
 
 stop_gradient_p: Primitive = Primitive(
     "stop_gradient",
-    infer=lambda x: x.strong(),
-    evaluate=lambda x: x if isinstance(x, np.ndarray | np.generic) else np.asarray(x)[()],
+    infer=lambda x: x,
+    evaluate=lambda x: x,
     batch=lambda args, batched: (stop_gradient_p.bind(*args), True),
     cost=lambda inputs, outputs: 0,
 )
@@ -43,7 +41,7 @@ def stop_gradient(x: Any) -> Any:
         if dtype_of(value).kind not in "fc" or type(value) is not Tracer:
             return value
         if value.value is not UNKNOWN:
-            return value.concrete("stop_gradient", "")
+            return weakened([value.concrete("stop_gradient", "")], [value.aval])[0]
         return stop_gradient_p.bind(value)
 
     return tree.map(stop, x)

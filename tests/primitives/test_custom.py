@@ -541,3 +541,29 @@ def test_the_rule_of_custom_vjp_is_used_in_the_body_of_a_loop(kind: str) -> None
     want = 1000.0 * ft.grad(lambda x: fnp.sin(fnp.sin(fnp.sin(x))))(0.3)
     for wrap in (lambda g: g, ft.jit):
         np.testing.assert_allclose(wrap(ft.grad(three_times))(0.3), want, rtol=1e-12)
+
+
+def _with_jvp(f: Any) -> Any:
+    wrapped = ft.custom_jvp(f)
+    wrapped.defjvp(lambda primals, tangents: (f(*primals), 2.0 * tangents[0]))
+    return wrapped
+
+
+def _with_vjp(f: Any) -> Any:
+    wrapped = ft.custom_vjp(f)
+    wrapped.defvjp(lambda x: (f(x), None), lambda kept, ct: (2.0 * ct,))
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [_with_jvp, _with_vjp, ft.checkpoint, lambda f: lambda x: ft.stop_gradient(f(x))],
+    ids=["custom_jvp", "custom_vjp", "checkpoint", "stop_gradient"],
+)
+def test_a_python_number_stays_weak(wrap: Any) -> None:
+    twice = wrap(lambda x: x * 2.0)
+    assert ft.make_program(twice)(1.0).out_avals[0].weak_type
+    assert type(twice(1.0)) is type(ft.jit(twice)(1.0)) is float
+    scaled = lambda x: twice(x) * np.float32(1)
+    assert scaled(1.0).dtype == ft.jit(scaled)(1.0).dtype == np.float32
+    assert ft.vjp(scaled, 1.0)[0].dtype == np.float32
