@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from functrans.compiler.donation import WORTH_DONATING
 from functrans.compiler.frames import Executable
 from functrans.compiler.link import link
 from functrans.compiler.plans import load_plan, plan_key, save_plan
@@ -24,6 +24,8 @@ _lock = threading.RLock()
 _executables: dict[tuple[Program, frozenset[int]], Compiled] = {}
 _CAPACITY = 4096
 """Compiled Programs kept; the oldest goes first."""
+WORTH_DONATING = 1 << 16
+"""Bytes of an argument from which on its memory is used: checks of smaller ones cost as much."""
 
 
 def compile_program(program: Program, donated: Iterable[int] = ()) -> Compiled:
@@ -51,19 +53,24 @@ def compile_program(program: Program, donated: Iterable[int] = ()) -> Compiled:
 class Compiled:
     """A Program as native code.
 
-    Attributes:
+    Args:
         program: the Program.
         donated: inputs that may be overwritten.
+
+    Attributes:
+        program, donated: as given.
+        overwritten: the donated inputs that are overwritten.
     """
 
     def __init__(self, program: Program, donated: frozenset[int] = frozenset()) -> None:
         self.program = program
         self.donated = donated
+        self.overwritten: frozenset[int] = frozenset()
         self._schedule: Schedule | None = None
         try:
-            self._executable = self._from_disk() or link(self.schedule, program)
-        except MemoryError:
-            raise self._out_of_memory() from None
+            self._executable = self._from_disk() or self._linked(self.schedule)
+        except MemoryError as error:
+            raise self._out_of_memory(error) from None
         if config.dump_dir is not None:
             from functrans.compiler.dump import dump
 
@@ -89,20 +96,27 @@ class Compiled:
         known = load_plan(key)
         if known is not None:
             try:
-                return link(known, self.program)
+                return self._linked(known)
             except KeyError:  # its object code is not there any more
                 pass
-        executable = link(self.schedule, self.program)
+        executable = self._linked(self.schedule)
         save_plan(key, self.schedule)
         return executable
 
-    def _out_of_memory(self) -> OutOfMemoryError:
+    def _linked(self, schedule: Schedule) -> Executable:
+        self.overwritten = schedule.overwritten
+        return link(schedule, self.program)
+
+    def _out_of_memory(self, error: MemoryError) -> MemoryError:
+        """The error that says what takes the memory, if it is the Program's arrays."""
         from functrans.compiler.lower import prepare
 
         equations = prepare(self.program).equations
         arrays = [(v.aval.nbytes, v.aval, e) for e in equations for v in e.outputs]
         largest = sorted(arrays, key=lambda a: a[0], reverse=True)[:3]
         largest = [a for a in largest if 100 * a[0] > largest[0][0]]
+        if not largest:
+            return error
         lines = [
             f"{aval}, {nbytes / 2**30:.3g} GiB, of {e.primitive.name}"
             + (f"  {e.source.explain()}" if e.source else "")
@@ -126,10 +140,8 @@ class Compiled:
         return self._run(leaves)
 
     def _run(self, leaves: list[Any]) -> list[Any] | None:
-        if self.donated:
-            leaves = [
-                _given_up(x, leaves) if i in self.donated else x for i, x in enumerate(leaves)
-            ]
+        if self.overwritten:
+            leaves = _given_up(leaves, self.overwritten)
         outs = self._executable(leaves)
         if isinstance(outs, int):
             return None
@@ -184,16 +196,28 @@ def contiguous(x: Any, aval: Aval) -> Any:
     return array if array.flags.aligned else array.copy()
 
 
-def _given_up(x: Any, leaves: list[Any]) -> Any:
-    """A donated array if its memory is the caller's to give up and no other argument's; a copy."""
-    if type(x) is not np.ndarray:
-        return x
-    if x.flags.owndata and x.flags.writeable:
-        others = (y for y in leaves if y is not x and isinstance(y, np.ndarray))
-        twice = sum(y is x for y in leaves) > 1
-        if not twice and not any(np.may_share_memory(x, y) for y in others):
-            return x
-    return x.copy(order="C")
+def _given_up(leaves: list[Any], overwritten: Iterable[int]) -> list[Any]:
+    """The leaves, with copies of those that are overwritten but not the caller's alone to give."""
+    arrays = [x for x in leaves if isinstance(x, np.ndarray)]
+    owners = list(map(_owner, arrays))
+    times = Counter(map(id, owners))
+    foreign = [x for x, owner in zip(arrays, owners, strict=True) if owner is None]
+    result = list(leaves)
+    for i in overwritten:
+        x = leaves[i]
+        if type(x) is not np.ndarray:
+            continue
+        alone = x.flags.owndata and x.flags.writeable and times[id(x)] == 1
+        if not alone or any(np.may_share_memory(x, y) for y in foreign):
+            result[i] = x.copy(order="C")
+    return result
+
+
+def _owner(x: np.ndarray) -> np.ndarray | None:
+    """The array whose memory x is a view of, or x; None if the memory is no array's."""
+    while isinstance(x.base, np.ndarray):
+        x = x.base
+    return x if x.flags.owndata else None
 
 
 def _unboxing(aval: Aval) -> Any:

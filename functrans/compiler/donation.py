@@ -16,9 +16,6 @@ from functrans.compiler.grouping import Kernel, View, member_reads
 from functrans.compiler.updates import Updates
 from functrans.core.program import Program, Var
 
-WORTH_DONATING = 1 << 16
-"""Bytes of an argument from which on its memory is used: checks of smaller ones cost as much."""
-
 Heirs = dict[int, int]
 """Output → input whose memory it takes."""
 
@@ -35,24 +32,18 @@ def heirs_of(
         donated: positions of inputs.
     """
     origin = _origins(program, updates)
+    # outputs of a prepared Program are variables
+    firsts = [origin.get(out, out) for out in program.outputs if isinstance(out, Var)]
     position = {program.inputs[i]: i for i in donated}
-    heirs: Heirs = {}
-    for o, out in enumerate(program.outputs):
-        first = origin.get(out, out)  # type: ignore[arg-type]
-        if first in position:
-            heirs[o] = position.pop(first)
+    heirs: Heirs = {o: position.pop(v) for o, v in enumerate(firsts) if v in position}
     left = {i: v for v, i in position.items() if v not in updates.until}
     steps = _Steps(program, parts)
-    for o, out in enumerate(program.outputs):
-        if o in heirs:
-            continue
-        first = origin.get(out, out)  # type: ignore[arg-type]
-        for i, var in left.items():
-            same = var.aval.shape == out.aval.shape and var.aval.dtype == out.aval.dtype
-            if same and steps.may_replace(first, var):
-                heirs[o] = i
-                del left[i]
-                break
+    for o, first in enumerate(firsts):
+        fitting = (i for i, v in left.items() if o not in heirs and steps.may_replace(first, v))
+        heir_of = next(fitting, None)
+        if heir_of is not None:
+            heirs[o] = heir_of
+            del left[heir_of]
     return heirs
 
 
@@ -91,8 +82,9 @@ class _Steps:
 
     def may_replace(self, out: Var, var: Var) -> bool:
         """Whether `out` may be written over `var`."""
+        same = out.aval.shape == var.aval.shape and out.aval.dtype == var.aval.dtype
         position = self.made.get(out)
-        if position is None:
+        if not same or position is None:
             return False
         last = max(self.readers.get(var, ()), default=-1)
         if last != position:

@@ -181,7 +181,7 @@ class JitFunction:
         if special.compiled is None:
             donated = self._donated(key, args, kwargs)
             special.compiled = compile_program(special.program, donated)
-            _warn_of_unused(special.compiled, donated, (args, kwargs), self._fun)
+            _warn_of_unused(special.compiled, (args, kwargs), self._fun)
         outs = special.compiled(leaves)
         self._recent[(in_tree, key)] = special
         return tree.unflatten(special.out_tree, outs)
@@ -407,14 +407,12 @@ def _check_positions(positions: set[int], parameters: list[Any], fun: Any) -> No
             )
 
 
-def _warn_of_unused(compiled: Compiled, donated: list[int], arguments: Any, fun: Any) -> None:
+def _warn_of_unused(compiled: Compiled, arguments: tuple[tuple, dict], fun: Any) -> None:
     """Say which large donated arrays no result can take."""
-    used = set(compiled.schedule.heirs.values()) if donated else set()
-    wasted = compiled.donated - used
+    wasted = compiled.donated - compiled.overwritten
     if not wasted:
         return
-    paths = [path for path, _ in tree.flatten_with_path(arguments[0])[0]]
-    paths += [path for path, _ in tree.flatten_with_path(arguments[1])[0]]
+    paths = [path for part in arguments for path, _ in tree.flatten_with_path(part)[0]]
     shown = ", ".join(
         f"argument {paths[i]} ({compiled.program.in_avals[i]})" for i in sorted(wasted)
     )

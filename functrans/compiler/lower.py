@@ -12,7 +12,7 @@ from functrans.compiler.blas import LETTERS
 from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.expansions import expand
-from functrans.compiler.fuse import partition
+from functrans.compiler.fuse import Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, View
 from functrans.compiler.memory import Temporary
@@ -86,14 +86,19 @@ def lower(program: Program, donated: frozenset[int] = frozenset()) -> Schedule:
     lowering = Lowering()
     inputs = [lowering.new_slot() for _ in program.inputs]
     updates = of_program(program, prepare, donated)
-    heirs = heirs_of(program, partition(program, updates), updates, donated) if donated else {}
+    parts = partition(program, updates)
+    heirs = heirs_of(program, parts, updates, donated) if donated else {}
+    overwritten = {i for i in donated if program.inputs[i] in updates.until} | {*heirs.values()}
     outputs = [
         inputs[heirs[o]] if o in heirs else lowering.new_slot() for o in range(len(program.outputs))
     ]
     places: dict[Var, int] = dict(zip(program.inputs, inputs, strict=True))
     places |= dict(zip(program.outputs, outputs, strict=True))  # type: ignore[arg-type]
-    main = lowering.block(program, places, updates)
-    return Schedule(main, lowering.slot_count, inputs, outputs, lowering.constants, heirs)
+    main = BlockLowering(lowering, program, places, updates, parts).run()
+    return Schedule(
+        main, lowering.slot_count, inputs, outputs, lowering.constants, heirs,
+        frozenset(overwritten),
+    )  # fmt: skip
 
 
 class Lowering:
@@ -120,25 +125,31 @@ class Lowering:
 
     def block(self, program: Program, places: dict[Var, int], updates: Updates) -> Block:
         """The entries of a prepared Program whose inputs and outputs have these slots."""
-        return BlockLowering(self, program, places, updates).run()
+        return BlockLowering(self, program, places, updates, partition(program, updates)).run()
 
 
 class BlockLowering:
     """Lowers one Program (the main one or a loop body) to one block."""
 
     def __init__(
-        self, shared: Lowering, program: Program, places: dict[Var, int], updates: Updates
+        self,
+        shared: Lowering,
+        program: Program,
+        places: dict[Var, int],
+        updates: Updates,
+        parts: Partition,
     ) -> None:
         self.shared = shared
         self.program = program
         self.updates = updates
+        self.parts = parts
         self.places = dict(places)
         self.block = Block()
         self.sizes = {slot: v.aval.nbytes for v, slot in places.items()}
         """Bytes of slots, as far as they are known."""
 
     def run(self) -> Block:
-        parts = partition(self.program, self.updates)
+        parts = self.parts
         self._place_early()
         for step in parts.steps:
             if isinstance(step, View):

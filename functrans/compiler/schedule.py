@@ -97,6 +97,8 @@ class Schedule:
         inputs, outputs: the slots of the Program's inputs and outputs.
         constants: arrays that slots point to.
         heirs: output → input whose memory it takes; both have one slot.
+        overwritten: the inputs that are not what they were afterwards: those with an heir, and
+            those that a loop or scatter has used up.
     """
 
     main: Block
@@ -105,6 +107,7 @@ class Schedule:
     outputs: list[int]
     constants: dict[int, np.ndarray]
     heirs: dict[int, int] = field(default_factory=dict)
+    overwritten: frozenset[int] = frozenset()
 
     def entries(self) -> Iterator[Entry]:
         """Every entry of every block."""

@@ -225,3 +225,32 @@ def test_errors(name: str) -> None:
     message, call = ERRORS[name]
     with pytest.raises(TransformError, match=message):
         call()
+
+
+def test_arrays_that_no_result_can_take_are_not_copied() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = ft.jit(lambda x, y: fnp.sum(x) + y, donate_argnums=(0, 1)).lower(X, Y).compile()
+    assert compiled._compiled.donated == {0, 1}
+    assert len(compiled._compiled.overwritten) == 1  # of two, for one result
+
+
+def test_what_a_loop_uses_up_is_overwritten_without_an_heir() -> None:
+    def f(x: Any) -> Any:
+        return fnp.sum(lax.fori_loop(0, 9, lambda i, x: x.at[i].set(x[i + 1]), x))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x = fresh()
+        np.testing.assert_allclose(ft.jit(f, donate_argnums=0)(x), f(X))
+    assert not np.array_equal(x, X)
+
+
+def test_views_among_many_leaves_are_found() -> None:
+    jitted = ft.jit(lambda xs: [x + 1.0 for x in xs], donate_argnums=0)
+    x, y = fresh(), Y.copy()
+    for leaves in ([x, x, y], [x, y, x[:]], [x, np.frombuffer(memoryview(x)), y]):
+        want = [np.array(leaf) + 1.0 for leaf in leaves]
+        for a, b in zip(jitted(list(leaves)), want, strict=True):
+            np.testing.assert_array_equal(a, b)
+        y = Y.copy()

@@ -25,6 +25,8 @@ def f(x, n):
     s, ys = ft.lax.scan(step, x, fnp.stack([fnp.eye(6) * (i + 1.5) for i in range(3)]))
     return fnp.sum(s) + fnp.sum(ys) + n
 value, slope = ft.jit(ft.value_and_grad(f))(np.linspace(0.0, 1.0, 6), 2)
+doubled = ft.jit(lambda a: a * 2.0, donate_argnums=0)(np.ones(20_000))
+assert doubled[-1] == 2.0
 loaded = [m for m in ("functrans.compiler.lower", "llvmlite.binding") if m in sys.modules]
 print(repr(float(value)), slope.tobytes().hex(), loaded)
 """
