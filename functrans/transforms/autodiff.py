@@ -360,34 +360,44 @@ def _differentiable(x: Any) -> bool:
     return dtype_of(x).kind in "fc"
 
 
-def _linearize(traced: Traced, nonzero: list[bool]) -> tuple[list[Any], Any, LinearMap]:
+def _linearized(traced: Traced, nonzero: list[bool]) -> tuple[list[Any], LinearMap]:
+    """The results of the Program, and its derivative with respect to its own arguments."""
     mask = [False] * traced.captured_count + nonzero
     with np.errstate(all="ignore"):
-        all_outs, lin = linearize_at(traced.program, traced.primals, mask, traced.known)
-    outs, aux = split_outputs(traced, all_outs)
-    return outs, aux, lin
+        return linearize_at(traced.program, traced.primals, mask, traced.known)
+
+
+def _linearize(traced: Traced, nonzero: list[bool]) -> tuple[list[Any], Any, LinearMap]:
+    results, linear = _linearized(traced, nonzero)
+    outs, aux = split_outputs(traced, results)
+    return outs, aux, linear
 
 
 def _pull_back_one(traced: Traced, name: str, holomorphic: bool) -> tuple[Any, list[Any], Any]:
     """The value of a scalar function, the cotangents of its arguments, auxiliary data."""
     own = _own(traced)
     mask = [_differentiable(x) for x in own]
-    known, atoms = traced.known, traced.program.outputs
-    # a result of an effect that waits for the run below is not known yet
-    if known is not None and all(type(a) is Literal or a in known for a in atoms):
-        results = [a.value if type(a) is Literal else known[a] for a in atoms]
-        outs, aux = split_outputs(traced, results)
-        value = traced.flat.rebuild(outs)
-        _check_scalar(name, value, holomorphic)
-        with np.errstate(all="ignore"):
-            cts = remembered.gradient(traced, tuple(mask), dtype_of(outs[0]).type(1))
-        if cts is not None:
-            return value, cts, aux
-    outs, aux, lin = _linearize(traced, mask)
+    results, linear = _known_results(traced), None
+    if results is None:
+        results, linear = _linearized(traced, mask)
+    outs, aux = split_outputs(traced, results)
     value = traced.flat.rebuild(outs)
     _check_scalar(name, value, holomorphic)
+    seed = dtype_of(outs[0]).type(1)
     with np.errstate(all="ignore"):
-        return value, pull_back(lin, [dtype_of(outs[0]).type(1)], list(map(aval_of, own))), aux
+        cts = remembered.gradient(traced, tuple(mask), seed) if linear is None else None
+        if cts is None:
+            linear = linear or _linearized(traced, mask)[1]
+            cts = pull_back(linear, [seed], list(map(aval_of, own)))
+    return value, cts, aux
+
+
+def _known_results(traced: Traced) -> list[Any] | None:
+    """The results of a trace with values; None if an effect waits for the run of its Program."""
+    known, atoms = traced.known, traced.program.outputs
+    if known is None or not all(type(a) is Literal or a in known for a in atoms):
+        return None
+    return [a.value if type(a) is Literal else known[a] for a in atoms]
 
 
 def _of_chosen(

@@ -64,7 +64,7 @@ def gradient(traced: Traced, mask: Nonzero, seed: Any) -> list[Any] | None:
     except TypeError:  # a parameter that cannot be hashed
         return None
     if backward is None:
-        backward = _seen[key] = Backward(program, mask, literals, seed)
+        backward = _seen[key] = Backward(program, mask, seed)
     return backward(traced, literals)
 
 
@@ -81,12 +81,11 @@ def _structure(program: Program, mask: Nonzero) -> tuple[Hashable, list[Any]] | 
             return None
         key.append(primitive)
         for atom in equation.inputs:
-            number = numbers.get(atom)
-            if number is None:
-                literals.append(atom.value)  # type: ignore[union-attr]
+            if type(atom) is Literal:
+                literals.append(atom.value)
                 key.append(_type(atom.aval))
             else:
-                key.append(number)
+                key.append(numbers[atom])
         if equation.params:
             key.append(params_key(equation.params))
         for var in equation.outputs:
@@ -102,7 +101,7 @@ def _type(aval: Aval) -> Hashable:
 class Backward:
     """The backward pass of all Programs of one structure."""
 
-    def __init__(self, program: Program, mask: Nonzero, literals: list[Any], seed: Any) -> None:
+    def __init__(self, program: Program, mask: Nonzero, seed: Any) -> None:
         lifted, constants = _lifted(program)
         results = [v for e in lifted.equations for v in e.outputs]
         variables = [*lifted.inputs, *results]
