@@ -22,8 +22,9 @@ The rules, all optional but `infer` and `evaluate`:
 ``taylor(primitive, k, y, *operands, **params)``
     Coefficient k of a truncated power series, see functrans/transforms/taylor.py. Where absent,
     the `jvp` rule determines it.
-``jet(operands, order, **params)``
-    The series of the results, for primitives that hold Programs.
+``jet(operands, order, run, **params)``
+    The series of the results, for primitives that hold Programs; `run(program, operands)` are those
+    of a Program.
 ``batch(args, batched, **params)``
     Result and batchedness when operands with `batched[i]` true have an extra leading axis. With
     `multiple_results` both are lists. The batch axis is axis 0 everywhere.

@@ -202,10 +202,10 @@ def programs_in(params: Mapping[str, Any]) -> Iterator[Program]:
     for value in params.values():
         if isinstance(value, Program):
             yield value
-        elif hasattr(value, "programs"):
-            yield from value.programs
         elif type(value) is tuple:
             yield from (p for p in value if isinstance(p, Program))
+        elif hasattr(value, "programs"):
+            yield from value.programs
 
 
 def infer_outputs(

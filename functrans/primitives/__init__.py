@@ -17,7 +17,6 @@ from functrans.primitives import identities as identities
 from functrans.primitives import indexing as indexing
 from functrans.primitives import linear_algebra as linear_algebra
 from functrans.primitives import linear_solves as linear_solves
-from functrans.primitives import loop_series as loop_series
 from functrans.primitives import loop_tangents as loop_tangents
 from functrans.primitives import loops as loops
 from functrans.primitives import products as products

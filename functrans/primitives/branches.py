@@ -20,13 +20,16 @@ from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import eq_p, le_p
 from functrans.primitives.calls import infer_call, nonzero, present, split, spread
+from functrans.primitives.carries import as_typed, either
 from functrans.primitives.lanes import has_loops, is_scalar_code, one_by_one
-from functrans.primitives.loops import as_typed, flops
+from functrans.primitives.loop_series import moving, with_terms
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import choose
+from functrans.primitives.work import flops
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp_program
 from functrans.transforms.linearize import linearize_program
+from functrans.transforms.series import joined, series_program
 from functrans.transforms.transpose import transpose_program
 
 INDEX = np.dtype(np.int32)
@@ -237,6 +240,18 @@ def _pick(index: Any, results: Sequence[Any]) -> Any:
     return chosen
 
 
+def _jet(operands: list, order: int, run: Any, *, branches: Branches) -> list[Any]:
+    index, *values = operands
+    mask = moving(values)
+    outs: Nonzero = (False,) * len(branches[0].outputs)
+    for branch in branches:
+        outs = either(outs, series_program(branch, mask, order, outs)[1])
+    programs = tuple(series_program(b, mask, order, outs)[0] for b in branches)
+    results = cond_p.bind(index, *with_terms(values, mask, order), branches=programs)
+    firsts, terms = split(results, len(outs))
+    return joined(firsts, terms, outs, order)
+
+
 cond_p = Primitive(
     "cond",
     infer=_infer,
@@ -244,6 +259,7 @@ cond_p = Primitive(
     forward=_forward,
     linearize=_linearize,
     transpose=_transpose,
+    jet=_jet,
     batch=_batch,
     cost=lambda inputs, outputs, *, branches: max(flops(b) for b in branches),
     multiple_results=True,

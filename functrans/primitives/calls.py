@@ -13,6 +13,7 @@ from functrans.core.types import Aval
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import jvp_program
 from functrans.transforms.linearize import linearize_program
+from functrans.transforms.taylor import of_held
 from functrans.transforms.transpose import transpose_program
 
 run_compiled: Callable[[Program, Sequence[Any]], list[Any]] = evaluate
@@ -96,6 +97,7 @@ call_p = Primitive(
     forward=_forward_call,
     linearize=_linearize_call,
     transpose=_transpose_call,
+    jet=of_held,
     batch=_batch_call,
     inline=lambda program: program,
     multiple_results=True,

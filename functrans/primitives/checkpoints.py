@@ -23,12 +23,13 @@ from functrans.core.types import Aval
 from functrans.primitives.calls import call_p, infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import is_traced, trace_call
 from functrans.primitives.identities import name_p, optimization_barrier_p
-from functrans.primitives.loops import flops
 from functrans.primitives.products import dot_general_p
+from functrans.primitives.work import flops
 from functrans.transforms.api import check_callable, name_of
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp_program
 from functrans.transforms.linearize import linearize_program
+from functrans.transforms.taylor import of_held
 from functrans.transforms.transpose import transpose_program
 
 Policy = Callable[..., bool]
@@ -305,6 +306,7 @@ checkpoint_p = Primitive(
     evaluate=_evaluate,
     forward=_forward,
     linearize=_linearize,
+    jet=of_held,
     transpose=_transpose,
     batch=_batch,
     cost=lambda inputs, outputs, *, program, **_: flops(program),

@@ -15,8 +15,8 @@ from functrans.core.errors import TransformError
 from functrans.core.primitive import Primitive
 from functrans.core.types import Aval, dtype_of
 from functrans.primitives.arithmetic import convert, eq_p
+from functrans.primitives.carries import swap_leading
 from functrans.primitives.indexing import gather
-from functrans.primitives.loops import swap_leading
 from functrans.primitives.reductions import reduce_max_p, reduce_min_p, reduce_sum_p
 from functrans.primitives.shaping import iota
 from functrans.transforms.batching import current_axis, repeat

@@ -21,7 +21,7 @@ from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer, as_value, trace
 from functrans.core.types import Aval, aval_of, float0
 from functrans.primitives.arithmetic import convert
-from functrans.primitives.loops import as_typed
+from functrans.primitives.carries import as_typed
 from functrans.primitives.shaping import full
 from functrans.transforms.api import FlatFunction, flatten_args, name_of
 from functrans.transforms.batching import (

@@ -37,6 +37,7 @@ from functrans.transforms.batching import (
     Axis,
     repeat,
 )
+from functrans.transforms.taylor import of_held
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,6 +324,7 @@ custom_vjp_p: Primitive = Primitive(
     evaluate=evaluate_call,
     forward=_forward_vjp,
     linearize=_linearize_vjp,
+    jet=of_held,
     batch=batch_custom(BatchedVjpRule, lambda: custom_vjp_p),
     inline=lambda program, rule, num_consts: program,
     multiple_results=True,

@@ -22,8 +22,9 @@ from functrans.core.types import Aval
 from functrans.primitives.arithmetic import neg_p, sub_p
 from functrans.primitives.branches import filled
 from functrans.primitives.calls import split
-from functrans.primitives.loops import as_typed, flops, repeated
+from functrans.primitives.carries import as_typed, repeated
 from functrans.primitives.shaping import full
+from functrans.primitives.work import flops
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import jvp
 from functrans.transforms.transpose import transpose_program

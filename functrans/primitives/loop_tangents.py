@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.effects import without_effects
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive, not_linear
 from functrans.core.program import Program
@@ -21,11 +22,11 @@ from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives import revolve
 from functrans.primitives.arithmetic import add_p, zeros_like
-from functrans.primitives.calls import call_p, present, split, spread
-from functrans.primitives.loops import Counts, scan_jvp_body, scan_p
-from functrans.primitives.revolve import COUNT
+from functrans.primitives.calls import call_p, nonzero, present, split, spread
+from functrans.primitives.carries import Counts, instantiate
+from functrans.primitives.loops import linearized_body, scan_jvp_body, scan_p
 from functrans.primitives.shaping import full
-from functrans.primitives.while_loops import jvp_body
+from functrans.primitives.while_loops import COUNT, jvp_body
 from functrans.transforms import forward
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import Nonzero
@@ -96,7 +97,8 @@ class Loop:
         return [a.strong() for a, n in zip(whole, nonzero, strict=True) if n]
 
     def _stacked(self, aval: Aval) -> Aval:
-        return Aval((self.length, *aval.shape), aval.dtype)  # type: ignore[arg-type]
+        assert self.length is not None  # only scans have xs and ys
+        return Aval((self.length, *aval.shape), aval.dtype)
 
     @property
     def slots(self) -> int:
@@ -113,6 +115,26 @@ def tangents_of_loop(
 ) -> list[Any]:
     """The nonzero tangents of a loop's results, of those of its operands (consts, carry, xs)."""
     return loop_tangent_p.bind(count, *operands, *ts, loop=loop)
+
+
+def linearize_scan(
+    ts: list, primals: list, program: Program, counts: Counts, loop: dict[str, Any]
+) -> tuple[list, list]:
+    """The values of a scan, and its tangents from a loop that runs again."""
+    outs = scan_p.bind(
+        *primals, program=program, num_consts=counts.consts, num_carry=counts.carry, **loop
+    )
+    const_ts, carry_ts, x_ts = counts.divide(ts)
+    body, every = linearized_body(program, counts, nonzero(ts))
+    carry_nonzero, y_nonzero = counts.divide(every)[1], body.out_nonzero[counts.carry :]
+    carry_ts = instantiate(carry_ts, counts.divide(primals)[1], carry_nonzero)
+    ts = [*const_ts, *carry_ts, *x_ts]
+    linear = Loop(
+        without_effects(program), counts.consts, counts.carry, nonzero(ts), y_nonzero,
+        loop["length"], loop["reverse"], loop["checkpoint"],
+    )  # fmt: skip
+    out_ts = tangents_of_loop(np.int64(loop["length"]), primals, present(ts), linear)
+    return list(outs), spread(out_ts, (*carry_nonzero, *y_nonzero))
 
 
 # --- forward --------------------------------------------------------------------------------------
@@ -278,6 +300,7 @@ loop_tangent_p = Primitive(
     forward=_forward,
     linearize=_linearize,
     transpose=_transpose,
+    jet=lambda operands, order, run, loop: run(_again(loop), operands),
     batch=_batch,
     inline=lambda loop: _again(loop),
     multiple_results=True,

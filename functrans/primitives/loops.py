@@ -14,34 +14,34 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.effects import has_effects, without_effects
+from functrans.core.effects import has_effects
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.program import Program, Var, programs_in
+from functrans.core.program import Program, Var
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
-from functrans.core.types import Aval, shape_of
+from functrans.core.types import Aval
 from functrans.primitives import calls
-from functrans.primitives.arithmetic import add_p, zeros_like
+from functrans.primitives.arithmetic import add_p
 from functrans.primitives.calls import nonzero, present, split, spread
-from functrans.primitives.shaping import full, transpose_p
-from functrans.transforms.batching import batch_program, current_axis, repeat
+from functrans.primitives.carries import (
+    Counts,
+    as_typed,
+    either,
+    instantiate,
+    interleave,
+    repeated,
+    swap_leading,
+)
+from functrans.primitives.loop_series import moving, series_body, with_terms
+from functrans.primitives.shaping import full
+from functrans.primitives.work import equations_run, flops
+from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp
 from functrans.transforms.linearize import Linearized, linearize_program
+from functrans.transforms.series import joined
 from functrans.transforms.transpose import transpose
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How the operands of a loop divide into consts, carry and the rest (xs)."""
-
-    consts: int
-    carry: int
-
-    def divide(self, values: Sequence[Any]) -> list[list[Any]]:
-        return split(values, self.consts, self.carry)
-
 
 # --- shape, value, cost ---------------------------------------------------------------------------
 
@@ -115,32 +115,6 @@ def _alone(program: Program, loop: dict[str, Any]) -> Program:
     return program.cache[key]
 
 
-def equations_run(program: Program) -> int:
-    """How many equations a Program evaluates, roughly: a while loop is taken to run ten times."""
-    if "equations run" not in program.cache:
-        total = 0
-        for e in program.equations:
-            times = e.params.get("length", 10 if e.primitive.name == "while_loop" else 1)
-            total += 1 + times * sum(map(equations_run, programs_in(e.params)))
-        program.cache["equations run"] = total
-    return program.cache["equations run"]
-
-
-def as_typed(x: Any, aval: Aval) -> Any:
-    """A concrete value as NumPy array or scalar: Python scalars take the aval's dtype."""
-    return x if isinstance(x, np.ndarray | np.generic) else aval.dtype.type(x)
-
-
-def flops(program: Program) -> float:
-    """The sum of the costs of a Program's equations."""
-    total = 0.0
-    for e in program.equations:
-        if e.primitive.cost is not None:
-            inputs, outputs = [a.aval for a in e.inputs], [v.aval for v in e.outputs]
-            total += e.primitive.cost(inputs, outputs, **e.params)
-    return total
-
-
 # --- forward mode ---------------------------------------------------------------------------------
 
 
@@ -210,26 +184,6 @@ def _build_jvp_body(
     return make_program_flat(run, avals, f"jvp({program.name})"), out_nonzero
 
 
-def interleave(avals: Sequence[Sequence[Aval]], masks: Sequence[Nonzero]) -> list[list[Aval]]:
-    """Each group of avals, followed by the avals of the tangents of those with a nonzero one."""
-    groups: list[list[Aval]] = []
-    for group, mask in zip(avals, masks, strict=True):
-        groups += [list(group), [a.strong() for a, n in zip(group, mask, strict=True) if n]]
-    return groups
-
-
-def instantiate(ts: Sequence[Any], primals: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
-    """The tangents, zeros in place of None where the mask holds."""
-    return [
-        zeros_like(x) if t is None and n else t for t, x, n in zip(ts, primals, mask, strict=True)
-    ]
-
-
-def either(a: Sequence[bool], b: Sequence[bool]) -> Nonzero:
-    """The union of two masks."""
-    return tuple(x or y for x, y in zip(a, b, strict=True))
-
-
 # --- linearisation --------------------------------------------------------------------------------
 
 
@@ -260,7 +214,9 @@ def _linearize(
 ) -> tuple[list, list]:
     counts = Counts(num_consts, num_carry)
     if loop["checkpoint"] is not None and loop["length"]:
-        return _linearize_storing_nothing(ts, primals, program, counts, loop)
+        from functrans.primitives.loop_tangents import linearize_scan
+
+        return linearize_scan(ts, primals, program, counts, loop)
     parts = _linear_scan(program, counts, nonzero(ts))
     (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
     results = scan_p.bind(
@@ -283,28 +239,6 @@ def _linearize(
     last_ts, y_ts = split(out_ts, len(carry_operands))
     ys = stacks[: len(parts.y_nonzero)]
     return [*outs, *ys], [*spread(last_ts, parts.carry_nonzero), *spread(y_ts, parts.y_nonzero)]
-
-
-def _linearize_storing_nothing(
-    ts: list, primals: list, program: Program, counts: Counts, loop: dict[str, Any]
-) -> tuple[list, list]:
-    """The values, and the tangents from a loop that runs again."""
-    from functrans.primitives.loop_tangents import Loop, tangents_of_loop
-
-    outs = scan_p.bind(
-        *primals, program=program, num_consts=counts.consts, num_carry=counts.carry, **loop
-    )
-    const_ts, carry_ts, x_ts = counts.divide(ts)
-    body, every = linearized_body(program, counts, nonzero(ts))
-    carry_nonzero, y_nonzero = counts.divide(every)[1], body.out_nonzero[counts.carry :]
-    carry_ts = instantiate(carry_ts, counts.divide(primals)[1], carry_nonzero)
-    ts = [*const_ts, *carry_ts, *x_ts]
-    linear = Loop(
-        without_effects(program), counts.consts, counts.carry, nonzero(ts), y_nonzero,
-        loop["length"], loop["reverse"], loop["checkpoint"],
-    )  # fmt: skip
-    out_ts = tangents_of_loop(np.int64(loop["length"]), primals, present(ts), linear)
-    return list(outs), spread(out_ts, (*carry_nonzero, *y_nonzero))
 
 
 def _linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
@@ -636,20 +570,28 @@ def _batch(
     return [*last, *stacks], list(out_batched)
 
 
-def repeated(
-    values: Sequence[Any], batched: Sequence[bool], wanted: Sequence[bool], size: int
+def _jet(
+    operands: list,
+    order: int,
+    run: Any,
+    *,
+    program: Program,
+    num_consts: int,
+    num_carry: int,
+    **loop: Any,
 ) -> list[Any]:
-    """The values, with a batch axis wherever one is wanted."""
-    return [
-        repeat(x, size) if w and not b else x
-        for x, b, w in zip(values, batched, wanted, strict=True)
-    ]
-
-
-def swap_leading(x: Any) -> Any:
-    """x with its first two axes swapped: scan's axis leads outside, the batch axis inside."""
-    rank = len(shape_of(x))
-    return transpose_p.bind(x, permutation=(1, 0, *range(2, rank)))
+    counts = Counts(num_consts, num_carry)
+    groups = counts.divide(operands)
+    masks = [moving(group) for group in groups]
+    body, masks[1], out_moving = series_body(program, counts, masks, order)
+    consts, carry, xs = (with_terms(g, m, order) for g, m in zip(groups, masks, strict=True))
+    results = scan_p.bind(
+        *consts, *carry, *xs, program=body, num_consts=len(consts), num_carry=len(carry), **loop
+    )
+    last, last_terms, ys, y_terms = split(
+        results, num_carry, order * sum(masks[1]), len(out_moving) - num_carry
+    )
+    return joined([*last, *ys], [*last_terms, *y_terms], out_moving, order)
 
 
 scan_p = Primitive(
@@ -659,6 +601,7 @@ scan_p = Primitive(
     forward=_forward,
     linearize=_linearize,
     transpose=_transpose,
+    jet=_jet,
     batch=_batch,
     cost=lambda inputs, outputs, *, program, length, **_: length * flops(program),
     multiple_results=True,

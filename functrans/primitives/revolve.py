@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from functrans.core.trace import trace
-from functrans.core.types import Aval, aval_of, shape_of
+from functrans.core.types import aval_of, shape_of
 from functrans.primitives.arithmetic import convert, min_p
 from functrans.primitives.calls import split
 from functrans.primitives.dynamic import dynamic_slice_p, dynamic_update_slice_p
 from functrans.primitives.shaping import full, reshape_p
 from functrans.primitives.while_loops import while_p
 
-COUNT = Aval((), np.int64)
 Values = list[Any]
 
 
@@ -77,7 +76,7 @@ class _Revolve:
         first = end - size
         # without a free slot the last step alone is left, and its carry is one more than are kept
         base = top + convert(first > begin, np.int64)
-        carry = self.advance(begin, first - begin, at(stacks, top))
+        carry = self._advance(begin, first - begin, at(stacks, top))
         stacks = self._keep(first, base, size, carry, put(stacks, base, carry))
 
         def one(i: Any, state: Values) -> Values:
@@ -98,11 +97,11 @@ class _Revolve:
     def _divide(self, end: Any, top: Any, begins: Any, stacks: Values) -> Values:
         begin = self._begin(top, begins)
         size = division(end - begin, self.slots - top)
-        carry = self.advance(begin, size, at(stacks, top))
+        carry = self._advance(begin, size, at(stacks, top))
         (begins,) = put([begins], top + 1, [begin + size])
         return [top + 1, begins, *put(stacks, top + 1, carry)]
 
-    def advance(self, begin: Any, count: Any, carry: Values) -> Values:
+    def _advance(self, begin: Any, count: Any, carry: Values) -> Values:
         """The carry after `count` steps from step `begin`."""
         return repeat(count, lambda i, carry: self.step(begin + i, carry), carry)
 

@@ -22,20 +22,17 @@ from functrans.core.types import Aval, shape_of
 from functrans.primitives import calls
 from functrans.primitives.arithmetic import select_p
 from functrans.primitives.calls import nonzero, present, split, spread
+from functrans.primitives.carries import Counts, as_typed, either, instantiate, repeated
 from functrans.primitives.elementwise import insert_axes
 from functrans.primitives.lanes import is_scalar_code, one_by_one
-from functrans.primitives.loops import (
-    Counts,
-    as_typed,
-    either,
-    flops,
-    instantiate,
-    linearized_body,
-    repeated,
-)
+from functrans.primitives.loop_series import moving, series_body, with_terms
+from functrans.primitives.loops import linearized_body
 from functrans.primitives.reductions import reduce_or_p
+from functrans.primitives.work import flops
 from functrans.transforms.batching import Axis, batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp
+from functrans.transforms.series import joined
+from functrans.transforms.taylor import first_of
 
 BOOL = Aval((), np.bool_)
 COUNT = Aval((), np.int64)
@@ -130,7 +127,7 @@ def _tangents(
         *body_operands,
         *carry,
         *carry_ts,
-        cond_program=ignoring(cond_program, body.in_avals[len(body_operands) + len(carry) :]),
+        cond_program=_ignoring(cond_program, body.in_avals[len(body_operands) + len(carry) :]),
         body_program=body,
         cond_consts=cond_consts,
         body_consts=len(body_operands),
@@ -162,7 +159,7 @@ def _linearize(
     *outs, count = while_p.bind(
         *primals,
         np.int64(0),
-        cond_program=ignoring(cond_program, [COUNT]),
+        cond_program=_ignoring(cond_program, [COUNT]),
         body_program=counting,
         cond_consts=cond_consts,
         body_consts=body_consts,
@@ -234,7 +231,7 @@ def _build_jvp_body(
     return make_program_flat(run, avals, f"jvp({program.name})"), out_nonzero
 
 
-def ignoring(program: Program, avals: Sequence[Aval]) -> Program:
+def _ignoring(program: Program, avals: Sequence[Aval]) -> Program:
     """The Program with further inputs that it does not use."""
     key = ("ignoring", tuple(avals))
     if key not in program.cache:
@@ -267,9 +264,13 @@ def _batch(
     while True:
         cond, (varies,) = batch_program(cond_program, (*cond_mask, *carry_mask), axis)
         if varies and is_scalar_code([cond_program, body_program]):
-            programs = {"cond_program": cond_program, "body_program": body_program}
-            numbers = {"cond_consts": cond_consts, "body_consts": body_consts}
-            params = {**programs, **numbers, "checkpoint": checkpoint}
+            params = {
+                "cond_program": cond_program,
+                "body_program": body_program,
+                "cond_consts": cond_consts,
+                "body_consts": body_consts,
+                "checkpoint": checkpoint,
+            }
             return one_by_one(while_p, args, batched, params), [True] * len(carry)
         if varies and not all(carry_mask):
             # examples stop at different times, so whatever the loop changes differs between them
@@ -344,12 +345,42 @@ def choose(condition: Any, x: Any, y: Any) -> Any:
     return select_p.bind(insert_axes(condition, 1, len(shape_of(x)) - 1), x, y)
 
 
+def _jet(
+    operands: list,
+    order: int,
+    run: Any,
+    *,
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+    checkpoint: int | None,
+) -> list[Any]:
+    for_cond, for_body, carry = split(operands, cond_consts, body_consts)
+    masks = [moving(for_body), moving(carry), ()]
+    body, mask, _ = series_body(body_program, Counts(body_consts, len(carry)), masks, order)
+    consts, values = with_terms(for_body, masks[0], order), with_terms(carry, mask, order)
+    results = while_p.bind(
+        *map(first_of, for_cond),
+        *consts,
+        *values,
+        cond_program=_ignoring(cond_program, body.in_avals[len(consts) + len(carry) :]),
+        body_program=body,
+        cond_consts=cond_consts,
+        body_consts=len(consts),
+        checkpoint=checkpoint,
+    )
+    firsts, terms = split(results, len(carry))
+    return joined(firsts, terms, mask, order)
+
+
 while_p = Primitive(
     "while_loop",
     infer=_infer,
     evaluate=_evaluate,
     forward=_tangents,
     linearize=_linearize,
+    jet=_jet,
     batch=_batch,
     # one step: how many there will be is not known
     cost=lambda inputs, outputs, *, cond_program, body_program, **_: (

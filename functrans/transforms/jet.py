@@ -11,7 +11,7 @@ import numpy as np
 
 from functrans.core import tree
 from functrans.core.errors import TransformError
-from functrans.core.types import aval_of, dtype_of
+from functrans.core.types import aval_of
 from functrans.transforms.api import (
     check_callable,
     name_of,
@@ -21,7 +21,7 @@ from functrans.transforms.api import (
 )
 from functrans.transforms.linear_maps import match_tangents, owned
 from functrans.transforms.series import series_of
-from functrans.transforms.taylor import Series, coefficient
+from functrans.transforms.taylor import Series, coefficient, scaled
 
 
 def jet(
@@ -156,17 +156,11 @@ def _series(x: Any, derivatives: Sequence[Any], order: int) -> Any:
     """A Series from derivatives; the value itself if it does not move."""
     if all(d is None for d in derivatives):
         return x
-    return Series(x, order, lambda k: _times(derivatives[k - 1], 1 / math.factorial(k)))
+    return Series(x, order, lambda k: scaled(derivatives[k - 1], 1 / math.factorial(k)))
 
 
 def _derivative(y: Any, k: int) -> Any:
     term = coefficient(y, k)
     if term is None:
         return zeros_of(aval_of(coefficient(y, 0)))
-    return _times(term, float(math.factorial(k)))
-
-
-def _times(x: Any, factor: float) -> Any:
-    from functrans.primitives.arithmetic import mul_p
-
-    return x if x is None or factor == 1 else mul_p.bind(x, dtype_of(x).type(factor))
+    return scaled(term, float(math.factorial(k)))

@@ -21,10 +21,7 @@ from functrans.core.source import set_source
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, aval_of, dtype_of
 from functrans.transforms.forward import Nonzero, jvp_program
-from functrans.transforms.taylor import Series, coefficient, first_of
-
-CALLS = ("call", "checkpoint", "custom_vjp", "loop_tangent")
-"""Primitives whose series are those of the Program that they hold."""
+from functrans.transforms.taylor import Series, coefficient, first_of, scaled
 
 
 def series_of(program: Program, operands: Sequence[Any], order: int) -> list[Any]:
@@ -71,10 +68,8 @@ class _Run:
 
     def _new(self, primitive: Primitive, operands: list[Any], params: Any) -> list[Any]:
         order = min(x.order for x in operands if type(x) is Series)
-        if primitive.name in CALLS:
-            return self.run(_held(primitive, params), operands)
         if primitive.jet is not None:
-            return primitive.jet(operands, order, **params)
+            return primitive.jet(operands, order, self.run, **params)
         result = primitive.bind(*map(first_of, operands), **params)
         firsts = result if primitive.multiple_results else [result]
         if primitive.taylor is not None and dtype_of(result).kind in "fc":
@@ -85,7 +80,7 @@ class _Run:
         """The series of x'; a value where no more than its first coefficient is known."""
         if id(x) not in self.derivatives:
             first = _zeros(x.first) if x[1] is None else x[1]
-            more = Series(first, x.order - 1, lambda k: _scaled(x[k + 1], k + 1))
+            more = Series(first, x.order - 1, lambda k: scaled(x[k + 1], k + 1))
             self.derivatives[id(x)] = (first if x.order == 1 else more), x
         return self.derivatives[id(x)][0]
 
@@ -115,7 +110,7 @@ class _Run:
         def series(i: int, first: Any) -> Any:
             if not nonzero[i]:
                 return first
-            return Series(first, order, lambda k: _scaled(coefficient(slope(i), k - 1), 1 / k))
+            return Series(first, order, lambda k: scaled(coefficient(slope(i), k - 1), 1 / k))
 
         return [series(i, y) for i, y in enumerate(firsts)]
 
@@ -124,17 +119,6 @@ def _zeros(x: Any) -> Any:
     from functrans.primitives.arithmetic import zeros_like
 
     return zeros_like(x)
-
-
-def _scaled(x: Any, factor: float) -> Any:
-    """A coefficient times a number."""
-    from functrans.primitives.arithmetic import mul_p
-
-    return x if x is None or factor == 1 else mul_p.bind(x, dtype_of(x).type(factor))
-
-
-def _held(primitive: Primitive, params: Any) -> Program:
-    return params["program"] if primitive.inline is None else primitive.inline(**params)
 
 
 class _One:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from functrans.core.types import dtype_of
+
 
 class Series:
     """A truncated power series.
@@ -103,3 +105,15 @@ def total(terms: Iterable[Any]) -> Any:
     for term in terms:
         result = term if result is None else add_p.bind(result, term)
     return result
+
+
+def scaled(term: Any, factor: float) -> Any:
+    """A coefficient times a number."""
+    from functrans.primitives.arithmetic import mul_p
+
+    return term if term is None or factor == 1 else mul_p.bind(term, dtype_of(term).type(factor))
+
+
+def of_held(operands: list[Any], order: int, run: Callable[..., list[Any]], **params: Any) -> Any:
+    """The `jet` rule of a primitive that only runs the Program it holds."""
+    return run(params["program"], operands)

@@ -15,7 +15,8 @@ from functrans import numpy as fnp
 from functrans.core.errors import TransformError
 from functrans.core.interpret import evaluate
 from functrans.core.trace import make_program_flat
-from functrans.primitives.revolve import COUNT, division, reverse_steps
+from functrans.primitives.revolve import division, reverse_steps
+from functrans.primitives.while_loops import COUNT
 
 
 @cache

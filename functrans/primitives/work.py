@@ -1,0 +1,26 @@
+"""How much a Program does."""
+
+from __future__ import annotations
+
+from functrans.core.program import Program, programs_in
+
+
+def flops(program: Program) -> float:
+    """The sum of the costs of a Program's equations."""
+    total = 0.0
+    for e in program.equations:
+        if e.primitive.cost is not None:
+            inputs, outputs = [a.aval for a in e.inputs], [v.aval for v in e.outputs]
+            total += e.primitive.cost(inputs, outputs, **e.params)
+    return total
+
+
+def equations_run(program: Program) -> int:
+    """How many equations a Program evaluates, roughly: a while loop is taken to run ten times."""
+    if "equations run" not in program.cache:
+        total = 0
+        for e in program.equations:
+            times = e.params.get("length", 10 if e.primitive.name == "while_loop" else 1)
+            total += 1 + times * sum(map(equations_run, programs_in(e.params)))
+        program.cache["equations run"] = total
+    return program.cache["equations run"]
