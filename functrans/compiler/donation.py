@@ -51,10 +51,8 @@ def _origins(program: Program, updates: Updates) -> dict[Var, Var]:
     """By the result of a link the first variable whose memory it has."""
     origin: dict[Var, Var] = {}
     for equation in program.equations:
-        for operand, result in updates.links.get(id(equation), ()):
-            var = equation.inputs[operand]
-            assert isinstance(var, Var)
-            origin[equation.outputs[result]] = origin.get(var, var)
+        for operand, result in updates.shared(equation):
+            origin[result] = origin.get(operand, operand)
     return origin
 
 

@@ -51,7 +51,7 @@ def partition(program: Program, updates: Updates = NOTHING) -> Partition:
     for equation in program.equations:
         if equation.outputs and equation.outputs[0] in inlined:
             continue
-        if id(equation) in updates.links:
+        if updates.of(equation):
             grouper.single(equation)
         elif equation.outputs and equation.outputs[0] in views:
             grouper.view(equation)
@@ -120,18 +120,14 @@ def choose_inlined(
     last = len(program.equations) - 1
     for position, equation in zip(range(last, -1, -1), reversed(program.equations), strict=True):
         computed[equation] = position
-        if (
-            not is_elemental(equation)
-            or len(equation.outputs) != 1
-            or id(equation) in updates.links
-        ):
+        if not is_elemental(equation) or len(equation.outputs) != 1 or updates.of(equation):
             continue
         var = equation.outputs[0]
         if var in outputs or not consumers[var] or var in views:
             continue
         if not all(is_elemental(c) or is_reduction(c) for c in consumers[var]):
             continue
-        if any(c.outputs[0] in views or id(c) in updates.links for c in consumers[var]):
+        if any(c.outputs[0] in views or updates.of(c) for c in consumers[var]):
             continue
         latest = max(computed[c] for c in consumers[var])
         if any(latest > updates.until[a] for a in equation.inputs if a in updates.until):

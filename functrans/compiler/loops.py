@@ -68,7 +68,7 @@ def lower_cond(block: BlockLowering, equation: Equation) -> None:
     operands = [block.slot(a) for a in equation.inputs]
     results = [block.slot(v) for v in equation.outputs]
     branches = [prepare(p) for p in equation.params["branches"]]
-    links = block.links_of(equation)
+    links = block.updates.of(equation)
     blocks = [
         block.shared.block(p, _places(p, operands[1:], results), in_branch(p, links, prepare))
         for p in branches

@@ -163,10 +163,9 @@ class BlockLowering:
     def _place_early(self) -> None:
         """What is overwritten by a result whose place is known is computed there."""
         for equation in reversed(self.program.equations):
-            for operand, result in self.links_of(equation):
-                place = self.places.get(equation.outputs[result])
-                if place is not None:
-                    self.places.setdefault(equation.inputs[operand], place)  # type: ignore[arg-type]
+            for operand, result in self.updates.shared(equation):
+                if result in self.places:
+                    self.places.setdefault(operand, self.places[result])
 
     # --- entries ---
 
@@ -211,10 +210,6 @@ class BlockLowering:
         entry.flops = float(step.weight * math.prod(step.shape))
         self.append(entry)
 
-    def links_of(self, equation: Equation) -> list[tuple[int, int]]:
-        """The (operand, result) pairs of an equation that share memory."""
-        return self.updates.links.get(id(equation), [])
-
     def _overwritten(self, step: Kernel) -> dict[Var, Var]:
         """The results of a kernel that take the place of an array which it reads."""
         slots = {self.places[v]: v for v in step.reads if v in self.places}
@@ -224,9 +219,9 @@ class BlockLowering:
         }
 
     def _single(self, equation: Equation) -> None:
-        links = self.links_of(equation)
+        links = self.updates.shared(equation)
         for operand, result in links:
-            self.places[equation.outputs[result]] = self.slot(equation.inputs[operand])
+            self.places[result] = self.slot(operand)
         if links and equation.primitive.name == "copy":
             return
         if links and equation.primitive.name == "dynamic_update_slice":
@@ -248,7 +243,7 @@ class BlockLowering:
 
     def _region(self, equation: Equation) -> bool:
         """A loop or branch as one kernel, if its body is small."""
-        emitted = emit_region(equation, prepare, self.links_of(equation))
+        emitted = emit_region(equation, prepare, self.updates.of(equation))
         if emitted is None:
             return False
         slots = tuple(self.slot(a) for a in emitted.buffers)

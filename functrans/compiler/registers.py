@@ -86,9 +86,9 @@ class _Region(Elements):
         for atom in equation.inputs:
             if isinstance(atom, Var):
                 self.places[atom] = Memory(self._pointer(atom), None, atom.aval)
-        for operand, result in links:
-            self.places[equation.inputs[operand]] = self._output(equation.outputs[result])  # type: ignore[index]
         self.updates = Updates(links={id(equation): list(links)})
+        for operand, result in self.updates.shared(equation):
+            self.places[operand] = self._output(result)
         self._run([equation])
         for var in equation.outputs:
             place = self.places[var]
@@ -96,9 +96,6 @@ class _Region(Elements):
                 out = Memory(self._pointer(var, written=True), None, var.aval)
                 self._write(place, out, self._array_name(var))
         return self._finish(1)
-
-    def _links(self, equation: Equation) -> Links:
-        return self.updates.links.get(id(equation), ())
 
     def _body(self, program: Program, updates: Updates = NOTHING) -> None:
         """The equations of a Program whose inputs have places."""
@@ -112,7 +109,7 @@ class _Region(Elements):
             rule = rules.get(equation.primitive.name)
             if rule is not None:
                 rule(equation)
-            elif self._links(equation) and not self._is_register_scatter(equation):
+            elif self.updates.of(equation) and not self._is_register_scatter(equation):
                 self._update(equation)
             elif is_elemental(equation):
                 self._elementwise(equation)
@@ -310,7 +307,7 @@ class _Region(Elements):
     def _cond(self, equation: Equation) -> None:
         b, branches = self.b, [self.prepared(p) for p in equation.params["branches"]]
         (index,) = self._elements(equation.inputs[0])
-        links = self._links(equation)
+        links = self.updates.of(equation)
         shared = {result: self._own(equation.inputs[operand]) for operand, result in links}
         results = [shared.get(k) or self._new_cells(v.aval) for k, v in enumerate(equation.outputs)]
         end = b.fresh_label("end")
@@ -462,7 +459,7 @@ class _Region(Elements):
     def _carry(self, equation: Equation, first: int, count: int, updates: Updates) -> list[Cells]:
         """Where a loop's carry is, with the first values in it."""
         inits = equation.inputs[first : first + count]
-        shared = dict(self._links(equation))
+        shared = dict(self.updates.of(equation))
         cells: list[Cells] = []
         for k, (init, var) in enumerate(zip(inits, equation.outputs, strict=False)):
             if k not in updates.results:

@@ -44,6 +44,15 @@ class Updates:
     links: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     until: dict[Var, int] = field(default_factory=dict)
 
+    def of(self, equation: Equation) -> Links:
+        """The links that an equation is; most are none."""
+        return self.links.get(id(equation), ())
+
+    def shared(self, equation: Equation) -> list[tuple[Var, Var]]:
+        """The operands and results of an equation that have one memory."""
+        pairs = ((equation.inputs[i], equation.outputs[k]) for i, k in self.of(equation))
+        return [(operand, result) for operand, result in pairs if isinstance(operand, Var)]
+
 
 NOTHING = Updates()
 
@@ -55,11 +64,10 @@ def update_late(program: Program) -> Program:
     """
     waiting: dict[Var, Equation] = {}
     order: dict[Equation, None] = {}
-
     for equation in program.equations:
         for atom in equation.inputs:
-            if atom in waiting:
-                order[waiting[atom]] = None  # type: ignore[index]
+            if isinstance(atom, Var) and atom in waiting:
+                order[waiting[atom]] = None
         if _may_update(equation):
             waiting.update(dict.fromkeys(equation.outputs, equation))
         else:
@@ -115,21 +123,17 @@ def between(
     key = ("updates", tuple(pairs), donated)
     if key not in program.cache:
         readers = _readers(program)
-        updates = Updates(frozenset(), {}, {})
-        results = set()
-        for operand, result in pairs:
-            chain = _chain(program, operand, result, readers, prepared)
-            if chain is None:
-                continue
-            results.add(result)
-            for position, var, link in chain:
-                updates.links.setdefault(id(program.equations[position]), []).append(link)
-                updates.until[var] = position
-        for position, var, link in _of_locals(program, readers, prepared, donated):
-            if var not in updates.until:
-                updates.links.setdefault(id(program.equations[position]), []).append(link)
-                updates.until[var] = position
-        program.cache[key] = Updates(frozenset(results), updates.links, updates.until)
+        chains = [(result, _chain(program, i, result, readers, prepared)) for i, result in pairs]
+        found = [link for _, chain in chains for link in chain or ()]
+        found += _of_locals(program, readers, prepared, donated)
+        links: dict[int, list[tuple[int, int]]] = {}
+        until: dict[Var, int] = {}
+        for position, var, link in found:
+            if var not in until:
+                links.setdefault(id(program.equations[position]), []).append(link)
+                until[var] = position
+        results = frozenset(result for result, chain in chains if chain is not None)
+        program.cache[key] = Updates(results, links, until)
     return program.cache[key]
 
 

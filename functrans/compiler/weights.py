@@ -87,7 +87,7 @@ def _program_weight(program: Program, prepared: Prepared, updates: Updates = NOT
         if atom.aval.size > SIZE_LIMIT and k not in updates.results:
             return TOO_MUCH
     for equation in program.equations:
-        total += weight(equation, prepared, updates.links.get(id(equation), ()))
+        total += weight(equation, prepared, updates.of(equation))
         if total > WEIGHT_LIMIT:
             return TOO_MUCH
     return total
