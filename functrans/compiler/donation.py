@@ -64,7 +64,8 @@ class _Steps:
         self.inlined = parts.inlined
         self.made: dict[Var, int] = {}
         self.readers: dict[Var, set[int]] = {}
-        names: dict[Var, Var] = {}
+        self.viewed: dict[Var, Var] = {}
+        """By view the array that it is a view of."""
         for position, step in enumerate(parts.steps):
             equations = (
                 [m.equation for m in step.members] if isinstance(step, Kernel) else [step.equation]
@@ -72,11 +73,11 @@ class _Steps:
             for equation in equations:
                 self.made.update(dict.fromkeys(equation.outputs, position))
                 for var in member_reads(equation, self.inlined).all:
-                    self.readers.setdefault(names.get(var, var), set()).add(position)
+                    self.readers.setdefault(self.viewed.get(var, var), set()).add(position)
                 if isinstance(step, View):
                     (source,) = equation.inputs
                     assert isinstance(source, Var)
-                    names[equation.outputs[0]] = names.get(source, source)
+                    self.viewed[equation.outputs[0]] = self.viewed.get(source, source)
 
     def may_replace(self, out: Var, var: Var) -> bool:
         """Whether `out` may be written over `var`."""
@@ -101,6 +102,8 @@ class _Steps:
                 written = (member.stage, order)
         for order, member in enumerate(kernel.members):
             reads = member_reads(member.equation, self.inlined)
+            if any(self.viewed.get(v) is var for v in reads.all):
+                return False
             if var not in reads.all:
                 continue
             if var not in reads.aligned or written is None or (member.stage, order) > written:

@@ -58,6 +58,11 @@ CASES: dict[str, tuple[Callable[..., Any], tuple, set[int] | None]] = {
     "rows": (lambda m: ft.nn.softmax(m), (M,), {0}),
     "rows, and their input": (lambda m: ft.nn.softmax(m) * m, (M,), {0}),
     "columns": (lambda m: m - fnp.mean(m, axis=0), (M,), None),
+    "another view of it": (
+        lambda m, w: (m.reshape(140, 150) @ w, m * 2.0 + m.reshape(140, 150).T),
+        (M, RNG.normal(size=(150, 3))),
+        None,
+    ),
     "a product": (lambda s: s @ s, (S,), set()),
     "after a product": (lambda s, t: fnp.tanh(s @ t), (S, S + 1.0), None),
     "through NumPy": (lambda x: fnp.cumsum(x), (X,), set()),
