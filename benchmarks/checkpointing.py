@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 import functrans as ft
-from functrans import lax
+from benchmarks.libraries import load
+from benchmarks.workloads.loops import lorenz
 
 STEPS, H = 1_000_000, 1e-5
 KEPT = [3, 5, 10, 20, 50, 100, 384, 1000, 10_000, 100_000, None]
@@ -23,26 +24,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- measured: python -m benchmarks.checkpointing -->\n", "<!-- end -->"
 
 
-def trajectory(scan: Callable[..., Any], p: Any, **options: Any) -> Any:
+def trajectory(library: str, **options: Any) -> Callable[[Any], Any]:
     """The sum of the state after all steps, as a function of the system's parameters."""
-
-    def slope(s: Any) -> Any:
-        x, y, z = s
-        return p[0] * (y - x), x * (p[1] - z) - y, x * y - p[2] * z
-
-    def along(s: Any, k: Any, h: float) -> Any:
-        return tuple(a + h * b for a, b in zip(s, k, strict=True))
-
-    def step(s: Any, _: Any) -> Any:
-        k1 = slope(s)
-        k2 = slope(along(s, k1, H / 2))
-        k3 = slope(along(s, k2, H / 2))
-        k4 = slope(along(s, k3, H))
-        ks = zip(s, k1, k2, k3, k4, strict=True)
-        return tuple(v + H / 6 * (a + 2 * b + 2 * c + d) for v, a, b, c, d in ks), None
-
-    s, _ = scan(step, (1.0, 1.0, 1.0), None, STEPS, **options)
-    return s[0] + s[1] + s[2]
+    return lorenz(load(library), STEPS, H, **options)[0]
 
 
 def runs_of_a_step(slots: int | None) -> int:
@@ -67,7 +51,7 @@ def least(f: Callable[[Any], Any], x: Any, repeats: int = 3) -> float:
 
 def measure(kept: int | None, p: Any) -> tuple[float, float, float]:
     """Seconds of the gradient, of a product of the Hessian with a vector, and bytes."""
-    gradient = ft.grad(lambda p: trajectory(lax.scan, p, checkpoint=kept))
+    gradient = ft.grad(trajectory("functrans", checkpoint=kept))
     first = ft.jit(gradient)
     second = ft.jit(lambda p: ft.jvp(gradient, (p,), (np.ones(3),))[1])
     memory = first.lower(p).memory_analysis()["temp_size_in_bytes"]
@@ -78,8 +62,7 @@ def jax_seconds(p: Any) -> float:
     """JAX's gradient, which keeps every step."""
     import jax
 
-    jax.config.update("jax_enable_x64", True)
-    gradient = jax.jit(jax.grad(lambda p: trajectory(jax.lax.scan, p)))
+    gradient = jax.jit(jax.grad(trajectory("jax")))
     return least(lambda p: jax.block_until_ready(gradient(p)), p)
 
 
@@ -121,7 +104,7 @@ def draw(rows: list[tuple[int | None, float, float, float]]) -> None:
 
 def main() -> None:
     p = np.array([10.0, 28.0, 8 / 3])
-    forward = least(ft.jit(lambda p: trajectory(lax.scan, p)), p)
+    forward = least(ft.jit(trajectory("functrans")), p)
     rows = [(kept, *measure(kept, p)) for kept in KEPT]
     text = table(rows, forward)
     if "--jax" in sys.argv:

@@ -11,7 +11,7 @@ from benchmarks.libraries import Library
 from benchmarks.workloads.workload import ALONE, JAX, Made, Workload, gradient
 
 
-def lorenz(lib: Library, steps: int = 10_000) -> Made:
+def lorenz(lib: Library, steps: int = 10_000, h: float = 1e-4, **options: Any) -> Made:
     """The end of RK4 steps of the Lorenz system, summed, as a function of its parameters."""
     xp = lib.numpy
 
@@ -24,7 +24,6 @@ def lorenz(lib: Library, steps: int = 10_000) -> Made:
             return tuple(a + h * b for a, b in zip(s, k, strict=True))
 
         def step(s: Any, _: Any) -> Any:
-            h = 1e-4
             k1 = slope(s)
             k2 = slope(along(s, k1, h / 2))
             k3 = slope(along(s, k2, h / 2))
@@ -33,7 +32,7 @@ def lorenz(lib: Library, steps: int = 10_000) -> Made:
             return tuple(v + h / 6 * (a + 2 * b + 2 * c + d) for v, a, b, c, d in ks), None
 
         one = xp.ones(())
-        s, _ = lib.more.scan(step, (one, one, one), None, steps)
+        s, _ = lib.more.scan(step, (one, one, one), None, steps, **options)
         return s[0] + s[1] + s[2]
 
     return f, (np.array([10.0, 28.0, 8 / 3]),)

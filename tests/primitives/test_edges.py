@@ -51,13 +51,17 @@ MODES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def check(case: tuple, derivative: Callable[[Any], Any]) -> None:
+    f, args, i, want = case
+    along = lambda x: f(*args[:i], x, *args[i + 1 :])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(derivative(along)(args[i]), want, rtol=1e-12)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CASES)
 def test_derivative(name: str, mode: str) -> None:
-    f, args, i, want = CASES[name]
-    along = lambda x: f(*args[:i], x, *args[i + 1 :])
-    with np.errstate(all="ignore"):
-        np.testing.assert_allclose(MODES[mode](along)(args[i]), want, rtol=1e-12)
+    check(CASES[name], MODES[mode])
 
 
 # as above, the second derivative
@@ -81,10 +85,7 @@ SECOND_MODES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("mode", SECOND_MODES)
 @pytest.mark.parametrize("name", SECOND)
 def test_second_derivative(name: str, mode: str) -> None:
-    f, args, i, want = SECOND[name]
-    along = lambda x: f(*args[:i], x, *args[i + 1 :])
-    with np.errstate(all="ignore"):
-        np.testing.assert_allclose(SECOND_MODES[mode](along)(args[i]), want, rtol=1e-12)
+    check(SECOND[name], SECOND_MODES[mode])
 
 
 def test_a_rule_whose_tangent_is_zero_is_not_asked() -> None:
