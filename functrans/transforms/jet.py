@@ -62,7 +62,7 @@ def jet(
     terms = [*fixed, *zip(*matched, strict=True)]
     operands = [_series(x, t, order) for x, t in zip(traced.primals, terms, strict=True)]
     with np.errstate(all="ignore"):
-        results = series_of(traced.program, operands, order)
+        results = series_of(traced.program, operands)
         derivatives = [[_derivative(y, k) for y in results] for k in range(1, order + 1)]
     firsts, _ = split_outputs(traced, [coefficient(y, 0) for y in results])
     rebuild = traced.flat.rebuild

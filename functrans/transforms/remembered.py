@@ -121,10 +121,8 @@ class Backward:
         fixed = len(constants)
         self._constants = [i for i in at if i < fixed]
         self._primals = [i - fixed for i in at if fixed <= i < len(lifted.inputs)]
-        self._results = [i - len(lifted.inputs) for i in at if i >= len(lifted.inputs)]
-        self._places = [
-            (n, k) for n, e in enumerate(program.equations) for k in range(len(e.outputs))
-        ]
+        places = [(n, k) for n, e in enumerate(program.equations) for k in range(len(e.outputs))]
+        self._results = [places[i - len(lifted.inputs)] for i in at if i >= len(lifted.inputs)]
         self._run = _straight_line(derived)
 
     def __call__(self, traced: Traced, literals: list[Any]) -> list[Any]:
@@ -132,9 +130,7 @@ class Backward:
         assert known is not None
         values = [literals[i] for i in self._constants]
         values += [primals[i] for i in self._primals]
-        for i in self._results:
-            n, k = self._places[i]
-            values.append(known[equations[n].outputs[k]])
+        values += [known[equations[n].outputs[k]] for n, k in self._results]
         return [owned(x) for x in self._run(*values)]
 
 

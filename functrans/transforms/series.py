@@ -24,22 +24,20 @@ from functrans.transforms.forward import Nonzero, jvp_program
 from functrans.transforms.taylor import Series, coefficient, first_of, scaled
 
 
-def series_of(program: Program, operands: Sequence[Any], order: int) -> list[Any]:
+def series_of(program: Program, operands: Sequence[Any]) -> list[Any]:
     """The outputs of a Program, as Series or, where they do not depend on t, as values.
 
     Args:
         program: any Program.
         operands: Series or values of its inputs.
-        order: of the series.
     """
-    return _Run(order).run(program, operands)
+    return _Run().run(program, operands)
 
 
 class _Run:
     """The series made so far, by the equation and the operands that they came from."""
 
-    def __init__(self, order: int) -> None:
-        self.order = order
+    def __init__(self) -> None:
         self.made: dict[Hashable, tuple[list[Any], Any]] = {}
         self.derivatives: dict[int, tuple[Any, Series]] = {}  # with what they are of, by its id
 
@@ -176,7 +174,7 @@ def _build(program: Program, moving: Nonzero, order: int, force: Nonzero) -> Any
 
     def run(args: Sequence[Any]) -> list[Any]:
         nonlocal out_moving
-        outs = series_of(program, joined(args[:count], args[count:], moving, order), order)
+        outs = series_of(program, joined(args[:count], args[count:], moving, order))
         out_moving = tuple(type(y) is Series or f for y, f in zip(outs, force, strict=True))
         return [*map(first_of, outs), *coefficients(outs, out_moving, order)]
 
