@@ -28,6 +28,9 @@ The rules, all optional but `infer` and `evaluate`:
 ``batch(args, batched, **params)``
     Result and batchedness when operands with `batched[i]` true have an extra leading axis. With
     `multiple_results` both are lists. The batch axis is axis 0 everywhere.
+``depends(sets, **params)``
+    For primitives that hold Programs: the set of each result, given those of the operands, see
+    functrans/core/dependence.py. Where absent, every result depends on every operand.
 ``cost(inputs, outputs, **params)``
     Flops, given the avals; bytes moved follow from the avals.
 ``creates``
@@ -90,6 +93,7 @@ class Primitive:
         taylor: Callable[..., Any] | None = None,
         jet: Callable[..., Any] | None = None,
         batch: Callable[..., Any] | None = None,
+        depends: Callable[..., list[int]] | None = None,
         cost: Callable[..., float] | None = None,
         inline: Callable[..., Any] | None = None,
         lower: Any = None,
@@ -109,6 +113,7 @@ class Primitive:
         self.taylor = taylor
         self.jet = jet
         self.batch = batch
+        self.depends = depends
         self.cost = cost
         self.inline = inline
         self.lower = lower

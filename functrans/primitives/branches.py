@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.dependence import depends, union
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
@@ -240,6 +241,12 @@ def _pick(index: Any, results: Sequence[Any]) -> Any:
     return chosen
 
 
+def _depends(sets: Sequence[int], *, branches: Branches) -> list[int]:
+    index, *values = sets
+    every = zip(*[depends(b, values) for b in branches], strict=True)
+    return [index | union(outs) for outs in every]
+
+
 def _jet(operands: list, order: int, run: Any, *, branches: Branches) -> list[Any]:
     index, *values = operands
     mask = moving(values)
@@ -261,6 +268,7 @@ cond_p = Primitive(
     transpose=_transpose,
     jet=_jet,
     batch=_batch,
+    depends=_depends,
     cost=lambda inputs, outputs, *, branches: max(flops(b) for b in branches),
     multiple_results=True,
 )

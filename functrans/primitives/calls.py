@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from functrans.core.dependence import depends
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
@@ -99,6 +100,7 @@ call_p = Primitive(
     transpose=_transpose_call,
     jet=of_held,
     batch=_batch_call,
+    depends=lambda sets, program: depends(program, sets),
     inline=lambda program: program,
     multiple_results=True,
 )

@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any
 
 from functrans.core import tree
+from functrans.core.dependence import depends
 from functrans.core.errors import TransformError
 from functrans.core.interpret import Environment, evaluate
 from functrans.core.primitive import Linear, Primitive
@@ -309,6 +310,7 @@ checkpoint_p = Primitive(
     jet=of_held,
     transpose=_transpose,
     batch=_batch,
+    depends=lambda sets, program, **_: depends(program, sets),
     cost=lambda inputs, outputs, *, program, **_: flops(program),
     inline=lambda program, policy, prevent_cse: program,
     multiple_results=True,

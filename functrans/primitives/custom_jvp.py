@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core import tree
+from functrans.core.dependence import depends
 from functrans.core.errors import TransformError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
@@ -276,6 +277,7 @@ custom_jvp_p: Primitive = Primitive(
         cts, *operands, program=program
     ),
     batch=batch_custom(BatchedJvpRule, lambda: custom_jvp_p),
+    depends=lambda sets, program, **_: depends(program, sets),
     inline=lambda program, rule, num_consts: program,
     multiple_results=True,
 )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core import tree
+from functrans.core.dependence import depends
 from functrans.core.errors import TransformError, TreeError
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
@@ -326,6 +327,7 @@ custom_vjp_p: Primitive = Primitive(
     linearize=_linearize_vjp,
     jet=of_held,
     batch=batch_custom(BatchedVjpRule, lambda: custom_vjp_p),
+    depends=lambda sets, program, **_: depends(program, sets),
     inline=lambda program, rule, num_consts: program,
     multiple_results=True,
 )

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.dependence import depends, union
 from functrans.core.effects import without_effects
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive, not_linear
 from functrans.core.program import Program
+from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives import revolve
@@ -105,7 +107,7 @@ class Loop:
         """How many carries the backward pass keeps."""
         slots = self.checkpoint
         if slots is None:
-            nbytes = sum(a.nbytes for a in self.divide(self.body.in_avals)[1])
+            nbytes = sum(a.nbytes for a in _carry_program(self)[0].out_avals)
             slots = int(np.clip(MEMORY_LIMIT // max(nbytes, 1), FEWEST_SLOTS, SLOTS))
         return slots if self.length is None else max(1, min(slots, self.length))
 
@@ -114,7 +116,34 @@ def tangents_of_loop(
     count: Any, operands: Sequence[Any], ts: Sequence[Any], loop: Loop
 ) -> list[Any]:
     """The nonzero tangents of a loop's results, of those of its operands (consts, carry, xs)."""
+    _, needed = _carry_program(loop)
+    operands = [x if n else zeros_like(x) for x, n in zip(operands, needed, strict=True)]
     return loop_tangent_p.bind(count, *operands, *ts, loop=loop)
+
+
+def _carry_program(loop: Loop) -> tuple[Program, Nonzero]:
+    """The part of the body that gives what its derivative reads of the carry in some step, sums
+    for example being left out; and which inputs of the body the derivative reads."""
+    key = ("carry", loop)
+    if key not in loop.body.cache:
+        loop.body.cache[key] = _build_carry_program(loop)
+    return loop.body.cache[key]
+
+
+def _build_carry_program(loop: Loop) -> tuple[Program, Nonzero]:
+    body = loop.body
+    forward = linearize_program(body, loop.nonzero).forward
+    reads = depends(forward, [1 << i for i in range(len(body.inputs))])
+    carry = range(loop.consts, loop.consts + loop.carry)
+    read = union(reads[len(body.outputs) :])
+    while True:
+        grown = union([read, *[out for i, out in zip(carry, reads, strict=False) if read >> i & 1]])
+        if grown == read:
+            break
+        read = grown
+    needed = tuple(bool(read >> i & 1) for i in range(len(body.inputs)))
+    outputs = [after for i, after in zip(carry, body.outputs, strict=False) if needed[i]]
+    return drop_dead(Program(body.inputs, body.equations, outputs, body.name))[0], needed
 
 
 def linearize_scan(
@@ -238,6 +267,8 @@ class _Backward:
         self.loop = loop
         self.consts, self.carry, self.xs = loop.divide(operands)
         self.carry_cts, self.y_cts = split(cts, sum(loop.carry_nonzero))
+        self.again, needed = _carry_program(loop)
+        self.needed = loop.divide(needed)[1]
         self.parts = linearize_program(loop.body, loop.nonzero)
         residuals = self.parts.residual_count
         mask = (*(False,) * residuals, *(True,) * sum(loop.nonzero))
@@ -252,9 +283,9 @@ class _Backward:
         ]
         return revolve.reverse_steps(
             count,
-            list(map(revolve.strong, self.carry)),
+            [revolve.strong(x) for x, n in zip(self.carry, self.needed, strict=True) if n],
             [*zeros[0], *self.carry_cts, *zeros[1]],
-            step=lambda i, carry: evaluate(self.loop.body, self._inputs(i, carry))[: len(carry)],
+            step=lambda i, carry: evaluate(self.again, self._inputs(i, carry)),
             back=self._back,
             slots=self.loop.slots,
         )
@@ -266,10 +297,12 @@ class _Backward:
 
     def _inputs(self, i: Any, carry: Sequence[Any]) -> list[Any]:
         xs = revolve.at(self.xs, self._place(i)) if self.xs else []
-        return [*self.consts, *carry, *xs]
+        parts = iter(carry)
+        every = [next(parts) if n else x for x, n in zip(self.carry, self.needed, strict=True)]
+        return [*self.consts, *every, *xs]
 
     def _back(self, i: Any, carry: list, state: list) -> list:
-        """The state before step i, whose carry is given."""
+        """The state before step i; given is what the derivative reads of its carry."""
         loop, parts = self.loop, self.parts
         outs = evaluate(parts.forward, self._inputs(i, carry))
         residuals = outs[len(loop.body.outputs) :]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.dependence import loop_depends
 from functrans.core.effects import has_effects
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
@@ -349,8 +350,9 @@ def _linear_body(
 @dataclass(frozen=True)
 class _BackwardScan:
     """A transposed scan: body over (fixed consts | carry cotangents, sums of const cotangents |
-    fixed carry, fixed xs, y cotangents) giving (carry cotangents, sums | x cotangents); masks say
-    which of the carry, consts and xs have a cotangent."""
+    fixed xs, y cotangents) giving (carry cotangents, sums | x cotangents); masks say which of the
+    carry, consts and xs have a cotangent. The whole carry is linear, since functrans/transforms/
+    linear_part.py takes out what is not."""
 
     body: Program
     carry: Nonzero
@@ -370,11 +372,8 @@ def _transpose(
     counts = Counts(num_consts, num_carry)
     consts, carry, xs = counts.divide(operands)
     masks = tuple(type(x) is Linear for x in operands)
-    linear_carry = _linear_carry(program, counts, masks)
-    history = _history(program, counts, masks, linear_carry, operands, reverse, loop)
     ct_carry, ct_ys = split(cts, num_carry)
-    ct_carry = [ct if n else None for ct, n in zip(ct_carry, linear_carry, strict=True)]
-    plan = _backward_scan(program, counts, masks, linear_carry, nonzero(ct_carry), nonzero(ct_ys))
+    plan = _backward_scan(program, counts, masks, nonzero(ct_carry), nonzero(ct_ys))
     const_avals, carry_avals, _ = counts.divide(program.in_avals)
     starts = [
         full(a.shape, 0, a.dtype) if ct is None else ct
@@ -387,7 +386,6 @@ def _transpose(
         *fixed_consts,
         *starts,
         *sums,
-        *history,
         *_fixed(xs),
         *present(ct_ys),
         program=plan.body,
@@ -406,79 +404,17 @@ def _fixed(operands: Sequence[Any]) -> list[Any]:
     return [x for x in operands if type(x) is not Linear]
 
 
-def _linear_carry(program: Program, counts: Counts, masks: Nonzero) -> Nonzero:
-    """Which parts of the carry depend on the linear operands, in some step."""
-    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(masks))
-    while True:
-        linear = {
-            v for v, n in zip(program.inputs, (*const_mask, *carry_mask, *x_mask), strict=True) if n
-        }
-        for e in program.equations:
-            if any(a in linear for a in e.inputs if isinstance(a, Var)):
-                linear.update(e.outputs)
-        outs = tuple(isinstance(a, Var) and a in linear for a in program.outputs[: counts.carry])
-        grown = either(carry_mask, outs)
-        if grown == carry_mask:
-            return carry_mask
-        carry_mask = grown
-
-
-def _history(
-    program: Program,
-    counts: Counts,
-    masks: Nonzero,
-    linear_carry: Nonzero,
-    operands: Sequence[Any],
-    reverse: bool,
-    loop: dict[str, Any],
-) -> list[Any]:
-    """The values over the steps of those parts of the carry that are not linear (counters, …)."""
-    if all(linear_carry):
-        return []
-    const_mask, _, x_mask = counts.divide(masks)
-    linear = (*const_mask, *linear_carry, *x_mask)
-    inputs = [v for v, n in zip(program.inputs, linear, strict=True) if not n]
-    in_carry = program.inputs[counts.consts : counts.consts + counts.carry]
-    fixed_in = [v for v, n in zip(in_carry, linear_carry, strict=True) if not n]
-    outs = program.outputs[: counts.carry]
-    fixed_out = [a for a, n in zip(outs, linear_carry, strict=True) if not n]
-    outputs = [*fixed_out, *fixed_in]
-    forward = _restricted(program, inputs, outputs)
-    values = [x for x, n in zip(operands, linear, strict=True) if not n]
-    results = scan_p.bind(
-        *values,
-        program=forward,
-        num_consts=counts.consts - sum(const_mask),
-        num_carry=len(fixed_in),
-        reverse=reverse,
-        **loop,
-    )
-    return list(results[len(fixed_in) :])
-
-
-def _restricted(program: Program, inputs: Sequence[Var], outputs: Sequence[Any]) -> Program:
-    """The part of a Program that computes some outputs from some of its inputs."""
-    known = set(inputs)
-    equations = []
-    for e in program.equations:
-        if all(a in known for a in e.inputs if isinstance(a, Var)):
-            known.update(e.outputs)
-            equations.append(e)
-    return drop_dead(Program(inputs, equations, outputs, program.name))[0]
-
-
 def _backward_scan(
     program: Program,
     counts: Counts,
     masks: Nonzero,
-    linear_carry: Nonzero,
     ct_carry: Nonzero,
     ct_ys: Nonzero,
 ) -> _BackwardScan:
-    key = ("scan transpose", counts, masks, linear_carry, ct_carry, ct_ys)
+    key = ("scan transpose", counts, masks, ct_carry, ct_ys)
     if key not in program.cache:
         const_mask, _, x_mask = counts.divide(masks)
-        linear = (*const_mask, *linear_carry, *x_mask)
+        linear = (*const_mask, *(True,) * counts.carry, *x_mask)
         found = (ct_carry, (False,) * counts.consts)
         while True:
             body, results = _build_backward(program, counts, linear, *found, ct_ys)
@@ -500,12 +436,11 @@ def _build_backward(
     ct_ys: Nonzero,
 ) -> tuple[Program, list[Any]]:
     const_avals, carry_avals, x_avals = counts.divide(program.in_avals)
-    const_mask, carry_mask, x_mask = counts.divide(linear)
+    const_mask, _, x_mask = counts.divide(linear)
     groups = [
         _where(const_avals, const_mask, False),
         _where(carry_avals, ct_carry, True),
         _where(const_avals, ct_consts, True),
-        _where(carry_avals, carry_mask, False),
         _where(x_avals, x_mask, False),
         _where(program.out_avals[counts.carry :], ct_ys, True),
     ]
@@ -513,8 +448,8 @@ def _build_backward(
 
     def run(args: Sequence[Any]) -> list[Any]:
         nonlocal results
-        consts, cts, sums, carry, xs, y_cts, _ = split(args, *map(len, groups))
-        fixed = iter([*consts, *carry, *xs])
+        consts, cts, sums, xs, y_cts, _ = split(args, *map(len, groups))
+        fixed = iter([*consts, *xs])
         operands = [
             Linear(v.aval.strong()) if n else next(fixed)
             for v, n in zip(program.inputs, linear, strict=True)
@@ -570,6 +505,12 @@ def _batch(
     return [*last, *stacks], list(out_batched)
 
 
+def _depends(
+    sets: Sequence[int], *, program: Program, num_consts: int, num_carry: int, **_: Any
+) -> list[int]:
+    return loop_depends(program, *split(sets, num_consts, num_carry))
+
+
 def _jet(
     operands: list,
     order: int,
@@ -603,6 +544,7 @@ scan_p = Primitive(
     transpose=_transpose,
     jet=_jet,
     batch=_batch,
+    depends=_depends,
     cost=lambda inputs, outputs, *, program, length, **_: length * flops(program),
     multiple_results=True,
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.dependence import depends, loop_depends
 from functrans.core.effects import without_effects
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
@@ -345,6 +346,21 @@ def choose(condition: Any, x: Any, y: Any) -> Any:
     return select_p.bind(insert_axes(condition, 1, len(shape_of(x)) - 1), x, y)
 
 
+def _depends(
+    sets: Sequence[int],
+    *,
+    cond_program: Program,
+    body_program: Program,
+    cond_consts: int,
+    body_consts: int,
+    **_: Any,
+) -> list[int]:
+    for_cond, for_body, carry = split(sets, cond_consts, body_consts)
+    outs = loop_depends(body_program, for_body, carry)
+    (steps,) = depends(cond_program, [*for_cond, *outs])
+    return [steps | out for out in outs]
+
+
 def _jet(
     operands: list,
     order: int,
@@ -382,6 +398,7 @@ while_p = Primitive(
     linearize=_linearize,
     jet=_jet,
     batch=_batch,
+    depends=_depends,
     # one step: how many there will be is not known
     cost=lambda inputs, outputs, *, cond_program, body_program, **_: (
         flops(cond_program) + flops(body_program)

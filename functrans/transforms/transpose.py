@@ -10,6 +10,7 @@ from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.source import set_source
 from functrans.core.trace import make_program_flat
 from functrans.transforms.forward import Nonzero
+from functrans.transforms.linear_part import linear_part
 
 
 def transpose(program: Program, operands: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
@@ -80,14 +81,13 @@ def _build(program: Program, linear: Nonzero, ct_nonzero: Nonzero) -> tuple[Prog
 
 
 def _run_known(program: Program, values: dict[Var, Any], linear: set[Var]) -> list[Equation]:
-    """Evaluate what does not depend on the linear operands; return the equations that do."""
+    """Evaluate what does not depend on the linear operands; return equations for what does."""
     backward = []
     for equation in program.equations:
-        if any(a in linear for a in equation.inputs if type(a) is Var):
-            linear.update(equation.outputs)
-            backward.append(equation)
-            continue
         set_source(equation.source)
+        if any(a in linear for a in equation.inputs if type(a) is Var):
+            backward.append(linear_part(equation, values, linear))
+            continue
         inputs = [a.value if type(a) is Literal else values[a] for a in equation.inputs]
         out = equation.primitive.bind(*inputs, **equation.params)
         outs = out if equation.primitive.multiple_results else (out,)
@@ -103,7 +103,9 @@ def _transpose_equation(
         return
     primitive = equation.primitive
     set_source(equation.source)
-    if primitive.transpose is None:
+    # no index, predicate or count is linear in anything
+    counts = any(a in linear and a.aval.dtype.kind not in "fc" for a in equation.inputs)
+    if primitive.transpose is None or counts:
         raise not_linear(primitive.name)
     operands = [
         a.value if type(a) is Literal else Linear(a.aval) if a in linear else values[a]

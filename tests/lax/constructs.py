@@ -37,6 +37,13 @@ class Structured:
     jit = staticmethod(ft.jit)
 
     @staticmethod
+    def custom_jvp(f: Body) -> Body:
+        """With the rule that it has anyway."""
+        ruled = ft.custom_jvp(f)
+        ruled.defjvp(lambda primals, tangents: ft.jvp(f, primals, tangents))
+        return ruled
+
+    @staticmethod
     def root(f: Body, start: Any) -> Any:
         def solve(f: Any, y: Any) -> Any:
             return lax.while_loop(lambda y: fnp.max(fnp.abs(f(y))) > 1e-14, lambda y: y - f(y), y)
@@ -75,6 +82,7 @@ class Plain:
     """What they mean."""
 
     checkpoint = staticmethod(lambda f: f)
+    custom_jvp = staticmethod(lambda f: f)
     jit = staticmethod(lambda f: f)
 
     @staticmethod
@@ -282,6 +290,10 @@ def checkpoint(s: Any, f: Body) -> Body:
     return lambda x, t: s.checkpoint(f)(x, t * x) + t
 
 
+def custom_jvp(s: Any, f: Body) -> Body:
+    return lambda x, t: s.custom_jvp(f)(x + t, t) - x
+
+
 def jit(s: Any, f: Body) -> Body:
     return lambda x, t: s.jit(f)(x, t) * x
 
@@ -296,7 +308,7 @@ CONSTRUCTS: dict[str, Callable[[Any, Body], Body]] = {
     for f in (
         cond, switch, while_loop, while_keeping_one, fori_static, fori_traced, scan, scan_reverse,
         scan_keeping_two, scan_length, map_rows, map_batches, associative_scan, select, root,
-        linear_solve, checkpoint, jit, gradient,
+        linear_solve, checkpoint, custom_jvp, jit, gradient,
     )
 }  # fmt: skip
 

@@ -59,6 +59,16 @@ def pulled(f: Body) -> Body:
     return of
 
 
+def transposed(f: Body) -> Body:
+    """Of the derivative beside the value, which the transposition has to tell apart."""
+
+    def of(x: Any, t: Any) -> Any:
+        push = lambda dx, dt: ft.jvp(f, (x, t), (dx, dt))[1]
+        return f(x, t), ft.linear_transpose(push, x, t)(np.array([0.3, -1.2]))
+
+    return of
+
+
 def jacobian_pulled(f: Body) -> Body:
     def of(x: Any, t: Any) -> Any:
         rows = ft.jacfwd(f, BOTH)(x, t)
@@ -132,6 +142,7 @@ COLUMNS: dict[str, Column] = {
     "jvp": (along, along),
     "linearize": (linearized, along),
     "vjp": (pulled, jacobian_pulled),
+    "linear_transpose": (transposed, jacobian_pulled),
     "grad": (lambda f: grad(loss(f)), lambda f: forward_gradient(loss(f))),
     "jacfwd": (lambda f: ft.jacfwd(f, BOTH), lambda f: ft.jacfwd(f, BOTH)),
     "jacrev": (lambda f: ft.jacrev(f, BOTH), lambda f: ft.jacfwd(f, BOTH)),

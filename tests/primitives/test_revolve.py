@@ -149,6 +149,22 @@ def test_memory_of_second_derivatives_does_not_grow_with_the_steps(order: str) -
     assert taken[0] == taken[1]
 
 
+def test_what_the_derivative_does_not_read_of_a_carry_is_not_kept() -> None:
+    def f(x: Any, summed: bool) -> Any:
+        step = lambda c: (c[0] + 1, fnp.sin(c[1]) * x, c[2] + c[1] if summed else c[2])
+        last = lax.while_loop(lambda c: c[0] < 100, step, (0, x, 0.0 * x))
+        return fnp.sum(last[1] + last[2])
+
+    x = np.linspace(0.1, 0.7, 64)
+    kept = []
+    for summed in (False, True):
+        compiled = ft.jit(ft.grad(lambda x, s=summed: f(x, s))).lower(x)
+        want = ft.jacfwd(lambda x, s=summed: f(x, s))(x)
+        np.testing.assert_allclose(compiled.compile()(x), want, rtol=1e-12)
+        kept.append(compiled.memory_analysis()["temp_size_in_bytes"])
+    assert kept[1] - kept[0] < 4 * x.nbytes
+
+
 @pytest.mark.parametrize("checkpoint", [0, -1, 2.0, True, "all"])
 def test_checkpoint_must_be_a_number_of_carries(checkpoint: Any) -> None:
     calls = [

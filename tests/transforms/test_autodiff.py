@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import functrans as ft
+from functrans import lax
 from functrans import numpy as fnp
 from functrans.core.errors import DTypeError, TransformError, TreeError
 
 X = np.array([0.5, -1.0, 2.0])
+Y = np.array([0.3, 1.5, -0.7])
 rng = np.random.default_rng(0)
 W = rng.normal(size=(2, 3))
 
@@ -452,10 +454,44 @@ def test_linear_transpose_twice_is_the_function() -> None:
     np.testing.assert_allclose(twice(X)[0], f(X))
 
 
-@pytest.mark.parametrize("fun", [fnp.sin, lambda x: x * x, lambda x: fnp.exp(x) * 2])
+@pytest.mark.parametrize(
+    "fun",
+    [
+        fnp.sin,
+        lambda x: x * x,
+        lambda x: fnp.exp(x) * 2,
+        ft.jit(lambda x: x * x),
+        lambda x: lax.fori_loop(0, 3, lambda i, y: y * x, x),
+        lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, x * c[1]), (0, x))[1],
+        lambda x: lax.while_loop(lambda y: fnp.sum(y) < 9, lambda y: 2 * y, x),
+        lambda x: lax.cond(x[0] > 0, lambda x: x, lambda x: 2 * x, x),
+        lambda x: fnp.where(x > 0, x, 2 * x),
+        lambda x: W[0] * x[fnp.argmax(x)],
+        lambda x: x[fnp.argsort(x)],
+        lambda x: fnp.roll(x, fnp.argmax(x)),
+    ],
+)
 def test_linear_transpose_of_what_is_not_linear(fun: Any) -> None:
     with pytest.raises(TransformError, match="not linear"):
         ft.linear_transpose(fun, X)(X)
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * c[0]), (0, x))[1],
+        lambda x: lax.fori_loop(0, 3, lambda i, c: (c[0] * 2, c[1] + c[0] * x), (1, x))[1],
+        lambda x: fnp.multiply(*ft.jit(lambda x: (2 * x, Y))(x)),
+        lambda x: fnp.multiply(*ft.checkpoint(lambda x: (2 * x, Y))(x)),
+        lambda x: fnp.multiply(*lax.cond(Y[0] > 0, lambda x: (x, Y), lambda x: (-x, Y), x)),
+    ],
+)
+def test_linear_transpose_of_what_is_linear_in_part(fun: Any) -> None:
+    """Equations with results that the linear argument does not reach."""
+    want = ft.jacfwd(fun)(X).T @ Y
+    for way in fun, ft.jit(fun):
+        np.testing.assert_allclose(ft.linear_transpose(way, X)(Y)[0], want)
+        np.testing.assert_allclose(ft.jit(ft.linear_transpose(way, X))(Y)[0], want)
 
 
 def test_callers_arrays_are_never_written() -> None:
