@@ -32,8 +32,8 @@ _FORTRAN_NAMES = (
     ("{}$NEWLAPACK", 32),
     ("{}_", 32),
 )
-TRIANGULAR = ("trsm", "trsv", "potrf")
-"""The routines of triangular matrices, all called in Fortran's convention."""
+TRIANGULAR = ("trsm", "trsv", "potrf", "getrf")
+"""The routines of triangular matrices and of factors, all called in Fortran's convention."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Primitives without a form of code as Programs of primitives that have one: convolutions, windows.
+"""Primitives without a form of code as Programs of primitives that have one: convolutions, windows,
+cumulative operations, positions of extrema, inverses.
 
 A convolution is a product by the matrix of all windows, whose gradients are convolutions again. A
 reduction over windows is elementwise: the fold of as many slices as a window has elements.
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, inline_into, rewrite
 from functrans.core.program import Atom, Equation, Program, Var
@@ -30,8 +32,19 @@ from functrans.primitives.arithmetic import (
     select,
 )
 from functrans.primitives.identities import optimization_barrier_p
+from functrans.primitives.linear_algebra import solve_p
+from functrans.primitives.loops import scan_p
 from functrans.primitives.products import dot_general_p
-from functrans.primitives.shaping import full, iota, pad, reshape_p, slice_p, transpose_p
+from functrans.primitives.reductions import reduce_max_p, reduce_min_p
+from functrans.primitives.shaping import (
+    broadcast_p,
+    full,
+    iota,
+    pad,
+    reshape_p,
+    slice_p,
+    transpose_p,
+)
 from functrans.primitives.windows import dilated, highest, lowest, window_count, windows_p
 
 LARGEST_MATRIX = 1 << 28
@@ -223,6 +236,75 @@ def _find(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | Non
     return rule
 
 
+# --- arg-extrema, cumulative operations, inverses -------------------------------------------------
+
+
+def _arg_extremum(extremum: Any) -> Callable[..., Any]:
+    """The first position of what the reduction finds; of nan, which it finds if there is one."""
+
+    def rule(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
+        (x_aval,) = avals
+        axis = equation.params["axis"]
+        if x_aval.dtype.kind not in "iuf" or not x_aval.size:
+            return None
+
+        def position(x: Any) -> Any:
+            # the extremum must be found among the same numbers: see _find
+            (x,) = optimization_barrier_p.bind(x)
+            found = extremum.bind(x, axes=(axis,))
+            kept = tuple(1 if a == axis else n for a, n in enumerate(x_aval.shape))
+            same = eq_p.bind(x, reshape_p.bind(found, shape=kept))
+            if x_aval.dtype.kind == "f":
+                same = or_p.bind(same, ne_p.bind(x, x))
+            places = iota(x_aval.shape, axis, np.int64)
+            beyond = full(x_aval.shape, x_aval.shape[axis], np.int64)
+            return reduce_min_p.bind(select(same, places, beyond), axes=(axis,))
+
+        return position
+
+    return rule
+
+
+def _running(combine: Any, identity: Callable[[np.dtype], Any], kinds: str) -> Callable[..., Any]:
+    """A loop along the axis, which hands on the last result."""
+
+    def rule(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
+        (x_aval,), (axis, reverse) = avals, (equation.params["axis"], equation.params["reverse"])
+        if not x_aval.size or x_aval.dtype.kind not in kinds or x_aval.dtype not in SUPPORTED:
+            return None
+        there = (axis, *[a for a in range(x_aval.ndim) if a != axis])
+        row = Aval([n for a, n in enumerate(x_aval.shape) if a != axis], x_aval.dtype)
+        body = make_program_flat(lambda xs: [combine.bind(*xs)] * 2, [row, row], combine.name)
+
+        def along(x: Any) -> Any:
+            first = full(row.shape, identity(row.dtype), row.dtype)
+            _, ys = scan_p.bind(
+                first,
+                transpose_p.bind(x, permutation=there),
+                program=body,
+                num_consts=0,
+                num_carry=1,
+                length=x_aval.shape[axis],
+                reverse=reverse,
+                unroll=1,
+                checkpoint=None,
+            )
+            back = tuple(int(a) for a in np.argsort(there))
+            return transpose_p.bind(ys, permutation=back)
+
+        return along
+
+    return rule
+
+
+def _inverse(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
+    (a_aval,) = avals
+    if a_aval.dtype not in GEMM_DTYPES:
+        return None
+    identity = np.eye(a_aval.shape[-1], dtype=a_aval.dtype)
+    return lambda a: solve_p.bind(a, broadcast_p.bind(identity, shape=a_aval.shape))
+
+
 EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | None]] = {
     "conv_general_dilated": _convolution,
     "reduce_window_sum": _fold(add_p, lambda dtype: dtype.type(0)),
@@ -230,5 +312,14 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "reduce_window_max": _fold(max_p, lowest),
     "reduce_window_min": _fold(min_p, highest),
     "window_find": _find,
+    "argmax": _arg_extremum(reduce_max_p),
+    "argmin": _arg_extremum(reduce_min_p),
+    "inv": _inverse,
+    # from -0.0, which keeps the sign of a first zero
+    "cumsum": _running(add_p, lambda dtype: -dtype.type(0), "iufc"),
+    # no complex ones: 1 times infinity would have a nan
+    "cumprod": _running(mul_p, lambda dtype: dtype.type(1), "iuf"),
+    "cummax": _running(max_p, lowest, "iuf"),
+    "cummin": _running(min_p, highest, "iuf"),
 }
 """Per primitive, a function of the same operands built of others; None where it does not pay."""

@@ -248,6 +248,12 @@ def constants(letter: str) -> str:
     )
 
 
+def nan_of(letter: str) -> str:
+    """A typed constant: nan, in both parts of a complex number."""
+    nan = f"{'float' if letter in 'sc' else 'double'} 0x7FF8000000000000"
+    return nan if letter in "sd" else f"{TYPES[letter]} {{ {nan}, {nan} }}"
+
+
 def _narrowed(bits: int, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Instructions that bring numbers to BLAS's integers, and their names then."""
     if bits == 64:

@@ -15,6 +15,7 @@ from functrans.compiler.expansions import expand
 from functrans.compiler.fuse import Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, View
+from functrans.compiler.lu import solve_ints
 from functrans.compiler.memory import Temporary
 from functrans.compiler.products import GEMM_DTYPES, canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
@@ -24,7 +25,7 @@ from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.threads import pieces
-from functrans.compiler.triangular import triangular_ints
+from functrans.compiler.triangular import cholesky_ints, triangular_ints
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
@@ -39,8 +40,12 @@ FLOPS_PER_NANOSECOND = 8.0
 SINGLE_THREADED = 2 * (1 << 18)
 """Flops up to which BLAS leaves a product to one thread."""
 
-FACTORIZATIONS = {"cholesky": "cholesky", "triangular_solve": "triangular"}
-"""The runtime's functions for primitives that LAPACK computes in place."""
+FACTORIZATIONS: dict[str, tuple[str, Callable[[Equation], tuple[int, ...] | None]]] = {
+    "cholesky": ("cholesky", cholesky_ints),
+    "triangular_solve": ("triangular", triangular_ints),
+    "solve": ("solve", solve_ints),
+}
+"""The runtime's functions for primitives that LAPACK computes in place, and their integers."""
 
 StepLowering = Callable[["BlockLowering", Equation], None]
 control_flow: dict[str, StepLowering] = {}
@@ -298,26 +303,29 @@ class BlockLowering:
         """A copy of the last operand, on which LAPACK or BLAS works in place."""
         out = equation.outputs[0]
         name = equation.primitive.name
-        if not out.aval.size or out.aval.dtype not in GEMM_DTYPES:
-            return False
-        if name == "cholesky":
-            n = out.aval.shape[-1]
-            ints: tuple[int, ...] | None = (n, out.aval.size // (n * n))
-        else:
-            ints = triangular_ints(equation)
-        if ints is None:
+        function, ints_of = FACTORIZATIONS[name]
+        ints = ints_of(equation)
+        if not out.aval.size or out.aval.dtype not in GEMM_DTYPES or ints is None:
             return False
         *others, given = map(self.slot, equation.inputs)
+        if name == "solve":  # the factors take the place of the matrices
+            a = equation.inputs[0].aval
+            factors, pivots = self.temporary(a.nbytes), self.temporary(8 * a.shape[-1])
+            self._copy(others[0], factors, a.nbytes, name)
+            others = [factors, pivots]
         slots = (*others, self.slot(out))
-        copied = (given, slots[-1])
-        self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment=f"operand of {name}"))
-        target = f"ft_{FACTORIZATIONS[name]}_{NAMES[LETTERS[out.aval.dtype.str[1:]]]}"
+        self._copy(given, slots[-1], out.aval.nbytes, name)
+        target = f"ft_{function}_{NAMES[LETTERS[out.aval.dtype.str[1:]]]}"
         comment = f"{name} {out.aval}  {_lines_of([equation])}"
         cost = equation.primitive.cost
         assert cost is not None
         flops = float(cost([a.aval for a in equation.inputs], [out.aval], **equation.params))
         self.append(Entry(target, slots, ints, comment=comment, flops=flops))
         return True
+
+    def _copy(self, source: int, target: int, nbytes: int, name: str) -> None:
+        entry = Entry("ft_copy", (source, target), (nbytes,), comment=f"operand of {name}")
+        self.append(entry)
 
     def _callback(self, equation: Equation) -> None:
         """What has no native form: its NumPy evaluation, called from the schedule."""

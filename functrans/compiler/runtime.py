@@ -23,6 +23,7 @@ an entry beyond those a function reads are harmless.
 | `ft_fill0` | target | bytes |
 | `ft_gemm_f32`, `_f64`, `_c64`, `_c128` | x, y, out | see functrans/compiler/gemm.py |
 | `ft_cholesky_f32` …, `ft_triangular_f32` … | | see functrans/compiler/triangular.py |
+| `ft_solve_f32` … | a, pivots, x | see functrans/compiler/lu.py |
 
 A *moving row* is `slot set, slot of the stacked array, bytes per step`: before every step the slot
 is set to that step's slice (inputs and outputs alike; the last slice first if reverse).
@@ -51,6 +52,7 @@ import numpy as np
 from functrans.compiler.blas import find_blas, find_triangular
 from functrans.compiler.engine import compile_module, keep_for_ever
 from functrans.compiler.gemm import NAMES, gemm_ir, gemm_symbols
+from functrans.compiler.lu import lu_ir
 from functrans.compiler.triangular import triangular_ir
 
 RAISED = 1
@@ -78,7 +80,7 @@ _POOL = tuple(f"ft_pool_{name}" for name in ("malloc", "calloc", "realloc", "fre
 _FILES = ("runtime.ll", "dispatch.ll", "pool.ll")
 _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
-    f"ft_{kind}_{name}" for kind in ("cholesky", "triangular") for name in NAMES.values()
+    f"ft_{kind}_{name}" for kind in ("cholesky", "triangular", "solve") for name in NAMES.values()
 )
 _TIMERS = ("ft_start_timer", "ft_stop_timer")
 _PYTHON = (
@@ -155,7 +157,8 @@ def _products() -> dict[str, int]:
 def _triangular() -> dict[str, int]:
     bits, routines = find_triangular()
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
-    return compile_module(triangular_ir(bits), _TRIANGULAR, symbols, False)
+    text = triangular_ir(bits) + lu_ir(bits)
+    return compile_module(text, _TRIANGULAR, symbols, False)
 
 
 @cache

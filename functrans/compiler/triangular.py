@@ -18,8 +18,15 @@ into account, and nothing is copied.
 
 from __future__ import annotations
 
-from functrans.compiler.gemm import BYTES, NAMES, TYPES, boxed, constants
+from functrans.compiler.gemm import BYTES, NAMES, TYPES, boxed, constants, nan_of
 from functrans.core.program import Equation
+
+
+def cholesky_ints(equation: Equation) -> tuple[int, ...]:
+    """The integers of a `cholesky`."""
+    a = equation.inputs[0].aval
+    n = a.shape[-1]
+    return n, a.size // max(n * n, 1)
 
 
 def triangular_ints(equation: Equation) -> tuple[int, ...] | None:
@@ -45,13 +52,14 @@ def triangular_ints(equation: Equation) -> tuple[int, ...] | None:
 
 
 def triangular_ir(bits: int) -> str:
-    """The module of all of them, for Fortran integers of so many bits."""
+    """The functions, for Fortran integers of so many bits."""
     head = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
     parts = [constants(x) + _cholesky(x, bits) + _triangular(x, bits) for x in NAMES]
     return head + "".join(parts) + "\nattributes #0 = { nounwind }\n"
 
 
-def _loads(names: tuple[str, ...]) -> str:
+def loads(names: tuple[str, ...]) -> str:
+    """Instructions that load the integers of a kernel, in order, as %name."""
     return "\n".join(
         f"  %{name}.at = getelementptr i64, ptr %ints, i64 {i}\n"
         f"  %{name} = load i64, ptr %{name}.at"
@@ -77,7 +85,7 @@ declare void @ft_blas_{letter}trsv({", ".join(["ptr"] * 8)})
 
 define i64 @ft_triangular_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 start:
-{_loads((*letters, "rows", "columns", "n", "count", "vector"))}
+{loads((*letters, "rows", "columns", "n", "count", "vector"))}
 {_letters(letters)}
   %one = add i64 0, 1
 {boxed(bits, sizes)}
@@ -123,15 +131,12 @@ end:
 
 def _cholesky(letter: str, bits: int) -> str:
     of, size = TYPES[letter], BYTES[letter]
-    real = of if letter in "sd" else "float" if letter == "c" else "double"
-    nan = f"{real} 0x7FF8000000000000"
-    cell = nan if letter in "sd" else f"{of} {{ {nan}, {nan} }}"
     return f"""
 declare void @ft_blas_{letter}potrf({", ".join(["ptr"] * 5)})
 
 define i64 @ft_cholesky_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 start:
-{_loads(("n", "count"))}
+{loads(("n", "count"))}
   %uplo = alloca i8
   store i8 {ord("U")}, ptr %uplo
   %info = alloca i64
@@ -171,7 +176,7 @@ clear:
 spoil:
   %c = phi i64 [ 0, %clear ], [ %c.next, %spoil ]
   %at = getelementptr {of}, ptr %row.start, i64 %c
-  store {cell}, ptr %at
+  store {nan_of(letter)}, ptr %at
   %c.next = add i64 %c, 1
   %go.on = icmp sle i64 %c.next, %r
   br i1 %go.on, label %spoil, label %row.done

@@ -104,3 +104,64 @@ def test_the_greatest_of_a_window_is_looked_for_among_the_same_numbers():
     gradient = ft.jit(ft.grad(f))(x, np.float32(1.1))
     assert np.count_nonzero(gradient) == 32 * 32
     np.testing.assert_allclose(gradient, ft.grad(f)(x, np.float32(1.1)), rtol=1e-6)
+
+
+RUNNING = ["cumsum", "cumprod", "cummax", "cummin"]
+ALONG = {  # shape and axis
+    "vector": ((7,), 0),
+    "rows": ((3, 5), 1),
+    "columns": ((3, 5), 0),
+    "middle": ((2, 4, 3), 1),
+    "one": ((3, 1), 1),
+    "nothing": ((0, 3), 1),
+}
+
+
+def _numbers(shape, dtype):
+    """With ties, zeros of both signs, nan and infinity, as far as the dtype has them."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, shape).astype(dtype)
+    if np.dtype(dtype).kind in "fc":
+        x = x * np.array(0.5, dtype)
+        special = rng.choice([0.0, -0.0, np.nan, np.inf, 1.5], shape)
+        x = np.where(rng.random(shape) < 0.3, special, x).astype(dtype)
+    return x
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i8", "u1", "c16"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", ALONG)
+@pytest.mark.parametrize("function", RUNNING)
+def test_cumulative_operations(function, name, reverse, dtype):
+    if np.dtype(dtype).kind == "c" and function in ("cummax", "cummin"):
+        return
+    (shape, axis), run = ALONG[name], getattr(lax, function)
+    x = _numbers(shape, dtype)
+    compiled = ft.jit(lambda x: run(x, axis, reverse))
+    with np.errstate(all="ignore"):
+        want = run(x, axis, reverse)
+    np.testing.assert_array_equal(compiled(x), want)
+    assert compiled(x).dtype == want.dtype
+    if x.dtype.kind == "f" and function == "cumsum":
+        np.testing.assert_array_equal(np.signbit(compiled(x)), np.signbit(want))
+    by_numpy = not x.size or (x.dtype.kind == "c" and function == "cumprod")
+    assert ("NumPy" in compiled.lower(x).source) == by_numpy
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1", "bool", "c16"])
+@pytest.mark.parametrize("name", [n for n in ALONG if n != "nothing"])
+@pytest.mark.parametrize("function", [fnp.argmax, fnp.argmin])
+def test_positions_of_extrema(function, name, dtype):
+    shape, axis = ALONG[name]
+    x = _numbers(shape, dtype)
+    compiled = ft.jit(lambda x: function(x, axis))
+    for y in (x, np.zeros_like(x), np.full_like(x, np.nan if x.dtype.kind in "fc" else 1)):
+        np.testing.assert_array_equal(compiled(y), function(y, axis))
+    assert compiled(x).dtype == np.int64
+    assert ("NumPy" in compiled.lower(x).source) == (x.dtype.kind in "bc")
+
+
+def test_positions_are_looked_for_among_the_same_numbers():
+    x = np.random.default_rng(0).normal(size=(64, 100)).astype(np.float32)
+    f = lambda x, s: fnp.argmax(x * s + 0.1 * x, 1)  # cheap enough to be computed again
+    np.testing.assert_array_equal(ft.jit(f)(x, np.float32(1.1)), f(x, np.float32(1.1)))

@@ -1,4 +1,4 @@
-"""Factors and triangular systems in compiled code are BLAS's own, and equal the evaluation's."""
+"""Factors and systems in compiled code are BLAS's own, and equal the evaluation's."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 
 import functrans as ft
 from functrans.compiler import blas
-from functrans.primitives.linear_algebra import cholesky_p, triangular_solve_p
+from functrans.primitives.linear_algebra import cholesky_p, inv_p, solve_p, triangular_solve_p
 
 FLAGS = list(itertools.product([False, True], repeat=5))
 
@@ -61,6 +61,42 @@ def test_a_matrix_without_a_factor_becomes_nan_and_leaves_the_others(dtype):
     found = ft.jit(cholesky_p.bind)(np.stack([good, bad, good]))
     np.testing.assert_array_equal(found, cholesky_p.bind(np.stack([good, bad, good])))
     assert np.isnan(found[1]).sum() == 6 and not np.isnan(found[[0, 2]]).any()
+
+
+SYSTEMS = {  # shapes of a and b
+    "one": ((1, 1), (1, 2)),
+    "vector": ((5, 5), (5, 1)),
+    "several": ((5, 5), (5, 3)),
+    "large": ((70, 70), (70, 40)),
+    "stack": ((3, 4, 4), (3, 4, 2)),
+    "stack of vectors": ((2, 3, 4, 4), (2, 3, 4, 1)),
+    "nothing": ((0, 3, 3), (0, 3, 2)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_solve_exchanges_rows(name, dtype):
+    a, b = (_random(shape, dtype, i) for i, shape in enumerate(SYSTEMS[name]))
+    given = a.copy(), b.copy()
+    solve = ft.jit(solve_p.bind)
+    tolerance = 2e-2 if dtype in ("f4", "c8") else 1e-10
+    np.testing.assert_allclose(solve(a, b), solve_p.bind(a, b), tolerance, tolerance)
+    inverse = ft.jit(inv_p.bind)
+    np.testing.assert_allclose(inverse(a), inv_p.bind(a), tolerance, tolerance)
+    assert "NumPy" not in solve.lower(a, b).source + inverse.lower(a).source or not a.size
+    np.testing.assert_array_equal(a, given[0])
+    np.testing.assert_array_equal(b, given[1])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c16"])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_the_solution_of_a_singular_system_is_nan_and_leaves_the_others(columns, dtype):
+    a = np.stack([np.eye(3)[::-1], np.ones((3, 3)), np.diag([1.0, 2.0, 4.0])]).astype(dtype)
+    b = _random((3, 3, columns), dtype)
+    found = ft.jit(solve_p.bind)(a, b)
+    np.testing.assert_allclose(found, solve_p.bind(a, b), 1e-5)
+    assert np.isnan(found[1]).all() and not np.isnan(found[[0, 2]]).any()
 
 
 def test_scipy_gives_the_routines_where_numpy_does_not(monkeypatch):

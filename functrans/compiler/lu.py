@@ -1,0 +1,152 @@
+"""Square systems as native functions: LLVM IR that factorises by LAPACK and substitutes by BLAS.
+
+`ft_solve_f32`, `_f64`, `_c64`, `_c128` take buffers a, with a stack of matrices, whose factors
+replace them; pivots, n words; and x, which holds the right-hand sides; and these integers:
+
+    0   n: a is n×n
+    1   columns of x
+    2   how many systems
+
+Fortran sees a transposed, aᵀ = P L U, and so x: xᵀ P L U = bᵀ. That is two triangular systems from
+the right, and then exchanges of columns of xᵀ, which are rows of x: nothing is transposed. The
+solution of a singular system is nan.
+"""
+
+from __future__ import annotations
+
+from functrans.compiler.gemm import NAMES, TYPES, boxed, nan_of
+from functrans.compiler.triangular import loads
+from functrans.core.program import Equation
+
+
+def solve_ints(equation: Equation) -> tuple[int, ...]:
+    """The integers of a `solve`."""
+    a, b = (x.aval for x in equation.inputs)
+    n, columns = b.shape[-2:]
+    return n, columns, a.size // max(n * n, 1)
+
+
+def lu_ir(bits: int) -> str:
+    """The functions, for Fortran integers of so many bits; they stand beside the triangular ones,
+    whose declarations they share."""
+    flags = "".join(
+        f"@{name} = private constant i8 {ord(letter)}\n"
+        for name, letter in {
+            "right": "R",
+            "upper": "U",
+            "lower": "L",
+            "plain": "N",
+            "turned": "T",
+            "unit": "U",
+        }.items()
+    )
+    return flags + "".join(_solve(letter, bits) for letter in NAMES)
+
+
+def _solve(letter: str, bits: int) -> str:
+    of = TYPES[letter]
+    return f"""
+declare void @ft_blas_{letter}getrf({", ".join(["ptr"] * 6)})
+
+define i64 @ft_solve_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
+start:
+{loads(("n", "columns", "count"))}
+  %one = add i64 0, 1
+  %info = alloca i64
+{boxed(bits, ("n", "columns", "one"))}
+  %a.first = load ptr, ptr %bufs
+  %pivots.buf = getelementptr ptr, ptr %bufs, i64 1
+  %pivots = load ptr, ptr %pivots.buf
+  %x.buf = getelementptr ptr, ptr %bufs, i64 2
+  %x.first = load ptr, ptr %x.buf
+  %sa = mul i64 %n, %n
+  %sx = mul i64 %n, %columns
+  %single = icmp eq i64 %columns, 1
+  br label %next
+
+next:
+  %i = phi i64 [ 0, %start ], [ %i.next, %done ]
+  %a = phi ptr [ %a.first, %start ], [ %a.next, %done ]
+  %x = phi ptr [ %x.first, %start ], [ %x.next, %done ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %factor, label %end
+
+factor:
+  store i64 0, ptr %info
+  call void @ft_blas_{letter}getrf(ptr %n.box, ptr %n.box, ptr %a, ptr %n.box, ptr %pivots, \
+ptr %info)
+  %status = load i{bits}, ptr %info
+  %singular = icmp ne i{bits} %status, 0
+  br i1 %singular, label %spoil, label %substitute
+
+spoil:
+  %k = phi i64 [ 0, %factor ], [ %k.next, %spoil ]
+  %cell = getelementptr {of}, ptr %x, i64 %k
+  store {nan_of(letter)}, ptr %cell
+  %k.next = add i64 %k, 1
+  %spoils = icmp slt i64 %k.next, %sx
+  br i1 %spoils, label %spoil, label %done
+
+substitute:
+  br i1 %single, label %vector, label %matrix
+
+vector:
+  call void @ft_blas_{letter}trsv(ptr @upper, ptr @turned, ptr @plain, ptr %n.box, ptr %a, \
+ptr %n.box, ptr %x, ptr %one.box)
+  call void @ft_blas_{letter}trsv(ptr @lower, ptr @turned, ptr @unit, ptr %n.box, ptr %a, \
+ptr %n.box, ptr %x, ptr %one.box)
+  br label %exchange
+
+matrix:
+  call void @ft_blas_{letter}trsm(ptr @right, ptr @upper, ptr @plain, ptr @plain, \
+ptr %columns.box, ptr %n.box, ptr @one_{letter}, ptr %a, ptr %n.box, ptr %x, ptr %columns.box)
+  call void @ft_blas_{letter}trsm(ptr @right, ptr @lower, ptr @plain, ptr @unit, \
+ptr %columns.box, ptr %n.box, ptr @one_{letter}, ptr %a, ptr %n.box, ptr %x, ptr %columns.box)
+  br label %exchange
+
+exchange:                                             ; the last pivot first
+  %left = phi i64 [ %n, %vector ], [ %n, %matrix ], [ %row, %exchanged ]
+  %any = icmp sgt i64 %left, 0
+  br i1 %any, label %pivot, label %done
+
+pivot:
+  %row = sub i64 %left, 1
+  %pivot.at = getelementptr i{bits}, ptr %pivots, i64 %row
+  %pivot.int = load i{bits}, ptr %pivot.at
+  %pivot.wide = {f"sext i{bits} %pivot.int to i64" if bits < 64 else "add i64 %pivot.int, 0"}
+  %other = sub i64 %pivot.wide, 1
+  %same = icmp eq i64 %row, %other
+  br i1 %same, label %exchanged, label %rows
+
+rows:
+  %row.offset = mul i64 %row, %columns
+  %other.offset = mul i64 %other, %columns
+  %row.start = getelementptr {of}, ptr %x, i64 %row.offset
+  %other.start = getelementptr {of}, ptr %x, i64 %other.offset
+  br label %swap
+
+swap:
+  %c = phi i64 [ 0, %rows ], [ %c.next, %swap ]
+  %here = getelementptr {of}, ptr %row.start, i64 %c
+  %there = getelementptr {of}, ptr %other.start, i64 %c
+  %mine = load {of}, ptr %here
+  %yours = load {of}, ptr %there
+  store {of} %yours, ptr %here
+  store {of} %mine, ptr %there
+  %c.next = add i64 %c, 1
+  %swaps = icmp slt i64 %c.next, %columns
+  br i1 %swaps, label %swap, label %exchanged
+
+exchanged:
+  br label %exchange
+
+done:
+  %a.next = getelementptr {of}, ptr %a, i64 %sa
+  %x.next = getelementptr {of}, ptr %x, i64 %sx
+  %i.next = add i64 %i, 1
+  br label %next
+
+end:
+  ret i64 0
+}}
+"""
