@@ -27,6 +27,7 @@ from functrans.transforms.batching import open_axes
 
 if TYPE_CHECKING:
     from functrans.compiler.compile import Compiled
+    from functrans.compiler.leaves import Flattener
     from functrans.compiler.schedule import Schedule
 
 
@@ -107,13 +108,14 @@ Arguments = tuple[frozenset[int], frozenset[str]]
 class Specialization:
     """A function traced for one tree structure, static values and argument types."""
 
-    __slots__ = ("captured", "compiled", "out_tree", "program", "rebuild")
+    __slots__ = ("captured", "compiled", "leaves_of", "out_tree", "program")
 
     def __init__(self, program: Program, out_tree: tree.TreeDef, captured: list[Tracer]) -> None:
         self.program = program
         self.out_tree = out_tree
         self.captured = captured
         self.compiled: Compiled | None = None
+        self.leaves_of: Flattener | None = None
 
 
 class JitFunction:
@@ -130,9 +132,20 @@ class JitFunction:
         self._inline = inline
         self._specializations: dict[Any, Specialization] = {}
         self._recent: dict[Any, Specialization] = {}
+        self._latest: Specialization | None = None
+        """What the last call used, if its leaves are found natively."""
         self._lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        latest = self._latest
+        if latest is not None and not open_axes():
+            leaves = latest.leaves_of(args, kwargs)  # type: ignore[misc]
+            outs = None if leaves is None else latest.compiled.try_call(leaves)  # type: ignore[union-attr]
+            if outs is not None:
+                return tree.unflatten(latest.out_tree, outs)
+        return self._flattened_call(args, kwargs)
+
+    def _flattened_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         if self._has_static:
             key, dynamic_args, dynamic_kwargs = self._split(args, kwargs)
         else:
@@ -142,6 +155,7 @@ class JitFunction:
         if recent is not None:
             outs = recent.compiled.try_call(leaves)  # type: ignore[union-attr]
             if outs is not None:
+                self._latest = recent if recent.leaves_of is not None else None
                 return tree.unflatten(recent.out_tree, outs)
         return self._slow_call(key, dynamic_args, dynamic_kwargs)
 
@@ -164,6 +178,7 @@ class JitFunction:
         with self._lock:
             self._specializations.clear()
             self._recent.clear()
+            self._latest = None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else _bound(self, instance)
@@ -184,6 +199,11 @@ class JitFunction:
             _warn_of_unused(special.compiled, (args, kwargs), self._fun)
         outs = special.compiled(leaves)
         self._recent[(in_tree, key)] = special
+        if not self._has_static:
+            from functrans.compiler.leaves import flattener
+
+            special.leaves_of = flattener(in_tree)
+            self._latest = special if special.leaves_of is not None else None
         return tree.unflatten(special.out_tree, outs)
 
     def _bind(self, special: Specialization, leaves: list[Any]) -> list[Any]:

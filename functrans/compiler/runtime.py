@@ -75,15 +75,17 @@ _CONTROL = (
     "ft_fill0",
     "ft_poll",
 )
-_CALLS = ("ft_dispatch", "ft_views")
+_CALLS = ("ft_dispatch", "ft_leaves", "ft_views")
 _POOL = tuple(f"ft_pool_{name}" for name in ("malloc", "calloc", "realloc", "free", "limit"))
-_FILES = ("runtime.ll", "dispatch.ll", "pool.ll")
+_FILES = ("runtime.ll", "dispatch.ll", "leaves.ll", "pool.ll")
 _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
     f"ft_{kind}_{name}" for kind in ("cholesky", "triangular", "solve") for name in NAMES.values()
 )
 _TIMERS = ("ft_start_timer", "ft_stop_timer")
 _PYTHON = (
+    "PyDict_GetItem",
+    "PyDict_Size",
     "PyErr_BadArgument",
     "PyErr_CheckSignals",
     "PyErr_Occurred",
