@@ -353,6 +353,7 @@ IDENTITIES: Mapping[str, Callable[[Equation, Rewriter], Atom | None]] = {
     "dot_general": _product,
     "select": _select,
     "integer_pow": _integer_pow,
+    "inner_power": _integer_pow,
     "stop_gradient": _same_type,
     "name": _same_type,
     "copy": _same_type,

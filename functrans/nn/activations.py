@@ -12,6 +12,7 @@ from functrans.core.types import aval_of, dtype_of
 from functrans.numpy.promotion import promote_for
 from functrans.primitives import special
 from functrans.primitives.identities import stop_gradient
+from functrans.primitives.limits import excess_p, gated_p, inner_power_p
 
 
 def _float(x: Any) -> Any:
@@ -84,7 +85,7 @@ def softplus(x: Any) -> Any:
 def silu(x: Any) -> Any:
     """x × sigmoid(x), also called swish."""
     x = _float(x)
-    return x * sigmoid(x)
+    return gated_p.bind(x, sigmoid(x))
 
 
 swish = silu
@@ -94,15 +95,15 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     """x × Φ(x), with the usual tanh approximation or exactly (Hendrycks, Gimpel 2016)."""
     x = _float(x)
     if approximate:
-        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
-        return 0.5 * x * (1 + fnp.tanh(inner))
-    return 0.5 * x * special.erfc_p.bind(-x * dtype_of(x).type(math.sqrt(0.5)))
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * inner_power_p.bind(x, exponent=3))
+        return gated_p.bind(0.5 * x, 1 + fnp.tanh(inner))
+    return gated_p.bind(0.5 * x, special.erfc_p.bind(-x * dtype_of(x).type(math.sqrt(0.5))))
 
 
 def mish(x: Any) -> Any:
     """x × tanh(softplus(x))."""
     x = _float(x)
-    return x * fnp.tanh(softplus(x))
+    return gated_p.bind(x, fnp.tanh(softplus(x)))
 
 
 def tanh(x: Any) -> Any:
@@ -112,8 +113,7 @@ def tanh(x: Any) -> Any:
 
 def soft_sign(x: Any) -> Any:
     """x / (1 + |x|)."""
-    x = _float(x)
-    return x / (1 + fnp.abs(x))
+    return special.soft_sign_p.bind(_float(x))
 
 
 def hard_sigmoid(x: Any) -> Any:
@@ -154,10 +154,12 @@ def logsumexp(
     True
     """
     a = _float(a)
-    peak = fnp.max(a, axis=axis, keepdims=True)
-    # the maximum only scales, so it carries no derivative; an infinite one would give inf - inf
-    peak = stop_gradient(fnp.where(fnp.isfinite(peak), peak, fnp.zeros_like(peak)))
-    terms = fnp.exp(a - peak)
+    # the maximum only scales, so it carries no derivative
+    peak = stop_gradient(fnp.max(a, axis=axis, keepdims=True))
+    if b is not None or return_sign:
+        # terms that are all 0 have the sign 0, whatever their weights
+        peak = fnp.where(peak == -np.inf, fnp.zeros_like(peak), peak)
+    terms = fnp.exp(excess_p.bind(a, peak))
     total = fnp.sum(terms if b is None else b * terms, axis=axis, keepdims=keepdims)
     sign = fnp.sign(total)
     shift = peak if keepdims else fnp.reshape(peak, total.shape)

@@ -15,6 +15,7 @@ from functrans.numpy.promotion import promote_for, to_dtype
 from functrans.numpy.ufuncs import binary, unary
 from functrans.primitives import arithmetic as p
 from functrans.primitives import transcendental as t
+from functrans.primitives.identities import stop_gradient
 
 
 def _scaled(x: Any, factor: Any) -> Any:
@@ -85,8 +86,10 @@ def angle(z: Any, deg: bool = False) -> Any:
     90.0
     """
     x = strong(z)
-    imaginary = ufuncs.imag(x) if dtype_of(x).kind == "c" else 0
-    out = arctan2(imaginary, ufuncs.real(x))
+    if dtype_of(x).kind == "c":
+        out = arctan2(ufuncs.imag(x), ufuncs.real(x))
+    else:
+        out = arctan2(0, stop_gradient(x))  # a step
     return out * (180 / np.pi) if deg else out
 
 
@@ -105,7 +108,8 @@ def sinc(x: Any) -> Any:
     near = ufuncs.less(ufuncs.absolute(y), 0.03)
     dtype = dtype_of(y)
     away = p.select_p.bind(near, dtype.type(1), y)
-    square = y * y
+    small = p.select_p.bind(near, y, dtype.type(0))  # not y, whose square may be infinite
+    square = small * small
     series = 1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72)))
     return p.select_p.bind(near, series, sin(away) / away)
 

@@ -188,9 +188,7 @@ def nanstd(
     >>> float(fnp.nanstd([1.0, 3.0, fnp.nan]))
     1.0
     """
-    from functrans.numpy.elementary import sqrt
-
-    return sqrt(
+    return reductions.root_of_variance(
         nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
     )
 

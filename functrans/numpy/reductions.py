@@ -418,11 +418,18 @@ def std(
     >>> float(fnp.std([1.0, 3.0]))
     1.0
     """
-    from functrans.numpy.elementary import sqrt
-
-    return sqrt(
+    return root_of_variance(
         var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
     )
+
+
+def root_of_variance(v: Any) -> Any:
+    """sqrt(v), whose slope of equal numbers is the middle, 0, as that of a norm that is 0."""
+    from functrans.numpy.elementary import sqrt
+
+    spread = ufuncs.greater(v, 0)
+    root = sqrt(p.select(spread, v, 1))
+    return p.select(spread, root, v)  # v is 0 there, or nan, and its slope then the same
 
 
 @mirrors(np.average)

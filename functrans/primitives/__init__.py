@@ -15,6 +15,7 @@ from functrans.primitives import determinants as determinants
 from functrans.primitives import dynamic as dynamic
 from functrans.primitives import identities as identities
 from functrans.primitives import indexing as indexing
+from functrans.primitives import limits as limits
 from functrans.primitives import linear_algebra as linear_algebra
 from functrans.primitives import linear_solves as linear_solves
 from functrans.primitives import loop_tangents as loop_tangents

@@ -98,12 +98,10 @@ def _jvp_pow_exponent(t: Any, x: Any, y: Any, z: Any) -> Any:
     from functrans.primitives.transcendental import log_p
 
     # 0 ** y does not change with y > 0, and log(0) would make nan of it; below it falls from inf
-    at_zero = x == 0
-    if dtype_of(y).kind == "c":
-        there = select(y == 0, full_like(z, -np.inf), 0)
-    else:
-        there = select(y > 0, 0, select(y <= 0, full_like(z, -np.inf), full_like(z, np.nan)))
-    return t * select(at_zero, there, z * log_p.bind(select(at_zero, 1, x)))
+    if dtype_of(y).kind != "c":
+        return t * (z * log_p.bind(select((x == 0) & (y > 0), 1, x)))
+    there = select(y == 0, full_like(z, -np.inf), 0)
+    return t * select(x == 0, there, z * log_p.bind(select(x == 0, 1, x)))
 
 
 pow_p: Primitive = elementwise(

@@ -12,7 +12,9 @@ import numpy as np
 
 from functrans.core.primitive import Primitive
 from functrans.core.types import dtype_of, shape_of
+from functrans.primitives.arithmetic import integer_pow_p
 from functrans.primitives.elementwise import elementwise
+from functrans.primitives.limits import inner_power_p
 from functrans.primitives.transcendental import exp_p
 
 
@@ -38,7 +40,7 @@ erf_p: Primitive = elementwise(
     "erf",
     _scipy("erf"),
     kinds="f",
-    jvp=lambda t, x, y: t * exp_p.bind(-x * x) * _constant(x, _SLOPE),
+    jvp=lambda t, x, y: t * exp_p.bind(-inner_power_p.bind(x, exponent=2)) * _constant(x, _SLOPE),
     emit="erf",
     cost=25,
 )
@@ -46,7 +48,7 @@ erfc_p: Primitive = elementwise(
     "erfc",
     _scipy("erfc"),
     kinds="f",
-    jvp=lambda t, x, y: t * exp_p.bind(-x * x) * _constant(x, -_SLOPE),
+    jvp=lambda t, x, y: t * exp_p.bind(-inner_power_p.bind(x, exponent=2)) * _constant(x, -_SLOPE),
     emit="erfc",
     cost=30,
 )
@@ -102,6 +104,16 @@ def _softplus(x: Any) -> Any:
     return np.logaddexp(x, np.zeros(shape_of(x), dtype_of(x)))
 
 
+def _soft_sign(x: Any) -> Any:
+    size = np.minimum(np.abs(x), np.finfo(dtype_of(x)).max)
+    return np.copysign(size / (1 + size), x)
+
+
+def _emit_soft_sign(b: Any, x: Any) -> Any:
+    size = b.minimum(b.abs(x), b.const(np.finfo(x.dtype).max, x.dtype))
+    return b.copysign(b.div(size, b.add(size, b.const(1, x.dtype))), x)
+
+
 logistic_p: Primitive = elementwise(
     "logistic", _logistic, kinds="f", jvp=lambda t, x, y: t * (y * (1 - y)), emit="sigmoid", cost=16
 )
@@ -112,4 +124,13 @@ softplus_p: Primitive = elementwise(
     jvp=lambda t, x, y: t * logistic_p.bind(x),
     emit="softplus",
     cost=25,
+)
+soft_sign_p: Primitive = elementwise(
+    "soft_sign",  # x / (1 + |x|), ±1 at infinity
+    _soft_sign,
+    kinds="f",
+    # not the quotient's rule, whose two terms cancel far out
+    jvp=lambda t, x, y: t * integer_pow_p.bind(1 + abs(x), exponent=-2),
+    emit=_emit_soft_sign,
+    cost=8,
 )

@@ -22,6 +22,7 @@ from functrans.primitives.arithmetic import (
     zeros_like,
 )
 from functrans.primitives.elementwise import elementwise
+from functrans.primitives.limits import inner_power_p
 
 LN2, LN10 = math.log(2), math.log(10)
 
@@ -91,7 +92,9 @@ sqrt_p: Primitive = elementwise(
     "sqrt",
     np.sqrt,
     kinds="fc",
-    jvp=lambda t, x, y: t * 0.5 / (y + 0.0),  # the root of -0.0 is -0.0, its slope +inf
+    # the root of -0.0 is -0.0, its slope +inf; nothing follows the division, which at a complex 0
+    # is the infinity without a direction, and its products are nan
+    jvp=lambda t, x, y: t / (2 * (y + 0.0)),
     emit="sqrt",
     cost=6,
 )
@@ -159,7 +162,12 @@ arccos_p: Primitive = elementwise(
     cost=20,
 )
 arctan_p: Primitive = elementwise(
-    "arctan", np.arctan, kinds="fc", jvp=lambda t, x, y: t / (1 + x * x), emit="arctan", cost=20
+    "arctan",
+    np.arctan,
+    kinds="fc",
+    jvp=lambda t, x, y: t / (1 + inner_power_p.bind(x, exponent=2)),
+    emit="arctan",
+    cost=20,
 )
 
 
@@ -220,8 +228,8 @@ arctanh_p: Primitive = elementwise(
     "arctanh",
     np.arctanh,
     kinds="fc",
-    # no product of 1 - x and 1 + x, so that the second derivative at inf is not infinity times 0
-    jvp=lambda t, x, y: t * (integer_pow_p.bind(1 - x, exponent=-1) / (1 + x)),
+    # a sum, not the product of 1 - x and 1 + x, whose second derivative at 1 is inf - inf
+    jvp=lambda t, x, y: t * (0.5 / (1 - x) + 0.5 / (1 + x)),
     emit="arctanh",
     cost=25,
 )

@@ -20,6 +20,7 @@ from functrans.numpy.promotion import as_array, to_dtype
 from functrans.primitives import special as p
 from functrans.primitives.arithmetic import select
 from functrans.primitives.custom_jvp import custom_jvp
+from functrans.primitives.limits import inner_power_p
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -110,7 +111,8 @@ def _jvp_log_ndtr(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     is_far, z, series = _split(x)
     # far out the density divided by ndtr would be a difference of large exponents
     inside = select(is_far, 0.0, x)
-    near = fnp.exp(-0.5 * (inside * inside) - HALF_LOG_2PI - select(is_far, 0.0, y))
+    square = inner_power_p.bind(inside, exponent=2)
+    near = fnp.exp(-0.5 * square - HALF_LOG_2PI - select(is_far, 0.0, y))
     return y, t * select(is_far, -z / series, near)
 
 
@@ -308,6 +310,18 @@ def xlog1py(x: Any, y: Any) -> Any:
     return _xlog1py(*floats("xlog1py", x, y))
 
 
+@custom_jvp
+def _entr(x: Any) -> Any:
+    inside = select(x < 0, 1.0, x)
+    return select(x < 0, -np.inf, -_xlogy(inside, inside))
+
+
+# xlogy's slopes in both arguments would add inf / inf at inf
+_entr.defjvps(
+    lambda t, out, x: -t * select(x < 0, 0.0, fnp.log(select(x < 0, 1.0, x)) + 1.0)
+)
+
+
 def entr(x: Any) -> Any:
     """`scipy.special.entr`: -x log(x), 0 at 0 and -inf below.
 
@@ -315,8 +329,7 @@ def entr(x: Any) -> Any:
     (True, -inf)
     """
     (x,) = floats("entr", x)
-    inside = select(x < 0, 1.0, x)
-    return select(x < 0, -np.inf, -_xlogy(inside, inside))
+    return _entr(x)
 
 
 def _proper_ratio(x: Any, y: Any) -> tuple[Any, Any, Any]:

@@ -134,6 +134,7 @@ UNARY: list[tuple[str, Sequence[str], float, float, bool]] = [
     ("digamma", F, 0.4, 4, True),
     ("logistic", F, -2, 2, True),
     ("softplus", F, -2, 2, True),
+    ("soft_sign", F, 0.3, 2, True),
 ]
 BINARY: list[tuple[str, Sequence[str], float, float, bool]] = [
     ("add", ALL, -2, 2, True),
@@ -165,6 +166,8 @@ BINARY: list[tuple[str, Sequence[str], float, float, bool]] = [
     ("hypot", F, 0.3, 2, True),
     ("logaddexp", F, -2, 2, True),
     ("logaddexp2", F, -2, 2, True),
+    ("excess", FC, -2, 2, True),
+    ("gated", F, -2, 2, True),
 ]
 
 for name, dtypes, low, high, smooth in UNARY:
@@ -192,6 +195,9 @@ case("name", array((3,)), params={"name": "x"})
 case("optimization_barrier", array((3,)), array((2, 2)))
 for exponent in (-2, 0, 1, 2, 3, 5):
     case("integer_pow", array((4,), "f8", 0.4), params={"exponent": exponent}, note=str(exponent))
+for exponent in (2, 3):
+    case("inner_power", array((4,), "f4"), params={"exponent": exponent}, note=str(exponent))
+    case("inner_power", array((4,), "c16"), params={"exponent": exponent}, note=str(exponent))
 case("integer_pow", array((4,), "i4"), params={"exponent": 3})
 case("integer_pow", array((4,), "c16"), params={"exponent": 3})
 flags = array((3, 4), "?")

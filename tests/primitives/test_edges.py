@@ -15,6 +15,16 @@ from functrans.scipy import special
 
 INF, NAN = np.inf, np.nan
 
+
+
+def _logsumexp(x: Any, y: float, weights: Any = None) -> Any:
+    return nn.logsumexp(fnp.stack([x, y]), b=None if weights is None else np.array(weights))
+
+
+def _exact_gelu(x: Any) -> Any:
+    return nn.gelu(x, approximate=False)
+
+
 # a function, its arguments, the argument of the derivative, the derivative
 CASES: dict[str, tuple[Callable[..., Any], tuple[float, ...], int, float]] = {
     "rel_entr in y at x = 0": (special.rel_entr, (0.0, 2.0), 1, 0.0),
@@ -42,6 +52,42 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[float, ...], int, float]] = {
     "hard_silu at -inf": (nn.hard_silu, (-INF,), 0, 0.0),
     "trigamma at negative x": (special.digamma, (-1.5,), 0, 9.379246644989124),
     "hypot at the origin": (fnp.hypot, (0.0, 0.0), 0, 0.0),
+    "logsumexp at inf": (lambda x: _logsumexp(x, 1.0), (INF,), 0, 1.0),
+    "logsumexp beside inf": (lambda x: _logsumexp(x, INF), (1.0,), 0, 0.0),
+    "logsumexp at two infs": (lambda x: _logsumexp(x, INF), (INF,), 0, 0.5),
+    "logsumexp at -inf": (lambda x: _logsumexp(x, -INF), (-INF,), 0, 0.5),
+    "logsumexp at -inf beside 1": (lambda x: _logsumexp(x, 1.0), (-INF,), 0, 0.0),
+    "logsumexp at -inf beside inf": (lambda x: _logsumexp(x, INF), (-INF,), 0, 0.0),
+    "logsumexp at nan": (lambda x: _logsumexp(x, INF), (NAN,), 0, NAN),
+    "logsumexp at inf, weighted": (lambda x: _logsumexp(x, INF, [3.0, 1.0]), (INF,), 0, 0.75),
+    "std of equal numbers": (lambda x: fnp.std(fnp.stack([x, 2.0])), (2.0,), 0, 0.0),
+    "std of one": (lambda x: fnp.std(fnp.stack([x])), (2.0,), 0, 0.0),
+    "std beside nan": (lambda x: fnp.std(fnp.stack([x, NAN])), (2.0,), 0, NAN),
+    "nanstd of equal numbers": (lambda x: fnp.nanstd(fnp.stack([x, 2.0, NAN])), (2.0,), 0, 0.0),
+    "nanstd in nan": (lambda x: fnp.nanstd(fnp.stack([x, 2.0, 2.0])), (NAN,), 0, 0.0),
+    "nanstd of nan": (lambda x: fnp.nanstd(fnp.stack([x, NAN])), (NAN,), 0, 0.0),
+    "silu at inf": (nn.silu, (INF,), 0, 1.0),
+    "silu at -inf": (nn.silu, (-INF,), 0, 0.0),
+    "silu at nan": (nn.silu, (NAN,), 0, NAN),
+    "gelu at inf": (nn.gelu, (INF,), 0, 1.0),
+    "gelu at -inf": (nn.gelu, (-INF,), 0, 0.0),
+    "gelu far out": (nn.gelu, (1e300,), 0, 1.0),
+    "gelu at nan": (nn.gelu, (NAN,), 0, NAN),
+    "exact gelu at inf": (_exact_gelu, (INF,), 0, 1.0),
+    "exact gelu at -inf": (_exact_gelu, (-INF,), 0, 0.0),
+    "mish at inf": (nn.mish, (INF,), 0, 1.0),
+    "mish at -inf": (nn.mish, (-INF,), 0, 0.0),
+    "soft_sign at inf": (nn.soft_sign, (INF,), 0, 0.0),
+    "soft_sign at -inf": (nn.soft_sign, (-INF,), 0, 0.0),
+    "soft_sign far out": (nn.soft_sign, (1e10,), 0, 1.0 / (1.0 + 1e10) ** 2),
+    "relu at nan": (nn.relu, (NAN,), 0, 1.0),
+    "hard_tanh at nan": (nn.hard_tanh, (NAN,), 0, 1.0),
+    "hard_sigmoid at nan": (nn.hard_sigmoid, (NAN,), 0, 1.0 / 6.0),
+    "entr at inf": (special.entr, (INF,), 0, -INF),
+    "entr at 0": (special.entr, (0.0,), 0, INF),
+    "sinc far out": (fnp.sinc, (1e300,), 0, np.cos(1e300 * np.pi) / 1e300),
+    "angle of 0": (fnp.angle, (0.0,), 0, 0.0),
+    "x ** -0.5 at -0.0": (lambda x: x**-0.5, (-0.0,), 0, -INF),
 }
 MODES: dict[str, Callable[[Any], Any]] = {
     "forward": lambda f: lambda x: ft.jvp(f, (x,), (1.0,))[1],
@@ -73,6 +119,26 @@ SECOND: dict[str, tuple[Callable[..., Any], tuple[float, ...], int, float]] = {
     "hypot at inf": (fnp.hypot, (INF, 1.0), 0, 0.0),
     "hypot inside": (fnp.hypot, (3.0, 4.0), 0, 16.0 / 125.0),
     "hard_silu at inf": (nn.hard_silu, (INF,), 0, 0.0),
+    "arctanh at 1": (fnp.arctanh, (1.0,), 0, INF),
+    "arctan at inf": (fnp.arctan, (INF,), 0, 0.0),
+    "arctan at -inf": (fnp.arctan, (-INF,), 0, 0.0),
+    "arctan inside": (fnp.arctan, (2.0,), 0, -4.0 / 25.0),
+    "erf at inf": (special.erf, (INF,), 0, 0.0),
+    "erfc at -inf": (special.erfc, (-INF,), 0, 0.0),
+    "ndtr at inf": (special.ndtr, (INF,), 0, 0.0),
+    "log_ndtr at inf": (special.log_ndtr, (INF,), 0, 0.0),
+    "0 ** y below 0": (fnp.power, (0.0, -1.0), 1, INF),
+    "0 ** y at 0": (fnp.power, (0.0, 0.0), 1, INF),
+    "0 ** y above 0": (fnp.power, (0.0, 2.0), 1, 0.0),
+    "0 ** nan": (fnp.power, (0.0, NAN), 1, NAN),
+    "silu at inf": (nn.silu, (INF,), 0, 0.0),
+    "silu at -inf": (nn.silu, (-INF,), 0, 0.0),
+    "gelu at inf": (nn.gelu, (INF,), 0, 0.0),
+    "gelu far out": (nn.gelu, (-1e300,), 0, 0.0),
+    "exact gelu at inf": (_exact_gelu, (INF,), 0, 0.0),
+    "mish at inf": (nn.mish, (INF,), 0, 0.0),
+    "soft_sign at inf": (nn.soft_sign, (INF,), 0, 0.0),
+    "entr at inf": (special.entr, (INF,), 0, 0.0),
 }
 SECOND_MODES: dict[str, Callable[[Any], Any]] = {
     "forward over reverse": lambda f: lambda x: ft.jvp(ft.grad(f), (x,), (1.0,))[1],
@@ -103,10 +169,44 @@ def test_a_rule_whose_tangent_is_zero_is_not_asked() -> None:
     assert asked == ["y"]
 
 
+VALUES: dict[str, tuple[Callable[..., Any], tuple[float, ...], float]] = {
+    "betaln in a of nan": (special.betaln, (NAN, 700.0), NAN),
+    "betaln in b of nan": (special.betaln, (700.0, NAN), NAN),
+    "gammaln far below 0": (special.gammaln, (np.float32(-1e38),), INF),
+    "gammaln of -inf": (special.gammaln, (-INF,), -INF),
+    "gammaln of a negative number": (special.gammaln, (-2.5,), -0.05624371649767405),
+    "x ** -0.5 of -0.0": (fnp.power, (-0.0, -0.5), INF),
+    "silu of -inf": (nn.silu, (-INF,), 0.0),
+    "silu of inf": (nn.silu, (INF,), INF),
+    "gelu of -inf": (nn.gelu, (-INF,), 0.0),
+    "exact gelu of -inf": (_exact_gelu, (-INF,), 0.0),
+    "mish of -inf": (nn.mish, (-INF,), 0.0),
+    "soft_sign of inf": (nn.soft_sign, (INF,), 1.0),
+    "soft_sign of -inf": (nn.soft_sign, (-INF,), -1.0),
+    "logsumexp of inf": (lambda x: _logsumexp(x, 1.0), (INF,), INF),
+    "logsumexp of -inf": (lambda x: _logsumexp(x, -INF), (-INF,), -INF),
+    "logsumexp of -inf, weighted": (lambda x: _logsumexp(x, -INF, [-1.0, 0.0]), (-INF,), -INF),
+}
+
+
 @pytest.mark.parametrize("wrap", [lambda f: f, ft.jit], ids=["eager", "jit"])
-def test_values(wrap: Any) -> None:
+@pytest.mark.parametrize("name", VALUES)
+def test_value(name: str, wrap: Any) -> None:
+    f, args, want = VALUES[name]
     with np.errstate(all="ignore"):
-        assert np.isnan(wrap(special.betaln)(NAN, 700.0))
-        assert np.isnan(wrap(special.betaln)(700.0, NAN))
-        assert wrap(special.gammaln)(np.float32(-1e38)) == INF
-        np.testing.assert_allclose(wrap(special.gammaln)(-2.5), -0.05624371649767405)
+        np.testing.assert_allclose(wrap(f)(*args), want, rtol=1e-12)
+
+
+def test_the_complex_root_has_one_infinite_slope_at_0_in_every_mode() -> None:
+    slopes = [
+        lambda z: ft.jvp(fnp.sqrt, (z,), (1.0 + 0.0j,))[1],
+        ft.grad(fnp.sqrt, holomorphic=True),
+        ft.jit(ft.grad(fnp.sqrt, holomorphic=True)),
+    ]
+    with np.errstate(all="ignore"):
+        assert [abs(slope(0j)) for slope in slopes] == [INF] * 3
+
+
+def test_a_sum_of_exponentials_of_nothing_has_no_sign() -> None:
+    with np.errstate(all="ignore"):
+        assert nn.logsumexp(np.full(2, -INF), return_sign=True) == (-INF, 0.0)

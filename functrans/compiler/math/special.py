@@ -107,7 +107,8 @@ def lgamma(x: Expr) -> Expr:
     # tiny negative numbers: their sine times themselves is zero, and the logarithm is enough
     reflected = where(size < 1e-30, y, reflected)
     # numbers so large that log Γ of them overflows are whole, so their negatives are poles
-    return where(x < 0, where(y < np.inf, reflected, np.inf), y)
+    pole = where(x > -np.inf, np.inf, x)  # SciPy's is -inf at -inf
+    return where(x < 0, where(y < np.inf, reflected, pole), y)
 
 
 def _sine_of_pi(x: Expr) -> tuple[Expr, Expr]:
