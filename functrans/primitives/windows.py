@@ -325,7 +325,9 @@ def _infer_find(x: Aval, y: Aval, **params: Any) -> Aval:
 
 
 def _evaluate_find(x: Any, y: Any, **params: Any) -> Any:
-    checked(_infer_find, x, y, **params)
+    out = checked(_infer_find, x, y, **params)
+    if not out.size:
+        return np.zeros(out.shape, out.dtype)
     return _find(np.asarray(x), np.asarray(y), **params)
 
 

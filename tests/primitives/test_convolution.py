@@ -265,6 +265,7 @@ WINDOWS = [
     ((3, 4, 3), windows(2, 1, 2, base_dilation=(1, 2, 1), padding=((0, 1), (1, 0), (0, 0)))),
     ((), windows()),
     ((1,), windows(3)),
+    ((4,), windows(5, window_strides=(2,))),
     ((0, 3), windows(2, 2)),
 ]
 MONOIDS = [
