@@ -118,9 +118,13 @@ def padtype_to_pads(
     if name == "VALID":
         return [(0, 0)] * len(in_shape)
     if name not in ("SAME", "SAME_LOWER"):
-        raise ValueError(
-            f"padding is 'VALID', 'SAME', 'SAME_LOWER' or (low, high) per axis: got {padding!r}."
-            f"{user_line()}"
+        raise _not_padding(padding)
+    ranks = {len(in_shape), len(window_shape), len(window_strides)}
+    if len(ranks) > 1 or min(window_strides, default=1) < 1:
+        raise ShapeError(
+            f"padding {padding!r} of extents {tuple(in_shape)} needs a window and a positive "
+            f"stride for each: got windows {tuple(window_shape)} and strides "
+            f"{tuple(window_strides)}.{user_line()}"
         )
     pads = []
     for n, window, stride in zip(in_shape, window_shape, window_strides, strict=True):
@@ -130,16 +134,30 @@ def padtype_to_pads(
     return pads
 
 
+def _not_padding(padding: Any) -> ValueError:
+    return ValueError(
+        f"padding is 'VALID', 'SAME', 'SAME_LOWER' or (low, high) per axis: got {padding!r}."
+        f"{user_line()}"
+    )
+
+
 def _explicit(
     padding: Padding, extents: Sequence[int], windows: Sequence[int], strides: Sequence[int]
 ) -> w.Pairs:
     if isinstance(padding, str):
         return tuple(padtype_to_pads(extents, windows, strides, padding))
-    return tuple((int(low), int(high)) for low, high in padding)
+    return _pairs(padding)
+
+
+def _pairs(padding: Any) -> w.Pairs:
+    try:
+        return tuple((operator.index(low), operator.index(high)) for low, high in padding)
+    except (TypeError, ValueError):
+        raise _not_padding(padding) from None
 
 
 def _ints(values: Any, rank: int) -> w.Sizes:
-    return (1,) * rank if values is None else tuple(int(v) for v in values)
+    return (1,) * rank if values is None else tuple(map(operator.index, values))
 
 
 # --- convolutions ---------------------------------------------------------------------------------
@@ -320,7 +338,12 @@ def conv_transpose(
     if isinstance(padding, str) or use_consistent_padding:
         extents = [shape_of(y)[a] for a in numbers.rhs_spec[2:]]
         windows = list(map(w.dilated, extents, dilation))
-        wanted = [padding] * rank if isinstance(padding, str) else padding
+        wanted = [padding] * rank if isinstance(padding, str) else _pairs(padding)
+        if len(wanted) != rank:
+            raise ShapeError(
+                f"a convolution over {rank} axes of space has {len(wanted)} values in "
+                f"padding={wanted}: got lhs {aval_of(x)} and rhs {aval_of(y)}.{user_line()}"
+            )
         padding = list(map(_pads_of_transposed, windows, steps, wanted))
     if transpose_kernel:
         y = flip_p.bind(y, axes=tuple(numbers.rhs_spec[2:]))
@@ -388,7 +411,7 @@ def conv_general_dilated_patches(
     x = as_array(lhs)
     if preferred_element_type is not None:
         x = convert(x, np.dtype(preferred_element_type))
-    window = tuple(int(n) for n in filter_shape)
+    window = tuple(map(operator.index, filter_shape))
     numbers = conv_dimension_numbers(shape_of(x), (1, 1, *window), dimension_numbers)
     x = _permuted(x, numbers.lhs_spec)
     rank, (n, c, *extents) = len(window), shape_of(x)
@@ -460,6 +483,11 @@ def reduce_window(
     xs = [as_array(x) for x in leaves]
     xs = [to_dtype(x, dtype_of(x)) for x in xs]
     inits = [to_dtype(as_array(i), dtype_of(x)) for i, x in zip(starts, xs, strict=True)]
+    if any(map(shape_of, inits)) or len(set(map(shape_of, xs))) > 1:
+        raise ShapeError(
+            f"reduce_window needs operands of one shape and scalars to begin with: got "
+            f"{', '.join(str(aval_of(v)) for v in (*xs, *inits))}.{user_line()}"
+        )
     params = _window_params(
         shape_of(xs[0]),
         window_dimensions,

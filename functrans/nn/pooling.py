@@ -55,7 +55,7 @@ def pool(
         )
     ones = (1,) * lead
     if not isinstance(padding, str):
-        padding = (*((0, 0),) * lead, *[(int(a), int(b)) for a, b in padding], (0, 0))
+        padding = (*((0, 0),) * lead, *padding, (0, 0))
     return lax.reduce_window(
         x, init, reduce_fn, (*ones, *window_shape, 1), (*ones, *steps, 1), padding
     )

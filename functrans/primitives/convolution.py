@@ -43,13 +43,11 @@ def _infer(
     feature_group_count: int,
     batch_group_count: int,
 ) -> Aval:
-    both = f"got lhs {lhs} and rhs {rhs}"
+    both = f"got lhs (N, C, space…) {lhs} and rhs (O, I, space…) {rhs}"
     if lhs.dtype != rhs.dtype or lhs.dtype.kind == "b":
         raise DTypeError(f"a convolution needs operands of one numeric dtype: {both}.")
     if lhs.ndim != rhs.ndim or lhs.ndim < 2:
-        raise ShapeError(
-            f"a convolution needs lhs (N, C, space…) and rhs (O, I, space…) of one rank: {both}."
-        )
+        raise ShapeError(f"a convolution needs operands of one rank, two or more: {both}.")
     options: dict[str, Any] = {
         "window_strides": window_strides,
         "padding": padding,

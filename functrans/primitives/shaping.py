@@ -237,7 +237,7 @@ def _evaluate_pad(x: Any, value: Any, *, low: Any, high: Any, interior: Any) -> 
     x = np.asarray(x)
     wide = [n + max(n - 1, 0) * i for n, i in zip(x.shape, interior, strict=True)]
     shape = [a + b + n for n, a, b in zip(wide, low, high, strict=True)]
-    out = np.full([max(n, 0) for n in shape], value, x.dtype)
+    out = np.full(shape, value, x.dtype)  # refuses a negative extent
     into, source = [], []
     for n, a, i, total in zip(x.shape, low, interior, out.shape, strict=True):
         step = i + 1

@@ -16,6 +16,7 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Indexed
 from functrans.core.primitive import Primitive
+from functrans.core.source import user_line
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.arithmetic import select
 from functrans.primitives.indexing import gather, repeat_unbatched
@@ -325,7 +326,9 @@ def _infer_find(x: Aval, y: Aval, **params: Any) -> Aval:
 
 
 def _evaluate_find(x: Any, y: Any, **params: Any) -> Any:
-    checked(_infer_find, x, y, **params)
+    out = checked(_infer_find, x, y, **params)
+    if not out.size:
+        return np.zeros(out.shape, out.dtype)
     return _find(np.asarray(x), np.asarray(y), **params)
 
 
@@ -500,11 +503,14 @@ def window_patches(
         x: an array.
         fill: a scalar for places in the padding and in gaps.
     """
+    options = (window_dimensions, window_strides, padding, base_dilation, window_dilation)
+    try:
+        counts = _infer_windows("windows", aval_of(x), *options).shape
+    except ShapeError as error:
+        raise ShapeError(f"{error}{user_line()}") from None
     low, high = zip(*padding, strict=True) if padding else ((), ())
     x = pad(x, low, high, tuple(b - 1 for b in base_dilation), fill)
     rank, extents = len(shape_of(x)), shape_of(x)
-    windows = map(dilated, window_dimensions, window_dilation)
-    counts = list(map(window_count, extents, windows, window_strides, ((0, 0),) * rank))
     axes = tuple(a for a in range(rank) if (window_dimensions[a], counts[a]) != (1, extents[a]))
     shape = (*counts, *window_dimensions)
     if not axes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
-from functrans import lax
+from functrans import lax, nn
 from functrans import numpy as fnp
 from functrans.core.errors import ShapeError, TreeError
 from functrans.test_util import check_grads
@@ -214,3 +214,55 @@ def test_trees_of_operands_fold_together() -> None:
 def test_windows_of_another_rank_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"array of shape \(3, 4\)"):
         lax.reduce_window(np.ones((3, 4)), 0.0, lax.add, (2,))
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+X, KERNEL, ROW = np.ones((2, 3, 5)), np.ones((4, 3, 2)), np.ones((3, 4))
+PAIRS = r"'VALID', 'SAME', 'SAME_LOWER' or \(low, high\) per axis: got "
+BAD: list[tuple[Any, type[Exception], str]] = [
+    (
+        lambda x: lax.conv_general_dilated(x, KERNEL, (1, 1), "SAME"),
+        ShapeError,
+        r"\(5,\).*\(1, 1\)",
+    ),
+    (lambda x: lax.conv_general_dilated(x, KERNEL, (0,), "SAME"), ShapeError, r"\(5,\).*\(0,\)"),
+    (lambda x: lax.conv_general_dilated(x, KERNEL, (1.5,), "SAME"), TypeError, "integer"),
+    (lambda x: lax.conv_general_dilated(x, KERNEL, (1,), [1]), ValueError, PAIRS + r"\[1\]"),
+    (lambda x: lax.conv_general_dilated(x, KERNEL, (1,), 1), ValueError, PAIRS + "1"),
+    (lambda x: lax.conv_general_dilated(x, KERNEL, (1,), [(1, 0.5)]), ValueError, PAIRS),
+    (
+        lambda x: lax.conv_general_dilated(
+            x, np.ones((2, 5, 4)), (1,), "SAME", dimension_numbers=("NCH", "HIO", "NCH")
+        ),
+        ShapeError,
+        r"\(O, I, space…\) f64\[4,5,2\]",
+    ),
+    (
+        lambda x: lax.conv_transpose(
+            x, np.ones((3, 5, 2)), (1,), [(0, 0)] * 2, use_consistent_padding=True
+        ),
+        ShapeError,
+        r"2 values in padding",
+    ),
+    (lambda x: lax.conv_general_dilated_patches(x, (2,), (1, 1), "SAME"), ShapeError, r"\(1, 1\)"),
+    (lambda x: lax.conv_general_dilated_patches(x, (2,), (0,), "VALID"), ShapeError, "positive"),
+    (lambda x: lax.conv_general_dilated_patches(x, (0,), (1,), "VALID"), ShapeError, "positive"),
+    (lambda x: lax.conv_general_dilated_patches(x, (2,), (1,), [(-3, -3)]), ShapeError, "negative"),
+    (lambda x: lax.conv_general_dilated_patches(x, (2,), (1,), [(0, 0)] * 2), ShapeError, "2,3,5"),
+    (lambda x: lax.reduce_window(x, ROW, lax.add, (1, 1, 2)), ShapeError, r"scalar.*f64\[3,4\]"),
+    (
+        lambda x: lax.reduce_window((x, ROW), (0.0, 0.0), lambda a, b: a, (1, 1, 2)),
+        ShapeError,
+        r"one shape.*f64\[2,3,5\].*f64\[3,4\]",
+    ),
+    (lambda x: nn.max_pool(x, (2,), (0,), "SAME"), ShapeError, r"\(2, 3, 5\).*\(1, 0, 1\)"),
+    (lambda x: nn.avg_pool(x, (2,), (1,), [1]), ValueError, PAIRS),
+]
+
+
+@pytest.mark.parametrize(("f", "error", "words"), BAD)
+def test_bad_input_is_named(f: Any, error: type[Exception], words: str) -> None:
+    for run in (f, ft.jit(f)):
+        with pytest.raises(error, match=words):
+            run(X)

@@ -137,6 +137,11 @@ def test_top_k_orders_ties_as_they_come() -> None:
 def test_errors() -> None:
     with pytest.raises(ShapeError, match="top_k"):
         lax.top_k(v, 9)
+    for run in (lax.pad, ft.jit(lax.pad, static_argnums=2)):
+        with pytest.raises(ShapeError, match="negative extent"):
+            run(v, 0.0, ((-3, -2, 0),))
+        with pytest.raises(ShapeError, match="interior"):
+            run(v, 0.0, ((0, 0, -1),))
     with pytest.raises(ShapeError, match="start indices"):
         lax.dynamic_slice(x, (1,), (1, 1))
     with pytest.raises(ShapeError, match="broadcast_in_dim"):
