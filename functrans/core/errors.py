@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from functrans.core.source import user_line
+
 
 class FunctransError(Exception):
-    """Base of every error that functrans itself raises."""
+    """Base of every error that functrans itself raises; its message names the user's line."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        # as an attribute, which a pickle restores: the line that unpickles is not at fault
+        self.line = user_line()
+
+    def __str__(self) -> str:
+        """The message, with the line after its first sentence unless it has it already."""
+        message = super().__str__()
+        if self.line.strip() in message:
+            return message
+        first, *advice = message.split("\n")
+        return "\n".join([first + self.line, *advice])
 
 
 class ShapeError(FunctransError, ValueError):

@@ -49,7 +49,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from functrans.core.errors import TransformError
-from functrans.core.source import user_line
 from functrans.core.types import Aval
 
 registry: dict[str, Primitive] = {}
@@ -73,7 +72,8 @@ class Linear:
 def not_linear(name: str) -> TransformError:
     """The error of a transposition of what is not linear."""
     return TransformError(
-        f"{name} is not linear in its operands, or cannot be run backwards.{user_line()}"
+        f"{name} is not linear in its operands, or cannot be run backwards.\n  linear_transpose "
+        "needs a linear function, as do solvers; vjp transposes the derivative of any function."
     )
 
 

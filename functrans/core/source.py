@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -45,16 +45,25 @@ def _restored(filename: str, name: str, line: int) -> Source:
     return Source(_restored.__code__.replace(co_filename=filename, co_name=name), line)
 
 
+class _Around(NamedTuple):
+    """A scope in which lines further in than the frame come before its source."""
+
+    source: Source | None
+    frame: FrameType
+
+
 _sources: dict[tuple[int, int], Source] = {}
 
 
 def current_source() -> Source | None:
     """The innermost line outside functrans and NumPy, or the one set by `source_scope`."""
-    scoped = getattr(_local, "source", None)
+    scoped, end = getattr(_local, "source", None), None
     if scoped is not None:
-        return scoped
+        if type(scoped) is Source:
+            return scoped
+        scoped, end = scoped
     frame, internal = sys._getframe(1), _is_internal
-    while frame is not None:
+    while frame is not end:
         code = frame.f_code
         name = code.co_filename
         # every equation comes by here, with five frames of functrans on top of the user's
@@ -68,7 +77,7 @@ def current_source() -> Source | None:
                 source = _sources[key] = Source(code, frame.f_lineno)
             return source
         frame = frame.f_back  # type: ignore[assignment]  # ends as None
-    return None
+    return scoped
 
 
 @contextmanager
@@ -78,6 +87,19 @@ def source_scope(source: Source | None) -> Iterator[None]:
     _local.source = source if source is not None else before
     try:
         yield
+    finally:
+        _local.source = before
+
+
+def call_user(fun: Callable[..., Any], *args: Any) -> Any:
+    """fun(*args), for a function of the user's that a rule calls: lines in it go before the scope's
+    source, which stands for what functrans does."""
+    before = getattr(_local, "source", None)
+    if before is None:
+        return fun(*args)
+    _local.source = _Around(current_source(), sys._getframe())
+    try:
+        return fun(*args)
     finally:
         _local.source = before
 

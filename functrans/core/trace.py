@@ -122,10 +122,7 @@ class Trace:
         inputs = [
             x.variable if type(x) is Tracer and x.owner is self else self.atom(x) for x in args
         ]
-        try:
-            inferred = primitive.infer(*[a.aval for a in inputs], **params)
-        except (ShapeError, DTypeError) as error:
-            raise _with_line(error) from None
+        inferred = primitive.infer(*[a.aval for a in inputs], **params)
         several = primitive.multiple_results
         outputs = tuple([Var(a) for a in inferred]) if several else (Var(inferred),)
         equation = Equation(primitive, inputs, params, outputs, current_source())
@@ -321,16 +318,12 @@ def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str,
     except FunctransError:
         raise
     except (ValueError, TypeError, IndexError):
-        infer_with_line(primitive, args, params)
+        # the shape rule says better than NumPy what is wrong with the operands
+        try:
+            infer_outputs(primitive, [aval_of(x) for x in args], params)
+        except (ShapeError, DTypeError) as error:
+            raise error from None
         raise
-
-
-def infer_with_line(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> None:
-    """Raise functrans's own error, with the user's line, if the shape rule refuses the operands."""
-    try:
-        infer_outputs(primitive, [aval_of(x) for x in args], params)
-    except (ShapeError, DTypeError) as error:
-        raise _with_line(error) from None
 
 
 def find_trace(args: Sequence[Any]) -> Trace | None:
@@ -443,16 +436,6 @@ def _check_open(trace: Trace) -> None:
         f"being traced.{made}{user_line()}\n  Return it from the function instead of storing it in "
         "a global, an attribute or a closure; side effects of a traced function do not last."
     )
-
-
-def _with_line(error: Exception) -> Exception:
-    """The error with the user's line added, once."""
-    text = str(error)
-    line = user_line()
-    if not line or line.strip() in text:
-        return error
-    first, *rest = text.split("\n")
-    return type(error)("\n".join([first + line, *rest]))
 
 
 _primitive.apply = apply_primitive

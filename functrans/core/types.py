@@ -223,7 +223,10 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
 
 def canonical_axis(axis: Any, ndim: int, what: str = "axis") -> int:
     """A non-negative axis below ndim; ShapeError when out of bounds."""
-    index = int(axis.__index__())
+    try:
+        index = int(axis.__index__())
+    except AttributeError:
+        raise DTypeError(f"{what} must be an integer, got {described(axis)}") from None
     if not -ndim <= index < ndim:
         raise ShapeError(f"{what} {index} is out of bounds for an array of dimension {ndim}")
     return index % ndim
@@ -243,6 +246,23 @@ def canonical_axes(axis: Any, ndim: int, what: str = "axis") -> tuple[int, ...]:
 def is_inexact(dtype: np.dtype) -> bool:
     """Whether values of the dtype have a tangent space: floats and complex numbers."""
     return dtype.kind in "fc"
+
+
+def described(x: Any) -> str:
+    """What an error calls a value that is not what it should be.
+
+    >>> described(np.zeros(3)), described((1, 2)), described({"a": 1}), described("text")
+    ('an array of type f64[3]', 'a tuple of 2', "a dict with keys ['a']", "str: 'text'")
+    """
+    if x is None:
+        return "None"
+    if isinstance(x, dict):
+        return f"a {type(x).__name__} with keys {list(x)}"
+    if isinstance(x, tuple | list):
+        return f"a {type(x).__name__} of {len(x)}"
+    if type(x) in PYTHON_SCALARS or not is_array_like(x):
+        return f"{type(x).__name__}: {_brief(x)}"
+    return f"an array of type {aval_of(x)}"
 
 
 def _brief(x: Any) -> str:

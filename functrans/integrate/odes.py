@@ -9,12 +9,12 @@ import numpy as np
 
 import functrans.numpy as fnp
 from functrans.core import tree
-from functrans.core.errors import ShapeError, TransformError
-from functrans.core.source import user_line
-from functrans.core.types import dtype_of, shape_of
+from functrans.core.errors import ShapeError, TransformError, TreeError
+from functrans.core.types import aval_of, described, dtype_of, shape_of
 from functrans.integrate.steps import Problem, adaptive, fixed
 from functrans.lax.loops import scan
 from functrans.primitives.custom_vjp import custom_vjp
+from functrans.transforms.api import check_callable
 from functrans.transforms.autodiff import vjp
 from functrans.transforms.inspect import closure_convert
 from functrans.transforms.vmap import vmap
@@ -52,7 +52,7 @@ def odeint(
         A tree like y0 with a leading axis for the times.
 
     Raises:
-        ShapeError: t is no vector, or func gives something that is not like y0.
+        ShapeError, TreeError: t is no vector, or func gives something that is not like y0.
         TransformError: another method.
 
     Chen et al., Neural Ordinary Differential Equations, 2018, for the adjoint; else see
@@ -65,13 +65,12 @@ def odeint(
     >>> round(float(end(2.0)), 6), round(float(ft.grad(end)(2.0)), 6)
     (0.135335, -0.135335)
     """
+    check_callable(func, "odeint")
     if method not in ("dopri5", "rk4"):
-        raise TransformError(f"odeint has methods 'dopri5' and 'rk4', not {method!r}.{user_line()}")
+        raise TransformError(f"odeint has methods 'dopri5' and 'rk4', not {method!r}.")
     times = _floating(t)
     if len(shape_of(times)) != 1 or not shape_of(times)[0]:
-        raise ShapeError(
-            f"odeint needs a vector of times: got shape {shape_of(times)}.{user_line()}"
-        )
+        raise ShapeError(f"odeint needs a vector of times: got {described(times)}.")
     floats = [fnp.asarray(x) * np.float64(1) if dtype_of(x).kind in "biu" else fnp.asarray(x)
               for x in tree.leaves(y0)]  # fmt: skip
     flat, unravel = tree.ravel(tree.unflatten(tree.structure(y0), floats))
@@ -92,14 +91,15 @@ def odeint(
 
 def _like(slope: Any, state: Any) -> Any:
     """What func gave, as a vector."""
-    shapes = [
-        (tree.structure(x), [shape_of(leaf) for leaf in tree.leaves(x)]) for x in (state, slope)
-    ]
-    if shapes[0] != shapes[1]:
-        raise ShapeError(
-            f"func must give a tree like y0, {shapes[0][0]} of shapes {shapes[0][1]}: got "
-            f"{shapes[1][0]} of shapes {shapes[1][1]}.{user_line()}"
-        )
+    difference = tree.structure_difference(state, slope)
+    if difference:
+        raise TreeError(f"odeint's func must give a tree like y0: {difference}.")
+    for (path, y), s in zip(tree.flatten_with_path(state)[0], tree.leaves(slope), strict=True):
+        if shape_of(y) != shape_of(s):
+            raise ShapeError(
+                f"odeint's func must give arrays of the shapes of y0: y0{path} is {aval_of(y)}, "
+                f"got {aval_of(s)}."
+            )
     return fnp.asarray(tree.ravel(slope)[0])
 
 

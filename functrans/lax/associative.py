@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from functrans.core import tree
-from functrans.core.errors import ShapeError, TransformError
+from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.types import aval_of, canonical_axis, shape_of
+from functrans.lax.bodies import paths
 from functrans.primitives.arithmetic import add_p
 from functrans.primitives.shaping import concatenate_p, flip_p, pad, slice_axis
-from functrans.transforms.api import check_callable, flatten_args
+from functrans.transforms.api import check_callable, flatten_args, name_of
 
 
 def associative_scan(
@@ -38,17 +39,36 @@ def associative_scan(
     leaves, treedef = flatten_args(elems, "associative_scan's elems")
     if not leaves:
         raise TransformError("associative_scan needs at least one array.")
-    places = [canonical_axis(axis, len(shape_of(x))) for x in leaves]
+    names = [f"elems{path}" for path in paths(elems)]
+    places = [
+        canonical_axis(axis, len(shape_of(x)), f"associative_scan: {name} is {aval_of(x)}, axis")
+        for x, name in zip(leaves, names, strict=True)
+    ]
     extents = {shape_of(x)[p] for x, p in zip(leaves, places, strict=True)}
     if len(extents) != 1:
-        shown = ", ".join(str(aval_of(x)) for x in leaves)
-        raise ShapeError(f"associative_scan along axis {axis} needs one extent: got {shown}.")
+        shown = "; ".join(f"{n} is {aval_of(x)}" for n, x in zip(names, leaves, strict=True))
+        raise ShapeError(f"associative_scan along axis {axis} needs one extent: {shown}.")
     if reverse:
         leaves = [flip_p.bind(x, axes=(p,)) for x, p in zip(leaves, places, strict=True)]
 
     def combine(a: list[Any], b: list[Any]) -> list[Any]:
-        result = fn(tree.unflatten(treedef, a), tree.unflatten(treedef, b))
-        return tree.leaves(result)
+        first = tree.unflatten(treedef, a)
+        result = fn(first, tree.unflatten(treedef, b))
+        difference = tree.structure_difference(first, result, "elems")
+        if difference:
+            raise TreeError(f"{where} must return a tree like elems: {difference}.")
+        combined = tree.leaves(result)
+        for name, x, y in zip(names, map(aval_of, a), map(aval_of, combined), strict=True):
+            if x.shape != y.shape or x.dtype != y.dtype:
+                kind = ShapeError if x.shape != y.shape else DTypeError
+                raise kind(
+                    f"{where} got {x} of {name} and returned {y}.\n  It is called on batches of "
+                    "elements and must keep their shape and dtype; vmap makes a function of one "
+                    "element one of a batch."
+                )
+        return combined
+
+    where = f"associative_scan's function {name_of(fn)}"
 
     out = _scan(combine, leaves, places)
     if reverse:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.program import Program, Var
-from functrans.core.source import user_line
 from functrans.core.trace import Tracer, make_program_flat, trace
 from functrans.core.types import (
     PYTHON_SCALARS,
     Aval,
     aval_of,
+    described,
     dtype_of,
     promotion_key,
     result_dtype,
@@ -57,7 +59,7 @@ def trace_body(
 
 
 def promoted_carry(
-    what: str, path_of: Sequence[str], before: Sequence[Aval], after: Sequence[Aval]
+    names: Sequence[str], before: Sequence[Aval], after: Sequence[Aval]
 ) -> list[Aval]:
     """The avals a carry must go in with to come out as it goes in.
 
@@ -68,34 +70,33 @@ def promoted_carry(
         ShapeError, DTypeError: the body changes a leaf's shape or dtype; names the leaf.
     """
     result = []
-    for path, a, b in zip(path_of, before, after, strict=True):
+    for name, a, b in zip(names, before, after, strict=True):
         if a.shape != b.shape:
-            raise ShapeError(_carry_message(what, path, a, b, "shape"))
+            raise ShapeError(_carry_message(name, a, b, "shape"))
         if a.dtype == b.dtype:
             result.append(a)
         elif a.weak_type and result_dtype(promotion_key(a), promotion_key(b)) == b.dtype:
             result.append(b)
         else:
-            raise DTypeError(_carry_message(what, path, a, b, "dtype"))
+            raise DTypeError(_carry_message(name, a, b, "dtype"))
     return result
 
 
-def _carry_message(what: str, path: str, before: Aval, after: Aval, which: str) -> str:
+def _carry_message(name: str, before: Aval, after: Aval, which: str) -> str:
     cure = (
         f"Convert it in the body (.astype({str(before.dtype)!r})), or start from a value of "
         f"dtype {after.dtype}."
         if which == "dtype"
         else "What is carried must keep its shape; return what changes shape as an output instead."
     )
-    where = f"{what}{path}"
-    return f"{where} goes in as {before} and comes out as {after}.{user_line()}\n  {cure}"
+    return f"{name} goes in as {before} and comes out as {after}.\n  {cure}"
 
 
-def check_carry_tree(what: str, expected: Any, got: Any) -> None:
+def check_carry_tree(name: str, expected: Any, got: Any) -> None:
     """TreeError if a body returns a carry of another structure than it takes."""
-    difference = tree.structure_difference(expected, got)
+    difference = tree.structure_difference(expected, got, name)
     if difference:
-        raise TreeError(f"the body must return {what} as it takes it: {difference}.{user_line()}")
+        raise TreeError(f"the body must return what it carries as it takes it: {difference}.")
 
 
 def paths(value: Any) -> list[str]:
@@ -141,14 +142,24 @@ def with_dtypes(program: Program, dtypes: Sequence[Any]) -> Program:
     )
 
 
+def check_positive(x: Any, what: str) -> None:
+    """TransformError unless x is a positive int: `what` says the option and what it is."""
+    if not isinstance(x, int | np.integer) or isinstance(x, bool) or x < 1:
+        raise TransformError(f"{what}: a positive int, got {described(x)}.")
+
+
 def check_scalar(x: Any, what: str, kinds: str, wanted: str) -> Aval:
     """The aval of a predicate or index; an error unless it is a scalar of one of the kinds."""
     try:
         aval = aval_of(x)
     except DTypeError:
-        raise TransformError(f"{what} must be {wanted}, got {type(x).__name__}.") from None
+        raise DTypeError(f"{what} must be {wanted}, got {described(x)}.") from None
     if aval.shape:
-        raise ShapeError(f"{what} must be a scalar, got {aval}.{user_line()}")
+        raise ShapeError(
+            f"{what} must be a scalar, got {described(x)}.\n  For a choice per element use "
+            "fnp.where(condition, a, b); to do it for every example of a batch, vmap."
+        )
     if aval.dtype.kind not in kinds:
-        raise DTypeError(f"{what} must be {wanted}, got {aval}.{user_line()}")
+        cure = "Convert it with int(x), or x.astype(int) where it is traced."
+        raise DTypeError(f"{what} must be {wanted}, got {described(x)}.\n  {cure}")
     return aval

@@ -7,8 +7,7 @@ from typing import Any
 
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
-from functrans.core.source import user_line
-from functrans.core.types import Aval, aval_of, promote_dtypes
+from functrans.core.types import Aval, aval_of, described, promote_dtypes
 from functrans.lax.bodies import (
     Body,
     check_scalar,
@@ -87,11 +86,12 @@ def switch(
     >>> float(lax.switch(1, [lambda x: x, lambda x: x * x, lambda x: -x], 3.0))
     9.0
     """
-    branches = tuple(branches)
-    if not branches:
-        raise TransformError("switch needs at least one branch.")
-    for branch in branches:
-        check_callable(branch, "switch")
+    if not isinstance(branches, Sequence) or not branches:
+        raise TransformError(
+            f"switch needs a sequence of one branch or more, got {described(branches)}."
+        )
+    for i, branch in enumerate(branches):
+        check_callable(branch, f"switch, as branch {i},")
     aval = check_scalar(index, "switch's index", "iu", "a scalar integer")
     operands = _operands("switch", operands, operand)
     if len(branches) == 1:
@@ -145,7 +145,7 @@ def _common_dtypes(bodies: Sequence[Body], names: Sequence[str], what: str) -> l
         if difference:
             raise TreeError(
                 f"{what} needs branches that return the same structure; {name} differs from "
-                f"{names[0]} {difference}.{user_line()}"
+                f"{names[0]} {difference}."
             )
     dtypes = []
     columns = zip(*[b.program.out_avals for b in bodies], strict=True)
@@ -155,9 +155,9 @@ def _common_dtypes(bodies: Sequence[Body], names: Sequence[str], what: str) -> l
         shown = "; ".join(f"{n} gives {a}" for n, a in zip(names, column, strict=True))
         where = f"{what} needs branches that return the same types: at result{path} {shown}."
         if any(a.shape != column[0].shape for a in column):
-            raise ShapeError(f"{where}{user_line()}")
+            raise ShapeError(where)
         if any(a.dtype != dtype for a in strong) and not all(a.weak_type for a in column):
-            raise DTypeError(f"{where}{user_line()}\n  Convert with .astype in one of them.")
+            raise DTypeError(f"{where}\n  Convert with .astype in one of them.")
         if all(a.weak_type for a in column):
             dtype = promote_dtypes(*column)
         dtypes.append(dtype)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError
-from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer
-from functrans.core.types import Aval, aval_of, dtype_of, result_dtype, shape_of
+from functrans.core.types import Aval, aval_of, described, dtype_of, result_dtype, shape_of
 from functrans.lax.bodies import (
     Body,
     check_carry_tree,
+    check_positive,
     check_scalar,
     paths,
     promoted_carry,
@@ -64,14 +64,32 @@ def scan(
     (6.0, array([1., 3., 6.]))
     """
     check_callable(f, "scan")
-    _check_checkpoint(checkpoint, "scan")
-    init_leaves, _ = flatten_args(init, "scan's init")
-    x_leaves, _ = flatten_args(xs, "scan's xs")
-    count = _length(xs, x_leaves, length)
+    names = [f"carry{path}" for path in paths(init)]
+    body = _pair_checked(f)
+    return _scan("scan", body, init, names, xs, length, reverse, unroll, checkpoint)
+
+
+def _scan(
+    name: str,
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    names: Sequence[str],
+    xs: Any,
+    length: int | None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    checkpoint: int | None = None,
+) -> tuple[Any, Any]:
+    """`scan` for what is one inside: errors call it `name`, and what is carried by `names`."""
+    _check_checkpoint(checkpoint, name)
+    if type(unroll) is not bool:
+        check_positive(unroll, f"{name}'s unroll is how many steps go in one iteration")
+    init_leaves, _ = flatten_args(init, f"{name}'s init")
+    x_leaves, _ = flatten_args(xs, f"{name}'s xs")
+    count = _length(name, xs, x_leaves, length)
     x_avals = [_slice_aval(aval_of(x)) for x in x_leaves]
-    body, avals = _trace_carrying(
-        _pair_checked(f), init, init_leaves, tree.structure(((init, xs), {})), x_avals
-    )
+    in_tree = tree.structure(((init, xs), {}))
+    body, avals = _trace_carrying(f, names, init_leaves, in_tree, x_avals)
     carry = [typed(x, a) for x, a in zip(init_leaves, avals, strict=True)]
     outs = scan_p.bind(
         *body.captured,
@@ -82,44 +100,40 @@ def scan(
         num_carry=len(carry),
         length=count,
         reverse=bool(reverse),
-        unroll=count if unroll is True else max(1, int(unroll)),
+        unroll=max(1, count if unroll is True else int(unroll)),
         checkpoint=checkpoint,
     )
     return tree.unflatten(body.out_tree, list(outs))
 
 
-def _length(xs: Any, leaves: list[Any], length: int | None) -> int:
+def _length(name: str, xs: Any, leaves: list[Any], length: int | None) -> int:
     """The number of steps; ShapeError if the xs do not have one leading extent."""
     sizes: dict[int, str] = {}
     for path, x in zip(paths(xs), leaves, strict=True):
         aval = aval_of(x)
         if not aval.shape:
-            raise ShapeError(f"scan's xs{path} is {aval}, which has no axis to loop over.")
+            raise ShapeError(f"{name}'s xs{path} is {aval}, which has no axis to loop over.")
         sizes.setdefault(aval.shape[0], f"xs{path} is {aval}")
     if length is not None:
         try:
             sizes.setdefault(int(length.__index__()), f"length is {length}")
         except AttributeError:
-            raise TransformError(f"scan's length must be an int, got {length!r}") from None
+            raise TransformError(f"{name}'s length must be an int, got {length!r}.") from None
     if len(sizes) > 1:
         shown = "; ".join(sizes.values())
-        raise ShapeError(f"scan needs xs of one leading extent: {shown}.{user_line()}")
+        raise ShapeError(f"{name} needs xs of one leading extent: {shown}.")
     if not sizes:
-        raise TransformError("scan needs xs, or length if there are none.")
+        cure = ", or length= if there are none" if name == "scan" else ""
+        raise TransformError(f"{name} needs xs with an array in it{cure}.")
     (count,) = sizes
     if count < 0:
-        raise TransformError(f"scan's length must not be negative, got {count}.")
+        raise TransformError(f"{name}'s length must not be negative, got {count}.")
     return count
 
 
 def _check_checkpoint(checkpoint: Any, name: str) -> None:
-    if checkpoint is None:
-        return
-    if not isinstance(checkpoint, int) or isinstance(checkpoint, bool) or checkpoint < 1:
-        raise TransformError(
-            f"{name}'s checkpoint is how many carries the backward pass keeps: a positive int, or "
-            f"None; got {checkpoint!r}.{user_line()}"
-        )
+    if checkpoint is not None:
+        check_positive(checkpoint, f"{name}'s checkpoint is how many carries reverse mode keeps")
 
 
 def _slice_aval(aval: Aval) -> Aval:
@@ -130,11 +144,11 @@ def _pair_checked(f: Callable[..., Any]) -> Callable[..., Any]:
     def body(carry: Any, x: Any) -> Any:
         result = f(carry, x)
         if not isinstance(result, tuple) or len(result) != 2:
-            kind = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result)
             raise TransformError(
-                f"scan's body {name_of(f)} must return a pair (carry, y), got {kind}."
+                f"scan's body {name_of(f)} must return a pair (carry, y), got "
+                f"{described(result)}.\n  Return (carry, None) if there is nothing to stack."
             )
-        check_carry_tree("the carry", carry, result[0])
+        check_carry_tree("carry", carry, result[0])
         return result
 
     body.__name__ = name_of(f)
@@ -143,20 +157,18 @@ def _pair_checked(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _trace_carrying(
     f: Callable[..., Any],
-    init: Any,
+    names: Sequence[str],
     leaves: list[Any],
     in_tree: tree.TreeDef,
     more: list[Aval],
-    what: str = "carry",
 ) -> tuple[Body, list[Aval]]:
     """Trace a body until its carry comes out as it goes in; the second time with weak parts of
     the initial carry promoted to what the body makes of them."""
     avals = [aval_of(x) for x in leaves]
-    where = paths(init)
     while True:
         body = trace_body(f, in_tree, [*avals, *more])
         after = list(body.program.out_avals[: len(avals)])
-        promoted = promoted_carry(what, where, avals, after)
+        promoted = promoted_carry(names, avals, after)
         if promoted == avals:
             return body, avals
         avals = promoted
@@ -193,17 +205,30 @@ def while_loop(
     """
     check_callable(cond_fun, "while_loop")
     check_callable(body_fun, "while_loop")
-    _check_checkpoint(checkpoint, "while_loop")
-    leaves, _ = flatten_args(init_val, "while_loop's init_val")
-    in_tree = tree.structure(((init_val,), {}))
 
     def checked(value: Any) -> Any:
         result = body_fun(value)
-        check_carry_tree("the value", value, result)
+        check_carry_tree("value", value, result)
         return result
 
     checked.__name__ = name_of(body_fun)
-    body, avals = _trace_carrying(checked, init_val, leaves, in_tree, [], "the loop's value")
+    names = [f"value{path}" for path in paths(init_val)]
+    return _while_loop("while_loop", cond_fun, checked, init_val, names, checkpoint)
+
+
+def _while_loop(
+    name: str,
+    cond_fun: Callable[[Any], Any],
+    body_fun: Callable[[Any], Any],
+    init_val: Any,
+    names: Sequence[str],
+    checkpoint: int | None,
+) -> Any:
+    """`while_loop` for what is one inside, as `_scan`."""
+    _check_checkpoint(checkpoint, name)
+    leaves, _ = flatten_args(init_val, f"{name}'s init_val")
+    in_tree = tree.structure(((init_val,), {}))
+    body, avals = _trace_carrying(body_fun, names, leaves, in_tree, [])
     cond = trace_body(cond_fun, in_tree, avals)
     _check_condition(cond)
     outs = while_p.bind(
@@ -222,18 +247,19 @@ def while_loop(
 def _check_condition(cond: Body) -> None:
     if cond.out_tree != tree.structure(0):
         raise TransformError(
-            f"while_loop's condition {cond.name} must return one scalar bool, got {cond.result}."
+            f"while_loop's condition {cond.name} must return one scalar bool, got {cond.result}.\n"
+            "  Combine several with & and |."
         )
     (aval,) = cond.program.out_avals
     if aval.shape:
         raise ShapeError(
-            f"while_loop's condition {cond.name} must return a scalar bool, got {aval}. "
-            "Use fnp.any or fnp.all; to loop over a batch of examples use vmap."
+            f"while_loop's condition {cond.name} must return a scalar bool, got {aval}.\n"
+            "  Use fnp.any or fnp.all; to loop over a batch of examples use vmap."
         )
     if aval.dtype.kind != "b":
         raise DTypeError(
-            f"while_loop's condition {cond.name} must return a scalar bool, got {aval}. "
-            "Write the comparison out (x != 0)."
+            f"while_loop's condition {cond.name} must return a scalar bool, got {aval}.\n"
+            "  Write the comparison out (x != 0)."
         )
 
 
@@ -264,31 +290,31 @@ def fori_loop(
     10
     """
     check_callable(body_fun, "fori_loop")
-    _check_checkpoint(checkpoint, "fori_loop")
     for what, bound in (("lower", lower), ("upper", upper)):
         check_scalar(bound, f"fori_loop's {what}", "iu", "an integer")
     first, last = _known_int(lower), _known_int(upper)
 
     def step(carry: tuple, _: Any) -> tuple:
         i, value = carry
-        return (i + 1, body_fun(i, value)), None
+        result = body_fun(i, value)
+        check_carry_tree("value", value, result)
+        return (i + 1, result), None
 
     step.__name__ = name_of(body_fun)
+    names = ["the counter", *[f"value{path}" for path in paths(init_val)]]
     if first is not None and last is not None:
         # the counter is weak, as the ints of a Python loop are, so that it promotes nothing
         count = max(0, last - first)
         start = (first, init_val)
-        return scan(step, start, None, count, unroll=unroll or 1, checkpoint=checkpoint)[0][1]
+        steps = 1 if unroll is None else unroll
+        return _scan("fori_loop", step, start, names, None, count, False, steps, checkpoint)[0][1]
     dtype = result_dtype(dtype_of(lower), dtype_of(upper))
     if type(lower) is not Tracer or type(upper) is not Tracer:
         dtype = dtype_of(lower if type(lower) is Tracer else upper)
     begin, end = (convert(x, dtype) for x in (lower, upper))
-    return while_loop(
-        lambda carry: lt_p.bind(carry[0], end),
-        lambda carry: step(carry, None)[0],
-        (begin, init_val),
-        checkpoint=checkpoint,
-    )[1]
+    goes_on = lambda carry: lt_p.bind(carry[0], end)
+    body = lambda carry: step(carry, None)[0]
+    return _while_loop("fori_loop", goes_on, body, (begin, init_val), names, checkpoint)[1]
 
 
 def _known_int(x: Any) -> int | None:
@@ -313,9 +339,10 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     """
     check_callable(f, "map")
     if batch_size is None:
-        return scan(lambda _, x: ((), f(x)), (), xs)[1]
+        return _scan("map", lambda _, x: ((), f(x)), (), [], xs, None)[1]
+    check_positive(batch_size, "map's batch_size is how many slices to do at once")
     leaves, treedef = flatten_args(xs, "map's xs")
-    count = _length(xs, leaves, None)
+    count = _length("map", xs, leaves, None)
     whole = count // batch_size
     cut = whole * batch_size
     batched_f = vmap(f)
@@ -323,7 +350,8 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
         reshape_p.bind(slice_axis(x, 0, 0, cut), shape=(whole, batch_size, *shape_of(x)[1:]))
         for x in leaves
     ]
-    done = scan(lambda _, x: ((), batched_f(x)), (), tree.unflatten(treedef, main))[1]
+    step = lambda _, x: ((), batched_f(x))
+    done = _scan("map", step, (), [], tree.unflatten(treedef, main), None)[1]
     done = tree.map(lambda y: reshape_p.bind(y, shape=(cut, *shape_of(y)[2:])), done)
     if cut == count:
         return done

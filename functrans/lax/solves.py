@@ -7,9 +7,8 @@ from typing import Any
 
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
-from functrans.core.source import user_line
-from functrans.core.types import aval_of
-from functrans.lax.bodies import Body, check_carry_tree, paths, trace_body, typed
+from functrans.core.types import aval_of, described
+from functrans.lax.bodies import Body, paths, trace_body, typed
 from functrans.primitives.custom_jvp import custom_jvp
 from functrans.primitives.linear_solves import System, linear_solve_p
 from functrans.transforms.api import check_callable, flatten_args
@@ -63,14 +62,16 @@ def custom_linear_solve(
     def checked(function: Callable[..., Any], what: str, has_aux: bool) -> Body:
         def like_b(v: Any) -> Any:
             out, aux = _with_aux(function(v), what, has_aux)
-            check_carry_tree(f"what {what} gives", v, out)
+            difference = tree.structure_difference(v, out)
+            if difference:
+                raise TreeError(f"{what} must give a tree like b: {difference}.")
             return out, aux
 
         body = trace_body(like_b, in_tree, avals, what)
         for path, want, got in zip(paths(b), avals, body.program.out_avals, strict=False):
             if got.shape != want.shape or got.dtype != want.dtype:
                 kind = ShapeError if got.shape != want.shape else DTypeError
-                raise kind(f"{what} must give {want} as b{path}, got {got}.{user_line()}")
+                raise kind(f"{what} must give {want} as b{path}, got {got}.")
         return body
 
     forward = checked(matvec, "matvec", False)
@@ -104,7 +105,7 @@ def _with_aux(result: Any, what: str, has_aux: bool) -> tuple[Any, Any]:
     if not isinstance(result, tuple) or len(result) != 2:
         raise TransformError(
             f"has_aux=True needs {what} to return a pair (x, auxiliary data), got "
-            f"{type(result).__name__}.{user_line()}"
+            f"{described(result)}."
         )
     return result
 
@@ -177,9 +178,9 @@ def _check_like(expected: Any, got: Any, what: str) -> None:
     """An error unless two trees have the same structure, shapes and dtypes."""
     difference = tree.structure_difference(expected, got)
     if difference:
-        raise TreeError(f"{what} of the guess's structure: {difference}.{user_line()}")
+        raise TreeError(f"{what} of the guess's structure: {difference}.")
     for path, a, b in zip(paths(expected), *map(tree.leaves, (expected, got)), strict=True):
         a, b = aval_of(a), aval_of(b)
         if a.shape != b.shape or (a.dtype != b.dtype and not b.weak_type):
             kind = ShapeError if a.shape != b.shape else DTypeError
-            raise kind(f"{what}{path} of type {a}, as the guess's, got {b}.{user_line()}")
+            raise kind(f"{what}{path} of type {a}, as the guess's, got {b}.")

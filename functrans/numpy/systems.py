@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.errors import DTypeError, ShapeError
-from functrans.core.source import user_line
-from functrans.core.types import Aval, aval_of, promotion_key, result_dtype, shape_of
+from functrans.core.errors import ShapeError
+from functrans.core.types import aval_of, promotion_key, result_dtype, shape_of
 from functrans.numpy.manipulation import broadcast_to, reshape, strong
 from functrans.numpy.promotion import to_dtype
 from functrans.primitives import linear_algebra as p
@@ -30,16 +29,8 @@ def square(name: str, a: Any) -> Any:
         ShapeError, DTypeError: it is not one; with the user's line.
     """
     (x,) = inexact(a)
-    checked(p.check_square, name, aval_of(x))
+    p.check_square(name, aval_of(x))
     return x
-
-
-def checked(check: Any, name: str, *avals: Aval) -> None:
-    """check(name, *avals), whose errors get the user's line: eager calls do not pass `infer`."""
-    try:
-        check(name, *avals)
-    except (ShapeError, DTypeError) as error:
-        raise type(error)(f"{error}{user_line()}") from None
 
 
 def stacked(name: str, a: Any, b: Any, core: int) -> tuple[Any, Any]:
@@ -50,7 +41,6 @@ def stacked(name: str, a: Any, b: Any, core: int) -> tuple[Any, Any]:
     except ValueError:
         raise ShapeError(
             f"{name} needs leading axes that broadcast: got a: {aval_of(a)} and b: {aval_of(b)}."
-            f"{user_line()}"
         ) from None
     wide_a = broadcast_to(a, (*stack, *shape_of(a)[-2:]))
     return wide_a, broadcast_to(b, (*stack, *shape_of(b)[len(shape_of(b)) - core :]))
@@ -68,7 +58,6 @@ def right_hand_sides(name: str, a: Any, b: Any, rows: int = -1) -> tuple[Any, An
     if not shape_of(b) or shape_of(a)[rows] != shape_of(b)[-1 if vector else -2]:
         raise ShapeError(
             f"{name} needs as many rows of b as of a: got a: {aval_of(a)} and b: {aval_of(b)}."
-            f"{user_line()}"
         )
     if not vector:
         return (*stacked(name, a, b, 2), False)

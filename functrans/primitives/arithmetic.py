@@ -343,14 +343,19 @@ def _jvp_select(i: int) -> Any:
 
 
 def _infer_select(condition: Aval, x: Aval, y: Aval) -> Aval:
-    from functrans.core.errors import DTypeError
+    from functrans.core.errors import DTypeError, ShapeError
     from functrans.primitives.elementwise import broadcast_shapes
 
     if condition.dtype != BOOL or x.dtype != y.dtype:
         raise DTypeError(
             f"select needs a bool condition and branches of one dtype: got {condition}, {x}, {y}."
         )
-    shape = broadcast_shapes(condition.shape, x.shape, y.shape)
+    try:
+        shape = broadcast_shapes(condition.shape, x.shape, y.shape)
+    except ShapeError:
+        raise ShapeError(
+            f"select needs shapes that broadcast: got {condition}, {x} and {y}."
+        ) from None
     return Aval(shape, x.dtype, x.weak_type and y.weak_type and shape == ())
 
 

@@ -20,7 +20,7 @@ from functrans.core.primitive import Linear, Primitive
 from functrans.core.program import Program, Var
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
-from functrans.core.types import Aval
+from functrans.core.types import Aval, described
 from functrans.primitives.calls import call_p, infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import is_traced, trace_call
 from functrans.primitives.identities import name_p, optimization_barrier_p
@@ -146,7 +146,10 @@ def checkpoint(
         )
     check_callable(fun, "checkpoint")
     if policy is not None and not callable(policy):
-        raise TransformError(f"checkpoint's policy must be a function, got {policy!r}")
+        raise TransformError(
+            f"checkpoint's policy must be a function, got {described(policy)}.\n"
+            "  checkpoint_policies has them, such as checkpoint_policies.dots_saveable."
+        )
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.core.interpret import evaluate
@@ -19,7 +21,7 @@ from functrans.core.primitive import Primitive
 from functrans.core.program import Program
 from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer, as_value, trace
-from functrans.core.types import Aval, aval_of, float0
+from functrans.core.types import Aval, aval_of, described, float0
 from functrans.primitives.arithmetic import convert
 from functrans.primitives.carries import as_typed
 from functrans.primitives.shaping import full
@@ -83,6 +85,12 @@ def fixed_positions(
 ) -> tuple[int, ...]:
     """Where the arguments stand that are not differentiated, given by position or by name."""
     positions = [argnums] if isinstance(argnums, int) else list(argnums)
+    for i in positions:
+        if not isinstance(i, int | np.integer):
+            raise TransformError(
+                f"nondiff_argnums of {name_of(fun)} must be ints, got {described(i)}.\n  Names go "
+                "into nondiff_argnames."
+            )
     names = [argnames] if isinstance(argnames, str) else list(argnames)
     if not names:
         return tuple(positions)
@@ -107,7 +115,8 @@ def with_fixed(
     fixed = sorted({int(i) + count if i < 0 else int(i) for i in positions})
     if fixed and not (fixed[0] >= 0 and fixed[-1] < count):
         raise TransformError(
-            f"nondiff_argnums={tuple(positions)} of {name}, called with {count} arguments."
+            f"{name} has nondiff_argnums={tuple(positions)}, but its positional arguments are "
+            f"only {count} here."
         )
     rest = tuple(x for i, x in enumerate(args) if i not in fixed)
 
@@ -128,13 +137,16 @@ def positional(fun: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> 
                 f"{name_of(fun)} has no signature to resolve keyword arguments with."
             ) from None
         return args
-    bound = signature.bind(*args, **kwargs)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TransformError(f"{name_of(fun)}: {error}.") from None
     bound.apply_defaults()
     unplaced = sorted(kwargs.keys() & bound.kwargs.keys())
     if unplaced:
         raise TransformError(
             f"{name_of(fun)} has keyword-only arguments {unplaced}, which its rules have no place "
-            "for."
+            "for.\n  Make them positional, or bind them with functools.partial first."
         )
     return bound.args
 
@@ -157,7 +169,7 @@ def matched_leaves(
     expected = tree.unflatten(treedef, list(avals))
     leaves, difference = _leaves_like(expected, value, "", zeros)
     if difference:
-        raise TreeError(f"{where} must return a {what} of the right structure: {difference}.")
+        raise TreeError(f"{where} must return {what} of the right structure: {difference}.")
     result: list[Any] = []
     paths = [p for p, _ in tree.flatten_with_path(expected)[0]]
     for path, x, aval in zip(paths, leaves, avals, strict=True):
@@ -167,11 +179,12 @@ def matched_leaves(
             continue
         x = as_value(x, f"{place} of {where}")
         got = aval_of(x)
+        wrong = f"{where} must return {place} of type {aval}, got {got}."
         if got.shape != aval.shape:
-            raise ShapeError(f"{where} must return a {place} of type {aval}, got {got}.")
+            raise ShapeError(wrong)
         if got.dtype != aval.dtype:
             if not got.weak_type:
-                raise DTypeError(f"{where} must return a {place} of type {aval}, got {got}.")
+                raise DTypeError(f"{wrong}\n  Convert it with .astype({str(aval.dtype)!r}).")
             x = convert(x, aval.dtype)
         result.append(as_typed(x, aval) if type(x) is not Tracer else x)
     return result

@@ -15,8 +15,9 @@ from functrans.core.errors import TransformError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
+from functrans.core.source import call_user
 from functrans.core.trace import UNKNOWN, Tracer, trace, trace_depth
-from functrans.core.types import Aval, aval_of, float0
+from functrans.core.types import Aval, aval_of, described, float0
 from functrans.primitives.arithmetic import zeros_like
 from functrans.primitives.calls import call_p, infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import (
@@ -92,8 +93,8 @@ class custom_jvp:
         def jvp(primals: tuple, tangents: tuple) -> Any:
             if len(jvps) != len(primals):
                 raise TransformError(
-                    f"defjvps of {name_of(self.fun)} gave {len(jvps)} rules, but it was called "
-                    f"with {len(primals)} arguments: one is needed for each, or None."
+                    f"defjvps of {name_of(self.fun)} gave {len(jvps)} rules, but it has "
+                    f"{len(primals)} positional arguments here: each needs one, or None."
                 )
             out = self(*primals)
             shares = [
@@ -170,7 +171,8 @@ class JvpRule:
     def __call__(self, primals: Sequence[Any], ts: Sequence[Any]) -> tuple[list, list]:
         """Outputs and their tangents; a tangent is None where zero."""
         given = [self._tangent(t, x) for t, x in zip(ts, primals, strict=True)]
-        result = self.fun(
+        result = call_user(
+            self.fun,
             *self.fixed,
             tree.unflatten(self.in_tree, list(primals)),
             tree.unflatten(self.in_tree, given),
@@ -178,7 +180,7 @@ class JvpRule:
         where = f"the jvp rule {name_of(self.fun)} of {self.of}"
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise TransformError(
-                f"{where} must return a pair (output, tangent), got {type(result).__name__}."
+                f"{where} must return a pair (output, tangent), got {described(result)}."
             )
         outs = matched_leaves(result[0], self.out_tree, self.out_avals, where, "output")
         out_ts = matched_leaves(

@@ -14,9 +14,9 @@ from functrans.core.dependence import depends
 from functrans.core.errors import TransformError, TreeError
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
-from functrans.core.source import user_line
-from functrans.core.trace import as_value, trace_depth
-from functrans.core.types import Aval, aval_of, float0
+from functrans.core.source import call_user, user_line
+from functrans.core.trace import trace_depth
+from functrans.core.types import Aval, aval_of, described, float0
 from functrans.primitives.calls import infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import (
     SymbolicZero,
@@ -33,7 +33,7 @@ from functrans.primitives.custom import (
 )
 from functrans.primitives.reductions import reduce_sum_p
 from functrans.primitives.shaping import full
-from functrans.transforms.api import check_callable, name_of
+from functrans.transforms.api import check_callable, flatten_args, name_of
 from functrans.transforms.batching import (
     Axis,
     repeat,
@@ -161,15 +161,15 @@ class VjpRule:
         given: list[Any] = list(primals)
         if self.symbolic_zeros:
             given = [CustomVJPPrimal(x, n) for x, n in zip(primals, mask, strict=True)]
-        result = self.fwd(*tree.unflatten(self.in_tree, given))
+        result = call_user(self.fwd, *tree.unflatten(self.in_tree, given))
         where = f"the fwd rule {self.names[1]} of {self.names[0]}"
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise TransformError(
-                f"{where} must return a pair (output, residuals), got {type(result).__name__}."
+                f"{where} must return a pair (output, residuals), got {described(result)}."
             )
         outs = matched_leaves(result[0], self.out_tree, self.out_avals, where, "output")
-        residuals, treedef = tree.flatten(result[1])
-        return outs, [as_value(r, f"a residual of {where}") for r in residuals], treedef
+        residuals, treedef = flatten_args(result[1], f"residuals of {where}: residuals")
+        return outs, residuals, treedef
 
     def backward(self, treedef: Any, residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
         """The cotangents of the primals, None where zero."""
@@ -177,7 +177,8 @@ class VjpRule:
             ct if ct is not None else self._zero(a)
             for ct, a in zip(cts, self.out_avals, strict=True)
         ]
-        result = self.bwd(
+        result = call_user(
+            self.bwd,
             *self.fixed,
             tree.unflatten(treedef, list(residuals)),
             tree.unflatten(self.out_tree, given),
@@ -185,10 +186,10 @@ class VjpRule:
         where = f"the bwd rule {self.names[2]} of {self.names[0]}"
         arguments = tree.children(tree.unflatten(self.in_tree, list(self.in_avals)))
         if not isinstance(result, tuple | list) or len(result) != len(arguments):
-            got = f"{len(result)} of them" if isinstance(result, tuple | list) else type(result)
+            one = "\n  A tuple of one has a comma: (ct,)." if len(arguments) == 1 else ""
             raise TreeError(
-                f"{where} must return a tuple of {len(arguments)} cotangents, one per argument, "
-                f"got {got}."
+                f"{where} must return a tuple of {len(arguments)}, one cotangent per argument, got "
+                f"{described(result)}.{one}"
             )
         leaves: list[Any] = []
         for i, (ct, argument) in enumerate(zip(result, arguments, strict=True)):
@@ -196,8 +197,7 @@ class VjpRule:
             if ct is None:
                 leaves += [None] * len(avals)
             else:
-                what = f"cotangent [{i}]"
-                leaves += matched_leaves(ct, part, avals, where, what, zeros=True)
+                leaves += matched_leaves(ct, part, avals, where, f"cotangents[{i}]", zeros=True)
         return leaves
 
     def _zero(self, aval: Aval) -> Any:

@@ -15,13 +15,13 @@ import numpy as np
 import functrans.numpy as fnp
 from functrans.core import tree
 from functrans.core.errors import ShapeError, TransformError
-from functrans.core.source import user_line
 from functrans.core.types import dtype_of, shape_of
 from functrans.lax.loops import while_loop
 from functrans.lax.solves import custom_linear_solve, custom_root
 from functrans.numpy.indexing import at
 from functrans.primitives.identities import stop_gradient
 from functrans.scipy.sparse.linalg import gmres
+from functrans.transforms.api import check_callable
 from functrans.transforms.autodiff import jacfwd, jvp
 from functrans.transforms.inspect import closure_convert
 from functrans.transforms.vmap import vmap
@@ -83,16 +83,15 @@ def root(
     >>> round(float(solve(10.0)), 6), round(float(ft.grad(solve)(10.0)), 6)
     (2.0, 0.076923)
     """
+    check_callable(fun, "root")
     if method not in ("newton", "krylov"):
-        raise TransformError(
-            f"root has methods 'newton' and 'krylov', not {method!r}.{user_line()}"
-        )
+        raise TransformError(f"root has methods 'newton' and 'krylov', not {method!r}.")
     start, unravel = _vector(x0)
     most = dict(options or {}).get("maxiter", 50)
     limit = _tolerance(tol, start)
 
     def residual(v: Any) -> Any:
-        return _like(fun(unravel(v), *args), v, "fun")
+        return _like(fun(unravel(v), *args), v, "root")
 
     plain = _without_derivatives(residual, start)
     dense = method == "newton" and shape_of(start)[0] <= 10 * DENSE
@@ -137,14 +136,15 @@ def fixed_point(
     >>> round(float(solve(1.0)), 6), round(float(ft.grad(solve)(1.0)), 6)
     (0.739085, -0.297474)
     """
+    check_callable(fun, "fixed_point")
     if method not in ("iteration", "anderson"):
         known = "'iteration' and 'anderson'"
-        raise TransformError(f"fixed_point has methods {known}, not {method!r}.{user_line()}")
+        raise TransformError(f"fixed_point has methods {known}, not {method!r}.")
     start, unravel = _vector(x0)
     limit = _tolerance(xtol, start)
 
     def image(v: Any) -> Any:
-        return _like(fun(unravel(v), *args), v, "fun")
+        return _like(fun(unravel(v), *args), v, "fixed_point")
 
     plain = _without_derivatives(image, start)
     depth = 1 if method == "iteration" else min(5, shape_of(start)[0])
@@ -264,12 +264,12 @@ def _vector(x0: Any) -> tuple[Any, Callable[[Any], Any]]:
     return stop_gradient(vector), unravel
 
 
-def _like(y: Any, v: Any, what: str) -> Any:
+def _like(y: Any, v: Any, name: str) -> Any:
     vector = tree.ravel(y)[0]
     if shape_of(vector) != shape_of(v):
         raise ShapeError(
-            f"{what} must give as many numbers as x0 has, {shape_of(v)[0]}: got "
-            f"{shape_of(vector)[0]}.{user_line()}"
+            f"{name}'s fun must give as many numbers as x0 has, {shape_of(v)[0]}: got "
+            f"{shape_of(vector)[0]}."
         )
     return fnp.asarray(vector).astype(dtype_of(v))
 

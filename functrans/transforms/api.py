@@ -12,7 +12,7 @@ from functrans.core import tree
 from functrans.core.errors import DTypeError, TransformError
 from functrans.core.program import Program
 from functrans.core.trace import Tracer, as_value, trace
-from functrans.core.types import Aval, aval_of, weakened
+from functrans.core.types import Aval, aval_of, described, weakened
 
 
 def name_of(fun: Any) -> str:
@@ -23,7 +23,7 @@ def name_of(fun: Any) -> str:
 def check_callable(fun: Any, transform: str) -> None:
     """TransformError unless fun can be called."""
     if not callable(fun):
-        raise TransformError(f"{transform} takes a function, got {type(fun).__name__}: {fun!r}")
+        raise TransformError(f"{transform} takes a function, got {described(fun)}.")
 
 
 def flatten_args(args: Any, what: str = "argument") -> tuple[list[Any], tree.TreeDef]:
@@ -146,7 +146,7 @@ def _split_aux(fun: Callable[..., Any], result: Any) -> tuple[Any, Any]:
     if not isinstance(result, tuple) or len(result) != 2:
         raise TransformError(
             f"has_aux=True needs {name_of(fun)} to return a pair (output, aux), got "
-            f"{type(result).__name__}"
+            f"{described(result)}."
         )
     return result
 

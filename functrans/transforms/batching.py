@@ -52,7 +52,10 @@ def axis_extent(name: Any) -> int:
         if axis.name == name:
             return axis.size
     known = [a.name for a in _batching.named]
-    raise TransformError(f"no vmap with axis_name={name!r} is open here; open names: {known}")
+    raise TransformError(
+        f"no vmap with axis_name={name!r} is open here; open names: {known}.\n  Use one of them, "
+        f"or call this inside of a function mapped by vmap(…, axis_name={name!r})."
+    )
 
 
 def open_axes() -> tuple[Axis, ...]:

@@ -10,7 +10,7 @@ from functrans.core import tree
 from functrans.core.errors import ShapeError, TransformError
 from functrans.core.primitive import registry
 from functrans.core.trace import trace
-from functrans.core.types import Aval, aval_of, shape_of
+from functrans.core.types import Aval, aval_of, described, shape_of
 from functrans.transforms.api import (
     FlatFunction,
     argument_paths,
@@ -72,10 +72,10 @@ def vmap(
 def _leaf_axes(in_axes: Any, args: tuple, kwargs: dict[str, Any]) -> list[int | None]:
     """The mapped axis of every leaf of (args, kwargs)."""
     if not (in_axes is None or isinstance(in_axes, int | tuple)):
-        raise TransformError(f"in_axes must be an int, None or a tuple, got {in_axes!r}")
+        raise TransformError(f"in_axes must be an int, None or a tuple, got {in_axes!r}.")
     if isinstance(in_axes, tuple) and len(in_axes) != len(args):
         raise TransformError(
-            f"in_axes has {len(in_axes)} entries for {len(args)} positional arguments"
+            f"in_axes has {len(in_axes)} entries for {len(args)} positional arguments."
         )
     per_argument = in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)
     axes: list[int | None] = []
@@ -93,13 +93,15 @@ def broadcast_prefix(prefix: Any, full: Any, what: str) -> list[Any]:
     if prefix is None or isinstance(prefix, int):
         return [prefix] * len(tree.leaves(full))
     if tree.structure(full).is_leaf():
-        raise TransformError(f"{what} is {prefix!r}, but there the argument is a single array")
-    top, parts = tree.structure(prefix), tree.children(full)
-    same = type(prefix) is type(full) and list(tree.entries(prefix)) == list(tree.entries(full))
-    if not same:
-        raise TransformError(f"{what} has structure {top}, but there is {tree.structure(full)}")
+        raise TransformError(f"{what} is {prefix!r}, but must be an int or None for an array.")
+    if type(prefix) is not type(full) or tree.entries(prefix) != tree.entries(full):
+        raise TransformError(
+            f"{what} is {prefix!r}, but must be an int, None, or a tree like what is there, "
+            f"{described(full)}."
+        )
     result: list[Any] = []
-    for entry, axis, part in zip(tree.entries(full), tree.children(prefix), parts, strict=True):
+    parts = zip(tree.entries(full), tree.children(prefix), tree.children(full), strict=True)
+    for entry, axis, part in parts:
         result += broadcast_prefix(axis, part, f"{what}[{entry!r}]")
     return result
 
@@ -123,10 +125,10 @@ def _axis_size(
         sizes.setdefault(given, f"axis_size is {given}")
     if len(sizes) > 1:
         raise ShapeError(
-            "vmap needs one extent along the mapped axes: " + "; ".join(sizes.values())
+            "vmap needs one extent along the mapped axes: " + "; ".join(sizes.values()) + "."
         )
     if not sizes:
-        raise TransformError("vmap needs at least one mapped argument, or axis_size")
+        raise TransformError("vmap needs at least one mapped argument, or axis_size.")
     return next(iter(sizes))
 
 
@@ -155,13 +157,16 @@ def _place(numbered: Any, outs: list, flags: list, out_axes: Any, size: int) -> 
     for x, batched, axis in zip(outs, flags, axes, strict=True):
         if axis is None:
             if batched:
-                raise TransformError("out_axes is None for an output that differs between examples")
+                raise TransformError(
+                    "out_axes is None for an output that differs between examples.\n  Give the "
+                    "axis along which to stack the examples' outputs."
+                )
             results.append(x)
             continue
         full = x if batched else repeat(x, size)
         rank = len(shape_of(full))
         if not -rank <= axis < rank:
-            raise ShapeError(f"out_axes {axis} is out of bounds for an output of {rank} axes")
+            raise ShapeError(f"out_axes {axis} is out of bounds for an output of {rank} axes.")
         results.append(_move(full, 0, axis))
     return tree.unflatten(tree.structure(numbered), results)
 

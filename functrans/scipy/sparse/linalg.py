@@ -15,8 +15,7 @@ import numpy as np
 import functrans.numpy as fnp
 from functrans.core import tree
 from functrans.core.errors import ShapeError, TransformError
-from functrans.core.source import user_line
-from functrans.core.types import dtype_of, shape_of
+from functrans.core.types import described, dtype_of, is_array_like, shape_of
 from functrans.lax.loops import fori_loop, while_loop
 from functrans.lax.solves import custom_linear_solve
 from functrans.numpy.indexing import at
@@ -116,7 +115,7 @@ def gmres(
     """
     if solve_method not in ("batched", "incremental"):
         raise TransformError(
-            f"solve_method must be 'batched' or 'incremental', got {solve_method!r}.{user_line()}"
+            f"solve_method must be 'batched' or 'incremental', got {solve_method!r}."
         )
     method = partial(_gmres, restart, solve_method == "incremental")
     return _solve(method, A, b, x0, tol, atol, maxiter, M)
@@ -140,6 +139,10 @@ def _solve(
         flat = flat.astype(np.float64)
     multiply, prepare = _as_map(A, b, unravel, "A"), _as_map(M, b, unravel, "M")
     start = fnp.zeros_like(flat) if x0 is None else stop_gradient(tree.ravel(x0)[0])
+    if shape_of(start) != shape_of(flat):
+        raise ShapeError(
+            f"x0 must be a tree like b, of {shape_of(flat)[0]} numbers: got {described(x0)}."
+        )
     most = 10 * shape_of(flat)[0] if maxiter is None else maxiter
 
     def solve(matvec: Map, rhs: Any) -> Any:
@@ -159,12 +162,12 @@ def _as_map(A: Any, b: Any, unravel: Callable[[Any], Any], name: str) -> Map:
         return lambda v: v
     if callable(A):
         return lambda v: tree.ravel(A(unravel(v)))[0]
+    wanted = f"{name} must be a function, or a matrix and b a vector of its size"
+    if not is_array_like(A):
+        raise TransformError(f"{wanted}: got {described(A)}.")
     shape, size = shape_of(A), shape_of(tree.ravel(b)[0])[0]
     if shape != (size, size) or shape_of(b) != (size,):
-        raise ShapeError(
-            f"{name} must be a function, or a matrix and b a vector of its size: got {name} of "
-            f"shape {shape} and b of shape {shape_of(b)}.{user_line()}"
-        )
+        raise ShapeError(f"{wanted}: got {name} of shape {shape} and b of shape {shape_of(b)}.")
     return lambda v: fnp.matmul(A, v)
 
 
