@@ -74,7 +74,7 @@ JARGON = re.compile(r"\bTracer|\b\w+_p\b|treedef|PyTreeSpec|<class|of_rest|of_gi
 
 
 def check(row: Mistake, context: str) -> None:
-    """The error is of its kind, says what it must, names a line of the mistake and leaves no state."""
+    """The error is of its kind, says what it must, names the mistake's line, leaves no state."""
     with pytest.raises(row.kind) as raised:
         CONTEXTS[context](row.make)
     error = raised.value

@@ -16,7 +16,6 @@ from functrans.scipy import special
 INF, NAN = np.inf, np.nan
 
 
-
 def _logsumexp(x: Any, y: float, weights: Any = None) -> Any:
     return nn.logsumexp(fnp.stack([x, y]), b=None if weights is None else np.array(weights))
 
