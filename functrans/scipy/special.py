@@ -317,9 +317,7 @@ def _entr(x: Any) -> Any:
 
 
 # xlogy's slopes in both arguments would add inf / inf at inf
-_entr.defjvps(
-    lambda t, out, x: -t * select(x < 0, 0.0, fnp.log(select(x < 0, 1.0, x)) + 1.0)
-)
+_entr.defjvps(lambda t, out, x: -t * select(x < 0, 0.0, fnp.log(select(x < 0, 1.0, x)) + 1.0))
 
 
 def entr(x: Any) -> Any:

@@ -16,7 +16,6 @@ from functrans.scipy import special
 INF, NAN = np.inf, np.nan
 
 
-
 def _logsumexp(x: Any, y: float, weights: Any = None) -> Any:
     return nn.logsumexp(fnp.stack([x, y]), b=None if weights is None else np.array(weights))
 
@@ -176,13 +175,7 @@ VALUES: dict[str, tuple[Callable[..., Any], tuple[float, ...], float]] = {
     "gammaln of -inf": (special.gammaln, (-INF,), -INF),
     "gammaln of a negative number": (special.gammaln, (-2.5,), -0.05624371649767405),
     "x ** -0.5 of -0.0": (fnp.power, (-0.0, -0.5), INF),
-    "silu of -inf": (nn.silu, (-INF,), 0.0),
     "silu of inf": (nn.silu, (INF,), INF),
-    "gelu of -inf": (nn.gelu, (-INF,), 0.0),
-    "exact gelu of -inf": (_exact_gelu, (-INF,), 0.0),
-    "mish of -inf": (nn.mish, (-INF,), 0.0),
-    "soft_sign of inf": (nn.soft_sign, (INF,), 1.0),
-    "soft_sign of -inf": (nn.soft_sign, (-INF,), -1.0),
     "logsumexp of inf": (lambda x: _logsumexp(x, 1.0), (INF,), INF),
     "logsumexp of -inf": (lambda x: _logsumexp(x, -INF), (-INF,), -INF),
     "logsumexp of -inf, weighted": (lambda x: _logsumexp(x, -INF, [-1.0, 0.0]), (-INF,), -INF),
