@@ -96,8 +96,8 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     x = _float(x)
     if approximate:
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * inner_power_p.bind(x, exponent=3))
-        return gated_p.bind(0.5 * x, 1 + fnp.tanh(inner))
-    return gated_p.bind(0.5 * x, special.erfc_p.bind(-x * dtype_of(x).type(math.sqrt(0.5))))
+        return 0.5 * gated_p.bind(x, 1 + fnp.tanh(inner))
+    return 0.5 * gated_p.bind(x, special.erfc_p.bind(-x * dtype_of(x).type(math.sqrt(0.5))))
 
 
 def mish(x: Any) -> Any:

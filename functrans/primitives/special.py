@@ -104,16 +104,6 @@ def _softplus(x: Any) -> Any:
     return np.logaddexp(x, np.zeros(shape_of(x), dtype_of(x)))
 
 
-def _soft_sign(x: Any) -> Any:
-    size = np.minimum(np.abs(x), np.finfo(dtype_of(x)).max)
-    return np.copysign(size / (1 + size), x)
-
-
-def _emit_soft_sign(b: Any, x: Any) -> Any:
-    size = b.minimum(b.abs(x), b.const(np.finfo(x.dtype).max, x.dtype))
-    return b.copysign(b.div(size, b.add(size, b.const(1, x.dtype))), x)
-
-
 logistic_p: Primitive = elementwise(
     "logistic", _logistic, kinds="f", jvp=lambda t, x, y: t * (y * (1 - y)), emit="sigmoid", cost=16
 )
@@ -126,11 +116,11 @@ softplus_p: Primitive = elementwise(
     cost=25,
 )
 soft_sign_p: Primitive = elementwise(
-    "soft_sign",  # x / (1 + |x|), ±1 at infinity
-    _soft_sign,
+    "soft_sign",
+    lambda x: x / (1 + np.abs(x)),
     kinds="f",
     # not the quotient's rule, whose two terms cancel far out
     jvp=lambda t, x, y: t * integer_pow_p.bind(1 + abs(x), exponent=-2),
-    emit=_emit_soft_sign,
-    cost=8,
+    emit=lambda b, x: b.div(x, b.add(b.abs(x), b.const(1, x.dtype))),
+    cost=6,
 )
