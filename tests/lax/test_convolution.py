@@ -176,6 +176,30 @@ def test_reduce_window_folds(computation: Any, fold: Any, start: float) -> None:
     check_grads(f, (x,), order=2)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window_strides": (3, 1)},
+        {"padding": [(-1, 2), (2, -2)], "window_strides": (2, 1)},
+        {"base_dilation": (2, 1), "window_dilation": (1, 3), "padding": "SAME"},
+        {"padding": [(0, -4), (0, 0)]},
+    ],
+)
+def test_general_computations_fold_the_windows_of_fast_ones(options: Any) -> None:
+    x = np.round(RNG.normal(size=(5, 4)))
+    ct = RNG.normal(size=lax.reduce_window(x, 1.0, lax.mul, (2, 2), **options).shape)
+
+    def transforms(x: Any, computation: Any) -> Any:
+        y, pull = ft.vjp(lambda x: lax.reduce_window(x, 1.0, computation, (2, 2), **options), x)
+        return y, *pull(ct)
+
+    want = transforms(x, lax.mul)
+    general = lambda x: transforms(x, lambda a, b: a * b)
+    for run in (general, ft.jit(general)):
+        for got, fast in zip(run(x), want, strict=True):
+            np.testing.assert_allclose(got, fast, rtol=1e-12, atol=1e-12)
+
+
 def test_initial_values_that_are_not_neutral() -> None:
     x = np.array([-3.0, 1.0, 2.0, -5.0])
     relu = lambda x: lax.reduce_window(x, 0.0, lax.max, (2,), (2,))

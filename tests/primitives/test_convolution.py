@@ -95,9 +95,14 @@ CONVOLUTIONS = [
         ((4, 4), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1)),
         ((4, 5), (2, 3), (2, 3), ((0, 2), (2, 2)), (3, 2), (2, 1)),
         ((3, 2, 4), (2, 2, 3), (1, 2, 1), ((1, 0), (1, 1), (0, 1)), (1, 1, 2), (1, 1, 1)),
+        ((2, 3, 2), (1, 2, 2), (2, 3, 1), ((-1, 2), (2, -1), (1, 0)), (2, 1, 3), (1, 2, 2)),
+        ((7,), (2,), (4,), ((0, 0),), (1,), (1,)),
+        ((3, 4), (6, 6), (1, 2), ((3, 2), (3, 1)), (1, 1), (1, 1)),
+        ((), (), (), (), (), ()),
     ]
 ]
 GROUPS = [(1, 1), (2, 1), (1, 2), (3, 1)]
+RNG = np.random.default_rng(0)
 MEMORY = {
     "channels first": lambda x: np.ascontiguousarray(x),
     "channels last": lambda x: np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1),
@@ -154,17 +159,84 @@ def test_derivatives_of_convolution(shapes: Any, options: dict, groups: tuple[in
     counts = {"feature_group_count": groups[0], "batch_group_count": groups[1]}
     p = convolution(len(shapes[0]), **options, **counts)
     x, w = operands(shapes, groups, 2, 1)
-    check_grads(lambda x, w: conv_general_dilated_p.bind(x, w, **p), (x, w), order=2)
+    f = lambda x, w: conv_general_dilated_p.bind(x, w, **p)
+    check_grads(f, (x, w), order=2)
+    if (shapes, options) in CONVOLUTIONS[4:14:5]:  # a few, as each compiles a dozen functions
+        check_grads(ft.jit(f), (x, w), order=2)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "options", "groups", "dtype"),
+    [
+        (*row, GROUPS[(i + j) % 3], dtype)
+        for i, row in enumerate(CONVOLUTIONS)
+        for j, dtype in enumerate(("f8", ("f4", "c16")[i % 2]))
+    ],
+)
+def test_every_transform_of_convolution_is_its_definition(
+    shapes: Any, options: dict, groups: tuple[int, int], dtype: str
+) -> None:
+    """To second order, which for a product of two operands is a sum of convolutions."""
+    counts = {"feature_group_count": groups[0], "batch_group_count": groups[1]}
+    p = convolution(len(shapes[0]), **options, **counts)
+    pairs = [operands(shapes, groups, 2, 1) for _ in range(3)]
+    primals, t, u = [tuple(normal(v.shape, dtype) for v in pair) for pair in pairs]
+    both = lambda a, b: loop_convolution(a, b, p)
+    bilinear = lambda a, b: both(a[0], b[1]) + both(b[0], a[1])
+    y, dy, along, mixed = both(*primals), bilinear(primals, t), bilinear(primals, u), bilinear(t, u)
+    ct = normal(y.shape, dtype)
+    transforms = to_second_order(lambda x, w: conv_general_dilated_p.bind(x, w, **p))
+    for run in (transforms, ft.jit(transforms)):
+        value, tangent, pulled, curved = run(primals, t, ct)
+        near(value, y)
+        near(tangent, dy)
+        near(inner(pulled, u), np.sum(ct * along))
+        near(inner(curved, u), np.sum(ct * (dy * along + y * mixed)))
+
+
+def normal(shape: Any, dtype: str = "f8") -> Any:
+    values = RNG.normal(size=(2, *shape))
+    return np.asarray(values[0] + 1j * values[1] if dtype[0] == "c" else values[0], dtype)
+
+
+def to_second_order(f: Any) -> Any:
+    """(primals, t, ct) → f, its tangent along t, its pullback of ct, and the derivative along t of
+    the pullback of ct · f, which is a Hessian of ct · f² / 2 times t."""
+
+    def transforms(primals: Any, t: Any, ct: Any) -> Any:
+        value, tangent = ft.jvp(f, primals, t)
+        pull = lambda *primals: ft.vjp(f, *primals)[1](ct * f(*primals))
+        return value, tangent, ft.vjp(f, *primals)[1](ct), ft.jvp(pull, primals, t)[1]
+
+    return transforms
+
+
+def inner(a: Any, b: Any) -> Any:
+    assert all(np.shape(x) == y.shape and x.dtype == y.dtype for x, y in zip(a, b, strict=True))
+    return sum(np.sum(x * y) for x, y in zip(a, b, strict=True))
+
+
+def near(got: Any, want: Any) -> None:
+    assert np.shape(got) == np.shape(want) and got.dtype == want.dtype
+    tolerance = 2e-3 if got.dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "options"),
+    [
+        (((4, 3), (2, 2)), {"padding": ((1, 0), (0, 1)), "window_strides": (1, 2)}),
+        (((5,), (3,)), {"padding": ((-1, 3),), "lhs_dilation": (2,), "rhs_dilation": (2,)}),
+    ],
+)
 @pytest.mark.parametrize("groups", GROUPS[:3])
 @pytest.mark.parametrize("mask", [(True, False), (False, True), (True, True)])
 def test_vmap_of_convolution_and_of_its_gradient(
-    groups: tuple[int, int], mask: tuple[bool, bool]
+    groups: tuple[int, int], mask: tuple[bool, bool], shapes: Any, options: dict
 ) -> None:
     counts = {"feature_group_count": groups[0], "batch_group_count": groups[1]}
-    p = convolution(2, padding=((1, 0), (0, 1)), window_strides=(1, 2), **counts)
-    x, w = operands(((4, 3), (2, 2)), groups, 2, 3)
+    p = convolution(len(shapes[0]), **options, **counts)
+    x, w = operands(shapes, groups, 2, 3)
 
     def gradient(x: Any, w: Any) -> Any:
         return ft.grad(lambda x, w: fnp.sum(conv_general_dilated_p.bind(x, w, **p) ** 2), (0, 1))(
@@ -197,22 +269,30 @@ def test_dtypes_of_convolution(dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "w", "out"),
+    ("x", "w", "out", "options"),
     [
-        ((0, 3, 5), (4, 3, 3), (0, 4, 3)),
-        ((2, 0, 5), (4, 0, 3), (2, 4, 3)),
-        ((2, 3, 5), (0, 3, 3), (2, 0, 3)),
-        ((2, 3, 0), (4, 3, 3), (2, 4, 0)),
-        ((2, 3, 2), (4, 3, 3), (2, 4, 0)),
+        ((0, 3, 5), (4, 3, 3), (0, 4, 3), {}),
+        ((2, 0, 5), (4, 0, 3), (2, 4, 3), {}),
+        ((2, 3, 5), (0, 3, 3), (2, 0, 3), {}),
+        ((2, 3, 0), (4, 3, 3), (2, 4, 0), {}),
+        ((2, 3, 2), (4, 3, 3), (2, 4, 0), {}),
+        ((2, 3, 2), (4, 3, 3), (2, 4, 0), {"window_strides": (2,), "rhs_dilation": (2,)}),
+        ((2, 3, 0), (4, 3, 3), (2, 4, 2), {"padding": ((2, 2),), "lhs_dilation": (2,)}),
+        ((2, 3, 4), (4, 3, 2), (2, 4, 1), {"padding": ((-4, 2),)}),
+        ((2, 0, 5), (4, 0, 3), (2, 4, 3), {"feature_group_count": 2}),
+        ((0, 3, 5), (4, 3, 3), (0, 4, 3), {"batch_group_count": 2}),
     ],
 )
-def test_empty_convolutions(x: Any, w: Any, out: Any) -> None:
-    p = convolution(1)
-    operand, kernel = np.ones(x), np.ones(w)
-    y, pull = ft.vjp(lambda x, w: conv_general_dilated_p.bind(x, w, **p), operand, kernel)
-    assert y.shape == out and not np.any(y)
-    gx, gw = pull(y)
-    assert gx.shape == x and gw.shape == w and not np.any(gx) and not np.any(gw)
+def test_empty_convolutions(x: Any, w: Any, out: Any, options: dict) -> None:
+    p = convolution(1) | options
+    primals = np.ones(x), np.ones(w)
+    transforms = to_second_order(lambda x, w: conv_general_dilated_p.bind(x, w, **p))
+    mapped = ft.vmap(lambda ct: transforms(primals, primals, ct))
+    for run in (mapped, ft.jit(mapped)):
+        for count in (0, 2):
+            results = ft.tree.leaves(run(np.ones((count, *out))))
+            assert [r.shape[1:] for r in results] == [out, out, x, w, x, w]
+            assert not any(map(np.any, results))
 
 
 @pytest.mark.parametrize(
@@ -267,6 +347,13 @@ WINDOWS = [
     ((1,), windows(3)),
     ((4,), windows(5, window_strides=(2,))),
     ((0, 3), windows(2, 2)),
+    ((0,), windows(2, padding=((1, 2),), base_dilation=(2,))),
+    ((2, 0, 3), windows(1, 1, 2)),
+    ((7,), windows(2, window_strides=(4,))),
+    ((40,), windows(37, window_strides=(2,))),
+    ((8, 7), windows(6, 6, padding=((2, 1), (-1, 2)), window_strides=(2, 1))),
+    ((3, 2, 4), windows(2, 2, 2, padding=((-1, 2), (1, 1), (2, -2)), window_strides=(2, 3, 1))),
+    ((3, 3), windows(2, 2, base_dilation=(2, 3), window_dilation=(3, 2), padding=((2, 2), (0, 3)))),
 ]
 MONOIDS = [
     (reduce_window_sum_p, np.sum, 0.0),
@@ -292,12 +379,68 @@ def test_windows_are_their_definition(
     assert got is not x and not np.may_share_memory(got, x)
 
 
+@pytest.mark.parametrize(("primitive", "fill"), [(m[0], m[2]) for m in MONOIDS], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "p", "dtype"), [(*row, ("f8", "f4")[i % 2]) for i, row in enumerate(WINDOWS)]
+)
+def test_every_transform_of_windows_is_its_definition(
+    primitive: Any, fill: float, shape: Any, p: Any, dtype: str
+) -> None:
+    """To second order, of values with zeros and ties."""
+    f = lambda x: primitive.bind(x, **p)
+    xs = np.round(normal((2, *shape), dtype))
+    t, u = normal(shape, dtype), normal(shape, dtype)
+    wants = [loop_derivatives(primitive, x, t, u, fill, p) for x in xs]
+    ct = normal(wants[0][0].shape, dtype)
+    transforms = to_second_order(f)
+    along = ft.vmap(lambda x: transforms((x,), (t,), ct), -1)
+    for run in (along, ft.jit(along)):
+        results = run(np.moveaxis(xs, 0, -1))
+        for i, (y, dy, du, mixed) in enumerate(wants):
+            value, tangent, pulled, curved = ft.tree.map(lambda r, i=i: r[i], results)
+            near(value, y)
+            near(tangent, dy)
+            near(inner(pulled, (u,)), np.sum(ct * du))
+            if np.all(np.isfinite(y)):  # the extremum of padding alone is not
+                near(inner(curved, (u,)), np.sum(ct * (dy * du + y * mixed)))
+
+
+def loop_derivatives(primitive: Any, x: Any, t: Any, u: Any, fill: float, p: dict) -> tuple:
+    """The folds of all windows, their derivatives along t, along u and along both."""
+    values = loop_windows(x, fill, p)
+    tangents = [loop_windows(v, np.nan, p) for v in (t, u)]  # nan: no element of the operand
+    out = tuple(np.zeros(primitive.bind(x, **p).shape, x.dtype) for _ in range(4))
+    for place, window in values.items():
+        dt, du = (np.array(v[place], x.dtype) for v in tangents)
+        inside = np.flatnonzero(~np.isnan(dt))
+        v, dt, du = np.array(window, x.dtype)[inside], dt[inside], du[inside]
+        if primitive is reduce_window_sum_p:
+            results = v.sum(), dt.sum(), du.sum(), 0
+        elif primitive is reduce_window_prod_p:
+            n = range(len(v))
+            one = lambda d: sum(d[i] * np.prod(np.delete(v, i)) for i in n)
+            pairs = ((i, j) for i in n for j in n if i != j)
+            two = sum(dt[i] * du[j] * np.prod(np.delete(v, (i, j))) for i, j in pairs)
+            results = v.prod(), one(dt), one(du), two
+        elif len(v):
+            best = (np.argmax if primitive is reduce_window_max_p else np.argmin)(v)
+            results = v[best], dt[best], du[best], 0
+        else:
+            results = fill, 0, 0, 0
+        for array_, result in zip(out, results, strict=True):
+            array_[place] = result
+    return out
+
+
 @pytest.mark.parametrize("primitive", [m[0] for m in MONOIDS], ids=str)
 @pytest.mark.parametrize(("shape", "p"), [w for w in WINDOWS if np.prod(w[0]) in range(1, 25)])
 def test_derivatives_of_windows(primitive: Any, shape: Any, p: Any) -> None:
     x = array(shape)
     if np.all(np.isfinite(primitive.bind(x, **p))):  # the extremum of padding alone is not
-        check_grads(lambda x: fnp.sin(primitive.bind(x, **p)), (x,), order=2)
+        f = lambda x: fnp.sin(primitive.bind(x, **p))
+        check_grads(f, (x,), order=2)
+        if (shape, p) in WINDOWS[2:9:6]:
+            check_grads(ft.jit(f), (x,), order=2)
 
 
 @pytest.mark.parametrize("primitive", [reduce_window_max_p, reduce_window_min_p], ids=str)
