@@ -188,7 +188,7 @@ class VjpRule:
         if not isinstance(result, tuple | list) or len(result) != len(arguments):
             one = "\n  A tuple of one has a comma: (ct,)." if len(arguments) == 1 else ""
             raise TreeError(
-                f"{where} must return a tuple of {len(arguments)}, one cotangent per argument, got "
+                f"{where} must return a tuple of {len(arguments)}, one per argument, got "
                 f"{described(result)}.{one}"
             )
         leaves: list[Any] = []

@@ -118,7 +118,7 @@ def fwd_residual_string(x: Any) -> Any:
     return ft.vjp(f, x)
 
 
-@mistake(TreeError, "tuple of 1, one cotangent per argument", "bwd rule", "got a tuple of 2")
+@mistake(TreeError, "tuple of 1, one per argument", "bwd rule", "got a tuple of 2")
 def bwd_wrong_count(x: Any) -> Any:
     f = vjp_of(lambda x: ({"y": x}, None), lambda r, ct: (ct["y"], ct["y"]))
     return ft.grad(lambda x: fnp.sum(f(x)["y"]))(x)
