@@ -235,7 +235,7 @@ def transpose_of_square(x: Any) -> Any:
     return ft.linear_transpose(lambda x: x * x, x)(x)
 
 
-@mistake(TransformError, "sin is not linear")
+@mistake(TransformError, "scan is not linear")
 def transpose_of_loop_that_is_not_linear(x: Any) -> Any:
     f = lambda x: lax.fori_loop(0, 2, lambda i, c: fnp.sin(c), x)
     return ft.linear_transpose(f, x)(x)

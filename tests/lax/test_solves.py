@@ -101,7 +101,7 @@ def test_linear_solve_errors() -> None:
         ft.grad(lambda c: lax.custom_linear_solve(lambda x: c * x, c, lambda f, b: b / 2.0))(2.0)
     with pytest.raises(ShapeError, match=r"matvec must give f64\[4\]"):
         lax.custom_linear_solve(lambda x: x[:2], b, lambda f, b: b)
-    with pytest.raises(TreeError, match="what solve gives"):
+    with pytest.raises(TreeError, match="solve must give a tree like b"):
         lax.custom_linear_solve(lambda x: x, b, lambda f, b: (b, b))
 
 

@@ -660,7 +660,7 @@ ERRORS = [
     (
         "no length",
         TransformError,
-        "needs xs, or length",
+        "needs xs with an array in it, or length=",
         lambda: lax.scan(lambda c, x: (c, None), 1.0),
     ),
     (
