@@ -692,7 +692,7 @@ ERRORS = [
     (
         "predicate is no scalar",
         ShapeError,
-        r"predicate must be a scalar, got bool\[2\]",
+        r"predicate must be a scalar, got an array of type bool\[2\]",
         lambda: lax.cond(vec > 0, lambda: 1, lambda: 2),
     ),
     (
