@@ -10,6 +10,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import update_wrapper, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -108,14 +109,38 @@ Arguments = tuple[frozenset[int], frozenset[str]]
 class Specialization:
     """A function traced for one tree structure, static values and argument types."""
 
-    __slots__ = ("captured", "compiled", "leaves_of", "out_tree", "program")
+    __slots__ = ("captured", "in_tree", "out_tree", "program", "ready")
 
-    def __init__(self, program: Program, out_tree: tree.TreeDef, captured: list[Tracer]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        in_tree: tree.TreeDef,
+        out_tree: tree.TreeDef,
+        captured: list[Tracer],
+    ) -> None:
         self.program = program
+        self.in_tree = in_tree
         self.out_tree = out_tree
         self.captured = captured
-        self.compiled: Compiled | None = None
-        self.leaves_of: Flattener | None = None
+        self.ready: Ready | None = None
+
+    def compile(self, donated: Iterable[int]) -> Ready:
+        """What calls use; compiled once."""
+        if self.ready is None:
+            from functrans.compiler.leaves import flattener
+
+            compiled = compile_program(self.program, donated)
+            self.ready = Ready(flattener(self.in_tree), compiled, self.out_tree)
+        return self.ready
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A compiled specialization: how its leaves are found, what runs, what it returns."""
+
+    leaves_of: Flattener
+    compiled: Compiled
+    out_tree: tree.TreeDef
 
 
 class JitFunction:
@@ -131,16 +156,16 @@ class JitFunction:
         self._donated_positions, self._donated_names = donated
         self._inline = inline
         self._specializations: dict[Any, Specialization] = {}
-        self._recent: dict[Any, Specialization] = {}
-        self._latest: Specialization | None = None
-        """What the last call used, if its leaves are found natively."""
+        self._recent: dict[Any, Ready] = {}
+        self._latest: Ready | None = None
+        """What the last call used; none where arguments are static, which are no leaves."""
         self._lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         latest = self._latest
         if latest is not None and not open_axes():
-            leaves = latest.leaves_of(args, kwargs)  # type: ignore[misc]
-            outs = None if leaves is None else latest.compiled.try_call(leaves)  # type: ignore[union-attr]
+            leaves = latest.leaves_of(args, kwargs)
+            outs = None if leaves is None else latest.compiled.try_call(leaves)
             if outs is not None:
                 return tree.unflatten(latest.out_tree, outs)
         return self._flattened_call(args, kwargs)
@@ -153,9 +178,9 @@ class JitFunction:
         leaves, in_tree = tree.flatten((dynamic_args, dynamic_kwargs))
         recent = None if open_axes() else self._recent.get((in_tree, key))
         if recent is not None:
-            outs = recent.compiled.try_call(leaves)  # type: ignore[union-attr]
+            outs = recent.compiled.try_call(leaves)
             if outs is not None:
-                self._latest = recent if recent.leaves_of is not None else None
+                self._latest = None if self._has_static else recent
                 return tree.unflatten(recent.out_tree, outs)
         return self._slow_call(key, dynamic_args, dynamic_kwargs)
 
@@ -171,7 +196,7 @@ class JitFunction:
         key, dynamic_args, dynamic_kwargs = self._split(args, kwargs)
         leaves, in_tree = tree.flatten((dynamic_args, dynamic_kwargs))
         special = self._specialization(key, in_tree, [aval_of(x) for x in leaves])
-        return Lowered(special, in_tree, self._donated(key, dynamic_args, dynamic_kwargs))
+        return Lowered(special, self._donated(key, dynamic_args, dynamic_kwargs))
 
     def clear_cache(self) -> None:
         """Forget every specialisation."""
@@ -193,17 +218,13 @@ class JitFunction:
         if traced or open_axes():
             outs = self._bind(special, leaves)
             return tree.unflatten(special.out_tree, outs)
-        if special.compiled is None:
-            donated = self._donated(key, args, kwargs)
-            special.compiled = compile_program(special.program, donated)
-            _warn_of_unused(special.compiled, (args, kwargs), self._fun)
-        outs = special.compiled(leaves)
-        self._recent[(in_tree, key)] = special
-        if not self._has_static:
-            from functrans.compiler.leaves import flattener
-
-            special.leaves_of = flattener(in_tree)
-            self._latest = special if special.leaves_of is not None else None
+        ready = special.ready
+        if ready is None:
+            ready = special.compile(self._donated(key, args, kwargs))
+            _warn_of_unused(ready.compiled, (args, kwargs), self._fun)
+        outs = ready.compiled(leaves)
+        self._recent[(in_tree, key)] = ready
+        self._latest = None if self._has_static else ready
         return tree.unflatten(special.out_tree, outs)
 
     def _bind(self, special: Specialization, leaves: list[Any]) -> list[Any]:
@@ -222,7 +243,7 @@ class JitFunction:
         flat = FlatFunction(_with_float0_as_nodes(self._with_static(key)), in_tree)
         program, captured, _ = trace(flat, avals, name=name_of(self._fun))
         assert flat.out_tree is not None
-        special = Specialization(program, flat.out_tree, captured)
+        special = Specialization(program, in_tree, flat.out_tree, captured)
         if not captured:
             with self._lock:
                 self._specializations.setdefault(full_key, special)
@@ -302,12 +323,9 @@ def _with_float0_as_nodes(fun: Callable[..., Any]) -> Callable[..., Any]:
 class Lowered:
     """A function lowered for given argument types: look at each stage, or compile it."""
 
-    def __init__(
-        self, special: Specialization, in_tree: tree.TreeDef, donated: Sequence[int]
-    ) -> None:
+    def __init__(self, special: Specialization, donated: Sequence[int]) -> None:
         self._donated = donated
         self._special = special
-        self._in_tree = in_tree
 
     @property
     def program(self) -> Program:
@@ -357,8 +375,8 @@ class Lowered:
             TransformError: they have another structure.
         """
         leaves, in_tree = flatten_call(args, kwargs)
-        if in_tree != self._in_tree:
-            raise TransformError(f"compiled for arguments {self._in_tree}, got {in_tree}")
+        if in_tree != self._special.in_tree:
+            raise TransformError(f"compiled for arguments {self._special.in_tree}, got {in_tree}")
         return leaves
 
     @property
@@ -367,9 +385,7 @@ class Lowered:
         return self._compiled().schedule
 
     def _compiled(self) -> Compiled:
-        if self._special.compiled is None:
-            self._special.compiled = compile_program(self._special.program, self._donated)
-        return self._special.compiled
+        return self._special.compile(self._donated).compiled
 
 
 class CompiledFunction:

@@ -34,19 +34,17 @@ _KINDS = {
 }
 
 
-def flattener(in_tree: TreeDef) -> Flattener | None:
-    """The function from (args, kwargs) to their leaves, which gives None if their tree is another.
+def flattener(in_tree: TreeDef) -> Flattener:
+    """The function from (args, kwargs) to their leaves, which gives None if their tree is another,
+    and always if it has nodes of other types.
 
     Args:
         in_tree: the definition of the tree (args, kwargs).
-
-    Returns:
-        The function; None if the tree has nodes of other types.
     """
     words: list[int] = [in_tree.num_leaves, id(None)]
     alive: list[Any] = []
     if not layout_is_known() or not all(_append(words, alive, x) for x in in_tree.children()):
-        return None
+        return lambda args, kwargs: None
     plan = np.array(words, np.int64).view(_Plan)
     plan.alive = alive
     return runtime.native_function("ft_leaves", plan)

@@ -59,7 +59,7 @@ def test_leaves_are_those_of_optree(name):
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_other_nodes_are_left_to_optree(name):
-    assert flattener(tree.structure(UNKNOWN[name])) is None
+    assert flattener(tree.structure(UNKNOWN[name]))(*UNKNOWN[name]) is None
 
 
 @pytest.mark.parametrize("name", OTHERS)
