@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from typing import Any
 
-from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.core.program import Atom, Equation, Program, Var
 
 
 def depends(program: Program, sets: Sequence[int]) -> list[int]:
-    """The set of every output, given those of the inputs."""
+    """The set of every output, given those of the inputs; kept, as transposition asks each time."""
+    key = ("depends", tuple(sets))
+    if key not in program.cache:
+        program.cache[key] = _walk(program, sets)
+    return program.cache[key]
+
+
+def _walk(program: Program, sets: Sequence[int]) -> list[int]:
     of = dict(zip(program.inputs, sets, strict=True))
     for e in program.equations:
         of.update(zip(e.outputs, equation_depends(e, [_set(of, a) for a in e.inputs]), strict=True))
@@ -47,5 +53,5 @@ def union(sets: Sequence[int]) -> int:
     return reduce(or_, sets, 0)
 
 
-def _set(of: dict[Var, int], atom: Atom) -> Any:
-    return 0 if type(atom) is Literal else of[atom]  # type: ignore[index]
+def _set(of: dict[Var, int], atom: Atom) -> int:
+    return of[atom] if isinstance(atom, Var) else 0

@@ -13,7 +13,7 @@ from typing import Any
 from functrans.core.dependence import depends, equation_depends
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import not_linear, registry
-from functrans.core.program import Equation, Literal, Program, Var
+from functrans.core.program import Equation, Program, Var
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
 from functrans.transforms.api import zeros_of
@@ -31,15 +31,18 @@ def linear_part(equation: Equation, values: dict[Var, Any], linear: set[Var]) ->
     Raises:
         TransformError: the results do not depend linearly on them.
     """
+    primitive = equation.primitive
+    if primitive.depends is None:
+        linear.update(equation.outputs)
+        return equation
     mask = [type(a) is Var and a in linear for a in equation.inputs]
     results = [bool(d) for d in equation_depends(equation, mask)]
     linear.update(v for v, n in zip(equation.outputs, results, strict=True) if n)
-    primitive = equation.primitive
-    if primitive.depends is None or (all(results) and primitive.transpose is not None):
+    if all(results) and primitive.transpose is not None:
         return equation
     known, parts = _divided(equation, mask, results)
     operands = [
-        zeros_of(a.aval) if n else a.value if type(a) is Literal else values[a]  # type: ignore[index]
+        zeros_of(a.aval) if n else values[a] if isinstance(a, Var) else a.value
         for a, n in zip(equation.inputs, mask, strict=True)
     ]
     residuals = [Var(a) for a in parts.linear.in_avals[: parts.residual_count]]
