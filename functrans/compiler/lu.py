@@ -15,8 +15,12 @@ solution of a singular system is nan.
 from __future__ import annotations
 
 from functrans.compiler.gemm import NAMES, TYPES, boxed, nan_of
-from functrans.compiler.triangular import loads
+from functrans.compiler.stacks import over_stack
 from functrans.core.program import Equation
+
+
+FLAGS = {"right": "R", "upper": "U", "lower": "L", "plain": "N", "turned": "T", "unit": "U"}
+"""Fortran's letters."""
 
 
 def solve_ints(equation: Equation) -> tuple[int, ...]:
@@ -29,49 +33,22 @@ def solve_ints(equation: Equation) -> tuple[int, ...]:
 def lu_ir(bits: int) -> str:
     """The functions, for Fortran integers of so many bits; they stand beside the triangular ones,
     whose declarations they share."""
-    flags = "".join(
-        f"@{name} = private constant i8 {ord(letter)}\n"
-        for name, letter in {
-            "right": "R",
-            "upper": "U",
-            "lower": "L",
-            "plain": "N",
-            "turned": "T",
-            "unit": "U",
-        }.items()
-    )
-    return flags + "".join(_solve(letter, bits) for letter in NAMES)
+    flags = [f"@{name} = private constant i8 {ord(x)}\n" for name, x in FLAGS.items()]
+    return "".join([*flags, *[_solve(letter, bits) for letter in NAMES]])
 
 
 def _solve(letter: str, bits: int) -> str:
     of = TYPES[letter]
-    return f"""
-declare void @ft_blas_{letter}getrf({", ".join(["ptr"] * 6)})
-
-define i64 @ft_solve_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
-start:
-{loads(("n", "columns", "count"))}
+    setup = f"""\
   %one = add i64 0, 1
   %info = alloca i64
 {boxed(bits, ("n", "columns", "one"))}
-  %a.first = load ptr, ptr %bufs
   %pivots.buf = getelementptr ptr, ptr %bufs, i64 1
   %pivots = load ptr, ptr %pivots.buf
-  %x.buf = getelementptr ptr, ptr %bufs, i64 2
-  %x.first = load ptr, ptr %x.buf
   %sa = mul i64 %n, %n
   %sx = mul i64 %n, %columns
-  %single = icmp eq i64 %columns, 1
-  br label %next
-
-next:
-  %i = phi i64 [ 0, %start ], [ %i.next, %done ]
-  %a = phi ptr [ %a.first, %start ], [ %a.next, %done ]
-  %x = phi ptr [ %x.first, %start ], [ %x.next, %done ]
-  %more = icmp slt i64 %i, %count
-  br i1 %more, label %factor, label %end
-
-factor:
+  %single = icmp eq i64 %columns, 1"""
+    work = f"""\
   store i64 0, ptr %info
   call void @ft_blas_{letter}getrf(ptr %n.box, ptr %n.box, ptr %a, ptr %n.box, ptr %pivots, \
 ptr %info)
@@ -80,7 +57,7 @@ ptr %info)
   br i1 %singular, label %spoil, label %substitute
 
 spoil:
-  %k = phi i64 [ 0, %factor ], [ %k.next, %spoil ]
+  %k = phi i64 [ 0, %work ], [ %k.next, %spoil ]
   %cell = getelementptr {of}, ptr %x, i64 %k
   store {nan_of(letter)}, ptr %cell
   %k.next = add i64 %k, 1
@@ -138,15 +115,8 @@ swap:
   br i1 %swaps, label %swap, label %exchanged
 
 exchanged:
-  br label %exchange
-
-done:
-  %a.next = getelementptr {of}, ptr %a, i64 %sa
-  %x.next = getelementptr {of}, ptr %x, i64 %sx
-  %i.next = add i64 %i, 1
-  br label %next
-
-end:
-  ret i64 0
-}}
-"""
+  br label %exchange"""
+    buffers = {"a": (0, "%sa"), "x": (2, "%sx")}
+    return f"""
+declare void @ft_blas_{letter}getrf({", ".join(["ptr"] * 6)})
+""" + over_stack("solve", letter, ("n", "columns", "count"), setup, buffers, work)

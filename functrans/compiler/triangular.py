@@ -19,6 +19,7 @@ into account, and nothing is copied.
 from __future__ import annotations
 
 from functrans.compiler.gemm import BYTES, NAMES, TYPES, boxed, constants, nan_of
+from functrans.compiler.stacks import over_stack
 from functrans.core.program import Equation
 
 
@@ -58,15 +59,6 @@ def triangular_ir(bits: int) -> str:
     return head + "".join(parts) + "\nattributes #0 = { nounwind }\n"
 
 
-def loads(names: tuple[str, ...]) -> str:
-    """Instructions that load the integers of a kernel, in order, as %name."""
-    return "\n".join(
-        f"  %{name}.at = getelementptr i64, ptr %ints, i64 {i}\n"
-        f"  %{name} = load i64, ptr %{name}.at"
-        for i, name in enumerate(names)
-    )
-
-
 def _letters(names: tuple[str, ...]) -> str:
     return "\n".join(
         f"  %{name}.c = alloca i8\n  %{name}.8 = trunc i64 %{name} to i8\n"
@@ -77,34 +69,14 @@ def _letters(names: tuple[str, ...]) -> str:
 
 def _triangular(letter: str, bits: int) -> str:
     letters = ("side", "uplo", "trans", "diag")
-    of = TYPES[letter]
-    sizes = ("rows", "columns", "n", "one")
-    return f"""
-declare void @ft_blas_{letter}trsm({", ".join(["ptr"] * 11)})
-declare void @ft_blas_{letter}trsv({", ".join(["ptr"] * 8)})
-
-define i64 @ft_triangular_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
-start:
-{loads((*letters, "rows", "columns", "n", "count", "vector"))}
+    setup = f"""\
 {_letters(letters)}
   %one = add i64 0, 1
-{boxed(bits, sizes)}
-  %a.first = load ptr, ptr %bufs
-  %x.buf = getelementptr ptr, ptr %bufs, i64 1
-  %x.first = load ptr, ptr %x.buf
+{boxed(bits, ("rows", "columns", "n", "one"))}
   %sa = mul i64 %n, %n
   %sx = mul i64 %rows, %columns
-  %single = icmp ne i64 %vector, 0
-  br label %next
-
-next:
-  %i = phi i64 [ 0, %start ], [ %i.next, %done ]
-  %a = phi ptr [ %a.first, %start ], [ %a.next, %done ]
-  %x = phi ptr [ %x.first, %start ], [ %x.next, %done ]
-  %more = icmp slt i64 %i, %count
-  br i1 %more, label %solve, label %end
-
-solve:
+  %single = icmp ne i64 %vector, 0"""
+    work = f"""\
   br i1 %single, label %one.side, label %sides
 
 one.side:
@@ -115,43 +87,24 @@ ptr %n.box, ptr %x, ptr %one.box)
 sides:
   call void @ft_blas_{letter}trsm(ptr %side.c, ptr %uplo.c, ptr %trans.c, ptr %diag.c, \
 ptr %rows.box, ptr %columns.box, ptr @one_{letter}, ptr %a, ptr %n.box, ptr %x, ptr %rows.box)
-  br label %done
-
-done:
-  %a.next = getelementptr {of}, ptr %a, i64 %sa
-  %x.next = getelementptr {of}, ptr %x, i64 %sx
-  %i.next = add i64 %i, 1
-  br label %next
-
-end:
-  ret i64 0
-}}
-"""
+  br label %done"""
+    ints = (*letters, "rows", "columns", "n", "count", "vector")
+    buffers = {"a": (0, "%sa"), "x": (1, "%sx")}
+    return f"""
+declare void @ft_blas_{letter}trsm({", ".join(["ptr"] * 11)})
+declare void @ft_blas_{letter}trsv({", ".join(["ptr"] * 8)})
+""" + over_stack("triangular", letter, ints, setup, buffers, work)
 
 
 def _cholesky(letter: str, bits: int) -> str:
     of, size = TYPES[letter], BYTES[letter]
-    return f"""
-declare void @ft_blas_{letter}potrf({", ".join(["ptr"] * 5)})
-
-define i64 @ft_cholesky_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
-start:
-{loads(("n", "count"))}
+    setup = f"""\
   %uplo = alloca i8
   store i8 {ord("U")}, ptr %uplo
   %info = alloca i64
 {boxed(bits, ("n",))}
-  %a.first = load ptr, ptr %bufs
-  %s = mul i64 %n, %n
-  br label %next
-
-next:
-  %i = phi i64 [ 0, %start ], [ %i.next, %done ]
-  %a = phi ptr [ %a.first, %start ], [ %a.next, %done ]
-  %more = icmp slt i64 %i, %count
-  br i1 %more, label %factor, label %end
-
-factor:
+  %s = mul i64 %n, %n"""
+    work = f"""\
   store i64 0, ptr %info
   call void @ft_blas_{letter}potrf(ptr %uplo, ptr %n.box, ptr %a, ptr %n.box, ptr %info)
   %status = load i{bits}, ptr %info
@@ -159,7 +112,7 @@ factor:
   br label %row
 
 row:                                                  ; zeros right of the diagonal, nan left
-  %r = phi i64 [ 0, %factor ], [ %r.next, %row.done ]
+  %r = phi i64 [ 0, %work ], [ %r.next, %row.done ]
   %in = icmp slt i64 %r, %n
   br i1 %in, label %clear, label %done
 
@@ -182,14 +135,7 @@ spoil:
   br i1 %go.on, label %spoil, label %row.done
 
 row.done:
-  br label %row
-
-done:
-  %a.next = getelementptr {of}, ptr %a, i64 %s
-  %i.next = add i64 %i, 1
-  br label %next
-
-end:
-  ret i64 0
-}}
-"""
+  br label %row"""
+    return f"""
+declare void @ft_blas_{letter}potrf({", ".join(["ptr"] * 5)})
+""" + over_stack("cholesky", letter, ("n", "count"), setup, {"a": (0, "%s")}, work)
