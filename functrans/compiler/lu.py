@@ -18,7 +18,6 @@ from functrans.compiler.gemm import NAMES, TYPES, boxed, nan_of
 from functrans.compiler.stacks import over_stack
 from functrans.core.program import Equation
 
-
 FLAGS = {"right": "R", "upper": "U", "lower": "L", "plain": "N", "turned": "T", "unit": "U"}
 """Fortran's letters."""
 
