@@ -84,9 +84,9 @@ def test_a_convolution_and_its_kernel_s_gradient_share_their_windows():
 
 
 def test_matrices_beyond_the_limit_are_left_to_numpy(monkeypatch, tmp_path):
-    from functrans.compiler import expansions
+    from functrans.compiler import convolutions
 
-    monkeypatch.setattr(expansions, "LARGEST_MATRIX", 1000)
+    monkeypatch.setattr(convolutions, "LARGEST_MATRIX", 1000)
     monkeypatch.setenv("FUNCTRANS_CACHE_DIR", str(tmp_path))  # no plan of before
     x, w = np.ones((2, 3, 9, 9)), np.ones((4, 3, 3, 3))
     compiled = ft.jit(lambda x, w: lax.conv(x, w, (1, 1), "SAME"))
