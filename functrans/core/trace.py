@@ -29,7 +29,7 @@ from functrans.core.errors import (
 )
 from functrans.core.primitive import Primitive
 from functrans.core.program import Atom, Equation, Literal, Program, Var, infer_outputs
-from functrans.core.source import current_source, user_line
+from functrans.core.source import current_source
 from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
 
 
@@ -238,7 +238,7 @@ class Tracer:
         where = f"while tracing {trace.name or 'a function'} for jit, vmap or a loop body"
         raise ConcretizationError(
             f"{wanted} needs the value of an array of type {self.aval}, but {where} there is no "
-            f"value yet.{user_line()}\n  {instead}"
+            f"value yet.\n  {instead}"
         )
 
     def constant(self, wanted: str) -> Any:
@@ -246,7 +246,7 @@ class Tracer:
         if self.aval.dtype.kind in "fc" and self.value is not UNKNOWN:
             raise ConcretizationError(
                 f"{wanted} of a traced array of type {self.aval} would make a constant of it: its "
-                f"derivative would be lost.{user_line()}\n"
+                f"derivative would be lost.\n"
                 "  Use the function of functrans.numpy (fnp.sin for math.sin), ft.at(a)[i].set(x) "
                 "for a[i] = x, print(x) to see it; or functrans.stop_gradient(x) if a constant is "
                 "meant."
@@ -284,7 +284,7 @@ class Tracer:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         _check_open(self.owner)
         raise ConcretizationError(
-            f"NumPy asked for the data of a traced array of type {self.aval}.{user_line()}\n"
+            f"NumPy asked for the data of a traced array of type {self.aval}.\n"
             "  Use the function of the same name in functrans.numpy, functrans.pure_callback for "
             "code that must run in Python, or functrans.stop_gradient(x) if the value outside jit "
             "is wanted as a constant. To index a plain NumPy array with a traced index use "
@@ -433,7 +433,7 @@ def _check_open(trace: Trace) -> None:
     made = f" It was made {trace.source.explain()}." if trace.source else ""
     raise LeakedTracerError(
         f"a traced array was used outside the call of {trace.name or 'the function'} that was "
-        f"being traced.{made}{user_line()}\n  Return it from the function instead of storing it in "
+        f"being traced.{made}\n  Return it from the function instead of storing it in "
         "a global, an attribute or a closure; side effects of a traced function do not last."
     )
 

@@ -66,7 +66,7 @@ def conv_dimension_numbers(
     if rank != len(rhs_shape) or rank < 2:
         raise ShapeError(
             f"a convolution needs operands of one rank, two or more: got shapes {tuple(lhs_shape)} "
-            f"and {tuple(rhs_shape)}.{user_line()}"
+            f"and {tuple(rhs_shape)}."
         )
     if dimension_numbers is None:
         return ConvDimensionNumbers(*(tuple(range(rank)),) * 3)
@@ -80,7 +80,7 @@ def conv_dimension_numbers(
     if not fits or not spaces[0] == spaces[1] == spaces[2]:
         raise ShapeError(
             f"dimension numbers are three strings of {rank} letters for shapes {tuple(lhs_shape)} "
-            f"and {tuple(rhs_shape)}, such as {_default_letters(rank)}: got {specs}.{user_line()}"
+            f"and {tuple(rhs_shape)}, such as {_default_letters(rank)}: got {specs}."
         )
     order = [letter for letter in specs[1] if letter not in "OI"]
     return ConvDimensionNumbers(
@@ -124,7 +124,7 @@ def padtype_to_pads(
         raise ShapeError(
             f"padding {padding!r} of extents {tuple(in_shape)} needs a window and a positive "
             f"stride for each: got windows {tuple(window_shape)} and strides "
-            f"{tuple(window_strides)}.{user_line()}"
+            f"{tuple(window_strides)}."
         )
     pads = []
     for n, window, stride in zip(in_shape, window_shape, window_strides, strict=True):
@@ -237,7 +237,7 @@ def _pads_of_conv(
     if isinstance(padding, str) and max(lhs_dilation, default=1) > 1:
         raise ShapeError(
             f"padding {padding!r} of a convolution with lhs_dilation={tuple(lhs_dilation)} could "
-            f"mean several things: give (low, high) per axis, or use conv_transpose.{user_line()}"
+            f"mean several things: give (low, high) per axis, or use conv_transpose."
         )
     return _explicit(padding, extents, windows, strides)
 
@@ -247,7 +247,7 @@ def _permuted(x: Any, axes: Sequence[int] | np.ndarray) -> Any:
     if len(order) != len(shape_of(x)):
         raise ShapeError(
             f"dimension numbers of {len(order)} axes for {aval_of(x)}, which has "
-            f"{len(shape_of(x))}.{user_line()}"
+            f"{len(shape_of(x))}."
         )
     return x if order == tuple(range(len(order))) else transpose_p.bind(x, permutation=order)
 
@@ -342,7 +342,7 @@ def conv_transpose(
         if len(wanted) != rank:
             raise ShapeError(
                 f"a convolution over {rank} axes of space has {len(wanted)} values in "
-                f"padding={wanted}: got lhs {aval_of(x)} and rhs {aval_of(y)}.{user_line()}"
+                f"padding={wanted}: got lhs {aval_of(x)} and rhs {aval_of(y)}."
             )
         padding = list(map(_pads_of_transposed, windows, steps, wanted))
     if transpose_kernel:
@@ -478,7 +478,7 @@ def reduce_window(
     if treedef != start_tree or not leaves:
         raise TreeError(
             f"reduce_window needs an initial value for each operand: got operands {treedef} and "
-            f"values {start_tree}.{user_line()}"
+            f"values {start_tree}."
         )
     xs = [as_array(x) for x in leaves]
     xs = [to_dtype(x, dtype_of(x)) for x in xs]
@@ -486,7 +486,7 @@ def reduce_window(
     if any(map(shape_of, inits)) or len(set(map(shape_of, xs))) > 1:
         raise ShapeError(
             f"reduce_window needs operands of one shape and scalars to begin with: got "
-            f"{', '.join(str(aval_of(v)) for v in (*xs, *inits))}.{user_line()}"
+            f"{', '.join(str(aval_of(v)) for v in (*xs, *inits))}."
         )
     params = _window_params(
         shape_of(xs[0]),
@@ -526,7 +526,7 @@ def _window_params(
         raise ShapeError(
             f"reduce_window of an array of shape {tuple(shape)} needs an extent, a stride and "
             f"dilations for each axis: got windows {sizes}, strides {steps}, dilations {base} and "
-            f"{dilation}.{user_line()}"
+            f"{dilation}."
         )
     windows = list(map(w.dilated, sizes, dilation))
     return {

@@ -13,7 +13,6 @@ import numpy as np
 from functrans import numpy as fnp
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import registry
-from functrans.core.source import user_line
 from functrans.core.types import aval_of, canonical_axes, canonical_axis, dtype_of, shape_of
 from functrans.numpy.promotion import as_array, promote, promote_for, to_dtype
 from functrans.primitives import arithmetic as p
@@ -390,7 +389,7 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     if len(padding_config) != len(shape_of(x)) or any(c[2] < 0 for c in padding_config):
         raise ShapeError(
             f"pad of {aval_of(x)} needs (low, high, interior) per axis, the last not negative: got "
-            f"{padding_config}.{user_line()}"
+            f"{padding_config}."
         )
     low, high, interior = zip(*padding_config, strict=True) if padding_config else ((), (), ())
     return s.pad_p.bind(x, value, low=tuple(low), high=tuple(high), interior=tuple(interior))

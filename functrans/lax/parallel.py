@@ -8,7 +8,6 @@ from typing import Any
 from functrans.core import tree
 from functrans.core.errors import ShapeError, TransformError
 from functrans.core.primitive import Primitive
-from functrans.core.source import user_line
 from functrans.core.trace import as_value, bind_staged
 from functrans.core.types import PYTHON_SCALARS, aval_of, canonical_axis, dtype_of, shape_of
 from functrans.primitives import collectives as c
@@ -257,7 +256,7 @@ def all_to_all(
             wanted = "a multiple of the extent" if tiled else "the extent"
             raise ShapeError(
                 f"all_to_all needs axis {axis} of {aval_of(leaf)} to have {wanted} of the named "
-                f"axis, {size}.{user_line()}"
+                f"axis, {size}."
             )
         block = shape[axis] // size
         cut = reshape_p.bind(leaf, shape=(*shape[:axis], size, block, *shape[axis + 1 :]))

@@ -11,7 +11,6 @@ import numpy as np
 from functrans import lax
 from functrans import numpy as fnp
 from functrans.core.errors import ShapeError
-from functrans.core.source import user_line
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy.promotion import as_array
 from functrans.primitives.windows import highest, lowest
@@ -51,7 +50,6 @@ def pool(
         raise ShapeError(
             f"pooling over windows {tuple(window_shape)} with strides {steps} needs an array "
             f"(batch…, space…, channels) with {len(window_shape)} axes of space: got {aval_of(x)}."
-            f"{user_line()}"
         )
     ones = (1,) * lead
     if not isinstance(padding, str):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import ShapeError
-from functrans.core.source import user_line
 from functrans.core.trace import Tracer, as_value, staging_trace
 from functrans.core.types import canonical_axis, check_dtype, dtype_of, shape_of
 from functrans.numpy import ufuncs
@@ -105,9 +104,7 @@ def _traced_array(x: Any, dtype: Any) -> Any:
         ]
         shapes = {shape_of(r) for r in rows}
         if len(shapes) != 1:
-            raise ShapeError(
-                f"cannot make an array of rows with the shapes {sorted(shapes)}.{user_line()}"
-            )
+            raise ShapeError(f"cannot make an array of rows with the shapes {sorted(shapes)}.")
         common = np.result_type(*[dtype_of(r) for r in rows])
         wide = [reshape(to_dtype(r, common), (1, *shape_of(r))) for r in rows]
         array = wide[0] if len(wide) == 1 else concatenate_p.bind(*wide, axis=0)

@@ -9,7 +9,6 @@ import numpy as np
 
 from functrans.core.errors import ShapeError
 from functrans.core.primitive import Primitive
-from functrans.core.source import user_line
 from functrans.core.types import aval_of, canonical_axis, dtype_of, shape_of
 from functrans.numpy import ufuncs
 from functrans.numpy.dispatch import NO_VALUE, mirrors, refuse
@@ -134,7 +133,7 @@ def diff(
         raise ValueError(f"order must be non-negative but got {n!r}")
     x = strong(a)
     if not shape_of(x):
-        raise ShapeError(f"diff needs an array with an axis: got {aval_of(x)}.{user_line()}")
+        raise ShapeError(f"diff needs an array with an axis: got {aval_of(x)}.")
     if n == 0:
         return x
     axis = canonical_axis(axis, len(shape_of(x)))
@@ -199,7 +198,7 @@ def _gradient(x: Any, spacing: Any, axis: int, edge_order: int) -> Any:
     if extent < edge_order + 1:
         raise ShapeError(
             f"gradient needs at least {edge_order + 1} elements along axis {axis}: got "
-            f"{aval_of(x)}.{user_line()}"
+            f"{aval_of(x)}."
         )
     h = strong(spacing)
     h = h if dtype_of(h) == dtype_of(x) else to_dtype(h, dtype_of(x))

@@ -104,7 +104,7 @@ def _extents(pairs: Sequence[tuple[Any, Labels]]) -> dict[int, int]:
                 shown = ", ".join(str(aval_of(v)) for v, _ in pairs)
                 raise ShapeError(
                     f"einsum label {_name(label)!r} has extents {known} and {n} in operands "
-                    f"{shown}.{user_line()}"
+                    f"{shown}."
                 )
             extents[label] = n if known == 1 else known
     return extents
@@ -120,7 +120,6 @@ def _without_repeats(x: Any, labels: Labels) -> tuple[Any, Labels]:
             if n != m:
                 raise ShapeError(
                     f"einsum label {_name(label)!r} has extents {n} and {m} in {aval_of(x)}."
-                    f"{user_line()}"
                 )
             x = diagonal(x, 0, i, j)
             labels = (*(v for k, v in enumerate(labels) if k not in (i, j)), label)
@@ -193,13 +192,11 @@ def _expand(term: Labels, x: Any) -> Labels:
         if len(term) != rank:
             raise ShapeError(
                 f"einsum subscripts {''.join(map(_name, term))!r} do not fit an operand of type "
-                f"{aval_of(strong(x))}.{user_line()}"
+                f"{aval_of(strong(x))}."
             )
         return term
     count = rank - len(term) + 1
     if count < 0:
-        raise ShapeError(
-            f"einsum has more subscripts than {aval_of(strong(x))} has axes.{user_line()}"
-        )
+        raise ShapeError(f"einsum has more subscripts than {aval_of(strong(x))} has axes.")
     place = term.index(_ELLIPSIS)
     return (*term[:place], *range(-count, 0), *term[place + 1 :])

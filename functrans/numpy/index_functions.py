@@ -88,7 +88,7 @@ def _numpy_take(a: Any, indices: Any, axis: Any, out: Any, mode: Any) -> Any:
     try:
         return np.take(a, indices, axis, out, mode)
     except IndexError as error:
-        raise IndexingError(f"{error}.{user_line()}") from None
+        raise IndexingError(f"{error}.") from None
 
 
 def _gather_along(a: Any, indices: Any, axis: int, mode: str) -> Any:
@@ -108,7 +108,7 @@ def _integers(indices: Any, name: str) -> Any:
     indices = as_array(indices)
     kind = aval_of(indices).dtype.kind
     if kind not in "biu":
-        raise IndexingError(f"{name} needs integer indices, got {aval_of(indices)}.{user_line()}")
+        raise IndexingError(f"{name} needs integer indices, got {aval_of(indices)}.")
     if type(indices) is Tracer:
         return indices if kind != "b" else convert(indices, np.int64)
     return np.asarray(indices).astype(np.int64)
@@ -147,7 +147,7 @@ def take_along_axis(
         try:
             return np.take_along_axis(np.asarray(arr), np.asarray(indices), axis)
         except IndexError as error:
-            raise IndexingError(f"{error}.{user_line()}") from None
+            raise IndexingError(f"{error}.") from None
     arr, indices = as_array(arr), _integers(indices, "take_along_axis")
     if axis is None:
         arr, axis = reshape_p.bind(arr, shape=(aval_of(arr).size,)), 0
@@ -163,7 +163,7 @@ def _along(arr: Any, indices: Any, axis: int, checked: bool) -> tuple[list[Any],
     if len(shape_of(indices)) != rank:
         raise ShapeError(
             f"the indices must have as many axes as the array: got shapes {shape_of(indices)} and "
-            f"{shape}.{user_line()}"
+            f"{shape}."
         )
     axis = canonical_axis(axis, rank)
     mesh = [
@@ -211,7 +211,6 @@ def put_along_axis(
     except ValueError:
         raise ShapeError(
             f"values of shape {shape_of(values)} do not broadcast to the indices' {lead}."
-            f"{user_line()}"
         ) from None
     how = "drop" if mode is None else mode_of(mode, WRITE_MODES)
     out = scatter(arr, values, mesh, tuple(range(len(mesh))), "set", how)
@@ -274,7 +273,6 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True)
     if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
         raise ShapeError(
             f"fill_diagonal needs a matrix, or equal extents of more axes: got {shape}."
-            f"{user_line()}"
         )
     size = math.prod(shape)
     # as NumPy: the diagonal as a strided slice of the flat array
@@ -335,7 +333,7 @@ def ix_(*args: Any) -> tuple[Any, ...]:
     for i, arg in enumerate(args):
         x = as_array(arg)
         if len(shape_of(x)) != 1:
-            raise ShapeError(f"ix_ takes sequences of one axis, got {aval_of(x)}.{user_line()}")
+            raise ShapeError(f"ix_ takes sequences of one axis, got {aval_of(x)}.")
         if dtype_of(x) == np.bool_:
             x = nonzero(x)[0]
         extent = shape_of(x)[0]
@@ -361,7 +359,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     a = as_array(a)
     shape = shape_of(a)
     if not shape:
-        raise ShapeError(f"nonzero needs an array with at least one axis.{user_line()}")
+        raise ShapeError("nonzero needs an array with at least one axis.")
     if type(a) is Tracer and a.value is not UNKNOWN:
         a = np.asarray(a.value)
     if type(a) is not Tracer and size is None:
@@ -369,7 +367,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     if size is None:
         raise ConcretizationError(
             f"how many elements of an array of type {a.aval} are not zero is not known while "
-            f"tracing.{user_line()}\n  Give nonzero, argwhere or flatnonzero a static size=; or "
+            f"tracing.\n  Give nonzero, argwhere or flatnonzero a static size=; or "
             "use fnp.where(condition, x, y) with both branches."
         )
     fills = (
@@ -378,9 +376,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
         else (0 if fill_value is None else fill_value,) * len(shape)
     )
     if len(fills) != len(shape):
-        raise ShapeError(
-            f"nonzero got {len(fills)} fill values for {len(shape)} axes.{user_line()}"
-        )
+        raise ShapeError(f"nonzero got {len(fills)} fill values for {len(shape)} axes.")
     flat, missing = _flat_nonzero(a, size)
     columns = unravel_index(flat, shape) if aval_of(a).size else (flat,) * len(shape)
     return tuple(
@@ -462,7 +458,7 @@ def compress(
     refuse("compress", out=(out, None))
     condition, a = as_array(condition), as_array(a)
     if len(shape_of(condition)) != 1:
-        raise ShapeError(f"compress needs a condition of one axis.{user_line()}")
+        raise ShapeError("compress needs a condition of one axis.")
     if axis is None:
         a, axis = reshape_p.bind(a, shape=(aval_of(a).size,)), 0
     axis = canonical_axis(axis, len(shape_of(a)))

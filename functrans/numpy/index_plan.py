@@ -259,7 +259,7 @@ def _resolve_slice(item: slice, extent: int) -> tuple[int, int, int, bool]:
         if any(type(v) is Tracer and v.value is UNKNOWN for v in bounds):
             raise ConcretizationError(
                 f"a slice needs start, stop and step whose values are known, since they decide the "
-                f"result's shape: got {item}.{user_line()}\n  Use lax.dynamic_slice_in_dim(x, "
+                f"result's shape: got {item}.\n  Use lax.dynamic_slice_in_dim(x, "
                 "start, size) for a slice of fixed size at a traced start, fnp.where(mask, x, 0) "
                 "for a traced size, or static_argnums."
             )
@@ -359,14 +359,14 @@ def fill_as_scalar(value: Any, dtype: np.dtype) -> Any:
 def _traced_mask(mask: Tracer) -> ConcretizationError:
     return ConcretizationError(
         f"a boolean index selects as many elements as it has true values, and the values of this "
-        f"mask, of type {mask.aval}, are not known while tracing.{user_line()}\n"
+        f"mask, of type {mask.aval}, are not known while tracing.\n"
         "  Use fnp.where(mask, x, y) instead of x[mask], x.at[mask].set(scalar) instead of an "
         "assignment, or fnp.nonzero(mask, size=n) to get at most n positions."
     )
 
 
 def _error(message: str) -> IndexingError:
-    return IndexingError(f"{message}.{user_line()}")
+    return IndexingError(f"{message}.")
 
 
 _KINDS = (

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import DTypeError, IndexingError, ShapeError
-from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy.index_plan import (
@@ -282,7 +281,7 @@ class Elements:
         values, dtype = as_array(values), dtype_of(self.array)
         if aval_of(values).dtype.kind == "c" and dtype.kind != "c":
             raise DTypeError(
-                f"complex values cannot be written into an array of dtype {dtype}.{user_line()}\n"
+                f"complex values cannot be written into an array of dtype {dtype}.\n"
                 "  Convert the array with x.astype(complex), or take values.real."
             )
         return to_dtype(values, dtype)
@@ -342,7 +341,7 @@ def _to_updates(values: Any, plan: Plan, shape: tuple[int, ...]) -> Any:
     if not fits:
         raise ShapeError(
             f"values of shape {got} do not broadcast to the {plan.shape} that the index selects "
-            f"from an array of shape {shape}.{user_line()}"
+            f"from an array of shape {shape}."
         )
     values = _reshaped(values, got[surplus:])
     if shape_of(values) != plan.shape:
@@ -375,9 +374,9 @@ def _update_with_numpy(out: np.ndarray, index: Any, op: str, values: Any) -> np.
         else:
             _UFUNC[op].at(out, index, values)
     except IndexError as error:
-        raise IndexingError(f"{error}.{user_line()}") from None
+        raise IndexingError(f"{error}.") from None
     except ValueError as error:
-        raise ShapeError(f"{error}.{user_line()}") from None
+        raise ShapeError(f"{error}.") from None
     return out
 
 

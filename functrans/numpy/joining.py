@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import ShapeError
-from functrans.core.source import user_line
 from functrans.core.trace import Tracer
 from functrans.core.types import (
     aval_of,
@@ -72,7 +71,7 @@ def concatenate(
     if axis is None:
         xs, axis = [ravel(x) for x in xs], 0
     if any(len(shape_of(x)) == 0 for x in xs):
-        raise ShapeError(f"zero-dimensional arrays cannot be concatenated; use stack.{user_line()}")
+        raise ShapeError("zero-dimensional arrays cannot be concatenated; use stack.")
     place = canonical_axis(axis, len(shape_of(xs[0])))
     return xs[0] if len(xs) == 1 else concatenate_p.bind(*xs, axis=place)
 
@@ -104,7 +103,7 @@ def stack(
     shapes = {shape_of(x) for x in xs}
     if len(shapes) > 1:
         shown = " and ".join(str(aval_of(x)) for x in xs)
-        raise ShapeError(f"stack needs arrays of one shape: got {shown}.{user_line()}")
+        raise ShapeError(f"stack needs arrays of one shape: got {shown}.")
     wide = [expand_dims(x, axis) for x in xs]
     place = canonical_axis(axis, len(shape_of(wide[0])))
     return concatenate(wide, place, out, dtype=dtype, casting=casting)
@@ -245,7 +244,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         if extent % index(indices_or_sections):
             raise ShapeError(
                 f"split of {aval_of(x)} along axis {axis} into {indices_or_sections} parts does "
-                f"not give equal parts; use array_split.{user_line()}"
+                f"not give equal parts; use array_split."
             )
     return array_split(x, indices_or_sections, axis)
 
@@ -346,7 +345,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     if counts.shape != (shape[axis],):
         raise ShapeError(
             f"repeat needs one count, or one per element along axis {axis} of {aval_of(x)}: got "
-            f"{counts.size} counts.{user_line()}"
+            f"{counts.size} counts."
         )
     return pick(x, np.repeat(np.arange(shape[axis]), counts), axis)
 
@@ -483,7 +482,7 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
     shifts = list(shift) if isinstance(shift, list | tuple) else [shift]
     count = max(len(axes), len(shifts))
     if {len(axes), len(shifts)} - {1, count}:
-        raise ShapeError(f"roll got {len(shifts)} shifts for {len(axes)} axes.{user_line()}")
+        raise ShapeError(f"roll got {len(shifts)} shifts for {len(axes)} axes.")
     for k in range(count):
         place = canonical_axis(axes[k % len(axes)], len(shape_of(x)))
         x = _roll(x, shifts[k % len(shifts)], place)

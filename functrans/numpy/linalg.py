@@ -135,7 +135,7 @@ def matrix_power(a: Any, n: int) -> Any:
     x, n = strong(a), index(n)
     aval = aval_of(x)
     if aval.ndim < 2 or aval.shape[-1] != aval.shape[-2]:
-        raise ShapeError(f"matrix_power needs square matrices: got {aval}.{user_line()}")
+        raise ShapeError(f"matrix_power needs square matrices: got {aval}.")
     if n == 0:
         return broadcast_to(matrices.eye(aval.shape[-1], dtype=aval.dtype), aval.shape)
     if n < 0:
@@ -172,9 +172,7 @@ def multi_dot(arrays: Sequence[Any], *, out: None = None) -> Any:
         xs[-1] = reshape(xs[-1], (-1, 1))
     if any(len(shape_of(x)) != 2 for x in xs):
         shown = ", ".join(str(aval_of(x)) for x in arrays)
-        raise ShapeError(
-            f"multi_dot needs matrices, and vectors only at the ends: got {shown}.{user_line()}"
-        )
+        raise ShapeError(f"multi_dot needs matrices, and vectors only at the ends: got {shown}.")
     result = _chain(xs, _cheapest(xs), 0, len(xs) - 1)
     kept = [n for n, r in zip(shape_of(result), (ranks[0], ranks[-1]), strict=True) if r != 1]
     return reshape(result, tuple(kept))
@@ -211,7 +209,7 @@ def _chain(xs: Sequence[Any], divisions: dict[tuple[int, int], int], i: int, j: 
 def _matrices(name: str, x: Any) -> Any:
     x = strong(x)
     if len(shape_of(x)) < 2:
-        raise ShapeError(f"{name} needs two axes or more: got {aval_of(x)}.{user_line()}")
+        raise ShapeError(f"{name} needs two axes or more: got {aval_of(x)}.")
     return x
 
 
@@ -244,7 +242,7 @@ def outer(x1: Any, x2: Any, /) -> Any:
     """
     x, y = strong(x1), strong(x2)
     if len(shape_of(x)) != 1 or len(shape_of(y)) != 1:
-        raise ShapeError(f"outer needs vectors: got {aval_of(x)} and {aval_of(y)}.{user_line()}")
+        raise ShapeError(f"outer needs vectors: got {aval_of(x)} and {aval_of(y)}.")
     return products.outer(x, y)
 
 
@@ -259,7 +257,6 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     if any(not shape_of(v) or shape_of(v)[axis] != 3 for v in (x, y)):
         raise ShapeError(
             f"cross needs vectors of three elements: got {aval_of(x)} and {aval_of(y)}."
-            f"{user_line()}"
         )
     return products.cross(x, y, axis=axis)
 

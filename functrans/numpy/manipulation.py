@@ -76,7 +76,7 @@ def _resolve(extents: tuple[int, ...], x: Any) -> tuple[int, ...]:
     if unknown != 1 or min(extents) < -1 or known == 0 or size % known:
         raise ShapeError(
             f"cannot reshape an array of type {aval_of(x)} into shape {extents}: it has {size} "
-            f"elements.{user_line()}"
+            f"elements."
         )
     return tuple(size // known if n == -1 else n for n in extents)
 
@@ -107,9 +107,7 @@ def squeeze(a: Any, axis: Axis = None) -> Any:
     else:
         axes = canonical_axes(axis, len(shape))
     if any(shape[i] != 1 for i in axes):
-        raise ShapeError(
-            f"cannot squeeze axis {axis} of {aval_of(x)}: its extent is not one.{user_line()}"
-        )
+        raise ShapeError(f"cannot squeeze axis {axis} of {aval_of(x)}: its extent is not one.")
     return reshape(x, tuple(n for i, n in enumerate(shape) if i not in axes))
 
 
@@ -196,9 +194,7 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
     else:
         order = canonical_axes(tuple(axes), rank)
         if len(order) != rank:
-            raise ShapeError(
-                f"transpose of {aval_of(x)} needs {rank} axes, got {tuple(axes)}.{user_line()}"
-            )
+            raise ShapeError(f"transpose of {aval_of(x)} needs {rank} axes, got {tuple(axes)}.")
     return x if order == tuple(range(rank)) else transpose_p.bind(x, permutation=order)
 
 
@@ -214,7 +210,7 @@ def matrix_transpose(x: Any, /) -> Any:
     (2, 4, 3)
     """
     if len(shape_of(as_array(x))) < 2:
-        raise ShapeError(f"matrix_transpose needs two axes or more: got {aval_of(x)}.{user_line()}")
+        raise ShapeError(f"matrix_transpose needs two axes or more: got {aval_of(x)}.")
     return swapaxes(x, -1, -2)
 
 
@@ -247,7 +243,7 @@ def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[in
     destinations = canonical_axes(destination, rank, "destination axis")
     if len(sources) != len(destinations):
         raise ShapeError(
-            f"moveaxis needs as many destinations as sources: {source}, {destination}.{user_line()}"
+            f"moveaxis needs as many destinations as sources: {source}, {destination}."
         )
     order = [i for i in range(rank) if i not in sources]
     for place, axis in sorted(zip(destinations, sources, strict=True)):
@@ -267,7 +263,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     axis = canonical_axis(axis, rank)
     start = start + rank if start < 0 else start
     if not 0 <= start <= rank:
-        raise ShapeError(f"rollaxis: start {start} is out of bounds for {rank} axes.{user_line()}")
+        raise ShapeError(f"rollaxis: start {start} is out of bounds for {rank} axes.")
     return moveaxis(a, axis, start - 1 if axis < start else start)
 
 

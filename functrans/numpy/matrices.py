@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import ShapeError
-from functrans.core.source import user_line
 from functrans.core.types import aval_of, canonical_axis, dtype_of, shape_of
 from functrans.numpy import ufuncs
 from functrans.numpy.creation import zeros
@@ -75,7 +74,7 @@ def _triangle(m: Any, k: int, lower: bool) -> Any:
     if len(shape_of(x)) == 1:
         x = broadcast_to(x, shape_of(x) * 2)
     if len(shape_of(x)) < 2:
-        raise ShapeError(f"a triangle needs an array with axes: got {aval_of(m)}.{user_line()}")
+        raise ShapeError(f"a triangle needs an array with axes: got {aval_of(m)}.")
     rows, columns = shape_of(x)[-2:]
     below = tri(rows, columns, k if lower else k - 1, bool)
     zero = dtype_of(x).type(0)
@@ -115,7 +114,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     x = strong(a)
     rank = len(shape_of(x))
     if rank < 2:
-        raise ShapeError(f"diagonal needs two axes or more: got {aval_of(x)}.{user_line()}")
+        raise ShapeError(f"diagonal needs two axes or more: got {aval_of(x)}.")
     x = moveaxis(x, (canonical_axis(axis1, rank), canonical_axis(axis2, rank)), (-2, -1))
     *lead, n, m = shape_of(x)
     first = offset if offset >= 0 else -offset * m
@@ -139,7 +138,7 @@ def diag(v: Any, k: int = 0) -> Any:
     if len(shape_of(x)) == 2:
         return diagonal(x, k)
     if len(shape_of(x)) != 1:
-        raise ShapeError(f"diag needs a vector or a matrix: got {aval_of(x)}.{user_line()}")
+        raise ShapeError(f"diag needs a vector or a matrix: got {aval_of(x)}.")
     count = shape_of(x)[0]
     n = count + abs(k)
     if count == 0:
@@ -171,7 +170,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """
     column = strong(x)
     if len(shape_of(column)) != 1:
-        raise ShapeError(f"vander needs a vector: got {aval_of(column)}.{user_line()}")
+        raise ShapeError(f"vander needs a vector: got {aval_of(column)}.")
     count = shape_of(column)[0] if N is None else index(N)
     dtype = np.result_type(dtype_of(column), int)
     column = reshape(to_dtype(column, dtype), (-1, 1))

@@ -76,7 +76,7 @@ def _of_matrices(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> A
     if order in (2, -2, "nuc"):
         raise TransformError(
             f"the norm of order {order!r} of a matrix needs its singular values, which traced "
-            f"arrays do not have yet.{user_line()}\n  Use the order 'fro', 1, -1, inf or -inf, or "
+            f"arrays do not have yet.\n  Use the order 'fro', 1, -1, inf or -inf, or "
             "functrans.pure_callback with numpy.linalg.norm."
         )
     if order in (1, -1):
@@ -126,7 +126,6 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
         return _of_matrices(v, ord, axes, keepdims)
     raise ShapeError(
         f"norm needs one axis for vectors or two for matrices: got {aval_of(v)} and axis={axis}."
-        f"{user_line()}"
     )
 
 
@@ -153,7 +152,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     v = _operand(x)
     rank = len(shape_of(v))
     if rank < 2:
-        raise ShapeError(f"matrix_norm needs two axes or more: got {aval_of(v)}.{user_line()}")
+        raise ShapeError(f"matrix_norm needs two axes or more: got {aval_of(v)}.")
     return _of_matrices(v, ord, (rank - 2, rank - 1), keepdims)
 
 

@@ -118,7 +118,7 @@ def _along(x: Any, widths: list[Pair], ends: Callable[[Any, int, int, int], Pair
         if shape_of(x)[axis] == 0:
             raise ShapeError(
                 f"pad cannot extend the empty axis {axis} of {aval_of(x)} in this mode; use "
-                f"'constant' or 'empty'.{user_line()}"
+                f"'constant' or 'empty'."
             )
         before, after = ends(x, axis, a, b)
         parts = [v for v, n in ((before, a), (x, 1), (after, b)) if n]

@@ -87,7 +87,7 @@ def _broadcasting(name: str, x: Any, y: Any, core: tuple[Labels, Labels, Labels]
     if x_lead < 0 or y_lead < 0:
         raise ShapeError(
             f"{name} needs {len(x_core)} and {len(y_core)} axes at least: got {aval_of(x)} and "
-            f"{aval_of(y)}.{user_line()}"
+            f"{aval_of(y)}."
         )
     known = dict(zip(x_core, x_shape[x_lead:], strict=True))
     for label, n in zip(y_core, y_shape[y_lead:], strict=True):
@@ -98,7 +98,6 @@ def _broadcasting(name: str, x: Any, y: Any, core: tuple[Labels, Labels, Labels]
         if n != m and 1 not in (n, m):
             raise ShapeError(
                 f"{name} needs leading axes that broadcast: got {aval_of(x)} and {aval_of(y)}."
-                f"{user_line()}"
             )
     lead = [-1 - i for i in range(rank)][::-1]
     return contract(
@@ -136,9 +135,7 @@ def matmul(x1: Any, x2: Any, /, out: None = None, *, dtype: Any = None) -> Any:
     x, y = promote_for(np.matmul, (x1, x2), None if dtype is None else np.dtype(dtype))
     ranks = len(shape_of(x)), len(shape_of(y))
     if 0 in ranks:
-        raise ShapeError(
-            f"matmul does not take scalars, use *: got {aval_of(x)} and {aval_of(y)}.{user_line()}"
-        )
+        raise ShapeError(f"matmul does not take scalars, use *: got {aval_of(x)} and {aval_of(y)}.")
     i, j, k = 1, 2, 3
     left, right = ([i, j] if ranks[0] > 1 else [j]), ([j, k] if ranks[1] > 1 else [j])
     result = [*left[:-1], *right[1:]]
@@ -263,7 +260,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     else:
         of_x, of_y = list(range(rank_x - axes, rank_x)), list(range(axes))
     if len(of_x) != len(of_y):
-        raise ShapeError(f"tensordot needs as many axes of a as of b: {axes}.{user_line()}")
+        raise ShapeError(f"tensordot needs as many axes of a as of b: {axes}.")
     left = tuple(canonical_axis(i, rank_x) for i in of_x)
     right = tuple(canonical_axis(i, rank_y) for i in of_y)
     return dot_general_p.bind(x, y, dimensions=((left, right), ((), ())))
@@ -312,7 +309,6 @@ def cross(
     if any(n not in (2, 3) for n in sizes):
         raise ShapeError(
             f"cross needs vectors of two or three elements: got {aval_of(a)} and {aval_of(b)}."
-            f"{user_line()}"
         )
     u, v = unstack(x, axis=-1), unstack(y, axis=-1)
     third = u[0] * v[1] - u[1] * v[0]

@@ -103,5 +103,5 @@ def promote_for(ufunc: np.ufunc, args: Any, dtype: np.dtype | None = None) -> li
         dtypes = loop_dtypes(ufunc, keys, dtype)
     except TypeError:
         shown = " and ".join(str(aval_of(x)) for x in xs)
-        raise DTypeError(f"{ufunc.__name__} does not take {shown}.{user_line()}") from None
+        raise DTypeError(f"{ufunc.__name__} does not take {shown}.") from None
     return [to_dtype(x, d) for x, d in zip(xs, dtypes, strict=True)]

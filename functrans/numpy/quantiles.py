@@ -215,7 +215,7 @@ def _quantile(
         raise ValueError(f"{method!r} is no method; use one of {list(POSITIONS)}.{user_line()}")
     rows, reduced, dtype = _sorted_rows(a, axis, "quantile")
     if dtype.kind == "c":
-        raise DTypeError(f"quantiles need an array of real numbers, got {dtype}.{user_line()}")
+        raise DTypeError(f"quantiles need an array of real numbers, got {dtype}.")
     q = as_array(q)
     if whole == 1 and aval_of(q).dtype.kind != "f" and dtype.kind != "f" and method == "linear":
         method = "lower"  # NumPy does not interpolate integers at the integers 0 and 1
@@ -294,7 +294,7 @@ def _sorted_rows(a: Any, axis: Axis, name: str) -> tuple[Any, tuple[int, ...], n
     kept = tuple(i for i in range(len(shape)) if i not in axes)
     count = math.prod(shape[i] for i in axes)
     if count == 0:
-        raise ShapeError(f"{name} of an empty array of shape {shape} has no value.{user_line()}")
+        raise ShapeError(f"{name} of an empty array of shape {shape} has no value.")
     moved = transpose_p.bind(x, permutation=(*kept, *axes))
     rows = reshape_p.bind(moved, shape=(*[shape[i] for i in kept], count))
     reduced = tuple(1 if i in axes else n for i, n in enumerate(shape))

@@ -162,7 +162,7 @@ def _extremum(
     if 0 in [shape_of(x)[i] for i in axes]:
         raise ShapeError(
             f"zero-size array to reduction operation {name} which has no identity: {aval_of(x)} "
-            f"over axes {axes}.{user_line()}"
+            f"over axes {axes}."
         )
     return keep(reduce.bind(x, axes=axes), x, axes, keepdims)
 
@@ -462,7 +462,7 @@ def average(
             if axis is None or shape_of(w) != along:
                 raise ShapeError(
                     f"average needs weights of the shape of a, or along the axis: got {aval_of(x)}"
-                    f" and {aval_of(w)}.{user_line()}"
+                    f" and {aval_of(w)}."
                 )
             w = _along(w, x, axes)
         scale = sum(broadcast_to(w, shape_of(x)), axes, common, keepdims=keepdims)

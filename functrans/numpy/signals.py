@@ -139,7 +139,7 @@ def _vectors(name: str, a: Any, v: Any) -> list[Any]:
     x, y = (reshape(w, (1,)) if not shape_of(w) else w for w in (x, y))
     for w in (x, y):
         if len(shape_of(w)) != 1:
-            raise ShapeError(f"{name} needs vectors: got {aval_of(w)}.{user_line()}")
+            raise ShapeError(f"{name} needs vectors: got {aval_of(w)}.")
         if shape_of(w)[0] == 0:
             raise ValueError(f"{name} needs vectors that are not empty.{user_line()}")
     return [x, y]
@@ -179,7 +179,7 @@ def interp(
     if len(shape_of(points)) != 1 or shape_of(points) != shape_of(values):
         raise ShapeError(
             f"interp needs vectors xp and fp of one length: got {aval_of(points)} and "
-            f"{aval_of(values)}.{user_line()}"
+            f"{aval_of(values)}."
         )
     n = shape_of(points)[0]
     if n == 1:

@@ -47,7 +47,7 @@ def _operand(a: Any, axis: int | None, name: str) -> tuple[Any, int]:
     if axis is None:
         return reshape_p.bind(x, shape=(aval_of(x).size,)), 0
     if not shape_of(x):
-        raise ShapeError(f"{name} along axis {axis} of an array without axes.{user_line()}")
+        raise ShapeError(f"{name} along axis {axis} of an array without axes.")
     return x, canonical_axis(axis, len(shape_of(x)))
 
 
@@ -150,7 +150,7 @@ def argpartition(
 def _check_kth(kth: Any, extent: int) -> None:
     for k in np.ravel(kth):
         if not -extent <= int(k) < extent:
-            raise ShapeError(f"kth(={k}) out of bounds ({extent}).{user_line()}")
+            raise ShapeError(f"kth(={k}) out of bounds ({extent}).")
 
 
 @mirrors(np.sort_complex)
@@ -291,7 +291,7 @@ def unique(
     if size is None:
         raise ConcretizationError(
             f"how many unique elements an array of type {x.aval} has is not known while tracing."
-            f"{user_line()}\n  Give unique a static size= (and fill_value=)."
+            f"\n  Give unique a static size= (and fill_value=)."
         )
     values, index, inverse, counts = _unique_of_size(x, axis, equal_nan, size, fill_value)
     extra = [v for v, f in zip((index, inverse, counts), flags, strict=True) if f]

@@ -72,7 +72,7 @@ def cov(
 def _variables(m: Any, rowvar: bool) -> Any:
     x = strong(m)
     if len(shape_of(x)) > 2:
-        raise ShapeError(f"cov needs a vector or a matrix: got {aval_of(x)}.{user_line()}")
+        raise ShapeError(f"cov needs a vector or a matrix: got {aval_of(x)}.")
     if len(shape_of(x)) < 2:
         return reshape(x, (1, -1))
     return x if rowvar else transpose(x)

@@ -19,7 +19,6 @@ from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeEr
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
-from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer, as_value, trace
 from functrans.core.types import Aval, aval_of, described, float0
 from functrans.primitives.arithmetic import convert
@@ -222,7 +221,7 @@ def no_const_tangents(ts: Sequence[Any], name: str) -> None:
     if any(t is not None for t in ts):
         raise TransformError(
             f"{name} has a custom derivative, which is with respect to its arguments only, but it "
-            f"closes over a value that is differentiated.{user_line()}\n  Pass that value as an "
+            f"closes over a value that is differentiated.\n  Pass that value as an "
             "argument (functrans.closure_convert helps)."
         )
 

@@ -14,7 +14,7 @@ from functrans.core.dependence import depends
 from functrans.core.errors import TransformError, TreeError
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
-from functrans.core.source import call_user, user_line
+from functrans.core.source import call_user
 from functrans.core.trace import trace_depth
 from functrans.core.types import Aval, aval_of, described, float0
 from functrans.primitives.calls import infer_call, nonzero, present, split, spread
@@ -262,7 +262,7 @@ class BatchedVjpRule:
 def _no_forward_mode(name: str) -> TransformError:
     return TransformError(
         f"can't apply forward-mode differentiation (jvp, jacfwd) to {name}, which is a custom_vjp "
-        f"function.{user_line()}\n  Define its derivative with custom_jvp, which serves both modes."
+        f"function.\n  Define its derivative with custom_jvp, which serves both modes."
     )
 
 

@@ -16,7 +16,6 @@ from functrans.core.errors import TransformError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
-from functrans.core.source import user_line
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import neg_p, sub_p
@@ -100,7 +99,6 @@ def _transpose(
     if transpose_solve is None:
         raise TransformError(
             "reverse mode through custom_linear_solve needs transpose_solve= (or symmetric=True)."
-            f"{user_line()}"
         )
     consts, for_solve, for_transposed, b = system.divide(operands)
     avals = matvec.out_avals

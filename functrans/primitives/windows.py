@@ -16,7 +16,6 @@ import numpy as np
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Indexed
 from functrans.core.primitive import Primitive
-from functrans.core.source import user_line
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.arithmetic import select
 from functrans.primitives.indexing import gather, repeat_unbatched
@@ -94,17 +93,9 @@ def _infer_windows(
 
 
 def checked(infer: Callable[..., Aval], *values: Any, **params: Any) -> Aval:
-    """What a shape rule says of operands that are about to be evaluated.
-
-    Strided views do not forgive what NumPy's functions refuse by themselves.
-
-    Raises:
-        ValueError: the rule refuses; `bind` then raises its error with the user's line.
-    """
-    try:
-        return infer(*map(aval_of, values), **params)
-    except (ShapeError, DTypeError) as error:
-        raise ValueError(str(error)) from error
+    """What a shape rule says of operands that are about to be evaluated: strided views do not
+    forgive what NumPy's functions refuse by themselves."""
+    return infer(*map(aval_of, values), **params)
 
 
 def batch_windows(params: dict[str, Any]) -> dict[str, Any]:
@@ -504,10 +495,7 @@ def window_patches(
         fill: a scalar for places in the padding and in gaps.
     """
     options = (window_dimensions, window_strides, padding, base_dilation, window_dilation)
-    try:
-        counts = _infer_windows("windows", aval_of(x), *options).shape
-    except ShapeError as error:
-        raise ShapeError(f"{error}{user_line()}") from None
+    counts = _infer_windows("windows", aval_of(x), *options).shape
     low, high = zip(*padding, strict=True) if padding else ((), ())
     x = pad(x, low, high, tuple(b - 1 for b in base_dilation), fill)
     rank, extents = len(shape_of(x)), shape_of(x)

@@ -13,7 +13,6 @@ import numpy as np
 
 from functrans import numpy as fnp
 from functrans.core.errors import DTypeError
-from functrans.core.source import user_line
 from functrans.core.types import aval_of, dtype_of, promotion_key, result_dtype
 from functrans.nn import activations
 from functrans.numpy.promotion import as_array, to_dtype
@@ -35,7 +34,7 @@ def floats(name: str, *args: Any) -> list[Any]:
     dtype = result_dtype(*[promotion_key(aval_of(x)) for x in xs])
     if dtype.kind == "c":
         shown = " and ".join(str(aval_of(x)) for x in xs)
-        raise DTypeError(f"{name} takes real numbers: got {shown}.{user_line()}")
+        raise DTypeError(f"{name} takes real numbers: got {shown}.")
     return [to_dtype(x, dtype if dtype.kind == "f" else np.dtype(float)) for x in xs]
 
 

@@ -11,7 +11,6 @@ from functrans.core import tree
 from functrans.core.errors import TransformError, TreeError
 from functrans.core.primitive import Linear, registry
 from functrans.core.program import Atom, Literal, Program, Var
-from functrans.core.source import user_line
 from functrans.core.trace import as_value
 from functrans.core.types import Aval, ShapeDtypeStruct, aval_of, float0
 from functrans.transforms import transpose as transposition
@@ -151,14 +150,14 @@ def _fit(t: Any, aval: Aval, what: str) -> Any:
     """A tangent with the shape and dtype of its primal; Python scalars and ints take the dtype."""
     own = aval_of(t)
     if own.shape != aval.shape:
-        raise TransformError(f"{what} must have shape {aval.shape}, got {own}.{user_line()}")
+        raise TransformError(f"{what} must have shape {aval.shape}, got {own}.")
     if own.dtype == aval.dtype and not own.weak_type:
         return t
     if own.dtype.kind in "biu" or (
         own.weak_type and (own.dtype.kind, aval.dtype.kind) != ("c", "f")
     ):
         return registry["convert"].bind(t, dtype=aval.dtype)
-    raise TransformError(f"{what} must have dtype {aval.dtype}, got {own}.{user_line()}")
+    raise TransformError(f"{what} must have dtype {aval.dtype}, got {own}.")
 
 
 def pull_back(lin: LinearMap, cts: list[Any], own: list[Aval]) -> list[Any]:
