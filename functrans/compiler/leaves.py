@@ -2,8 +2,8 @@
 
 Flattening tells what a tree is; most calls only have to be told that it is the tree of last time.
 `flattener` gives a callable that does so for tuples, NamedTuples, lists, dicts with strings as keys
-and None, at 4 ns a leaf of a list and 13 of a dict: optree takes 160. It does not look at the leaves: the dispatcher refuses
-what is no array or number. Its plan is an int64 array:
+and None: 4 ns a leaf of a list and 13 of a dict, where optree takes 160. It does not look at the
+leaves: the dispatcher refuses what is no array or number. Its plan is an int64 array:
 
     number of leaves, address of None;
     per node in preorder: a leaf is 0; another is kind, type, number of children, and the keys if it
