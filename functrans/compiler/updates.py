@@ -22,6 +22,7 @@ from functrans.core.program import Equation, Program, Var
 SMALL = 8
 """Elements of an array up to which a loop keeps it in registers, or makes a new one."""
 MOVES = ("dynamic_update_slice", "copy")
+CONTROL_FLOW = ("scan", "while_loop", "cond")
 OTHER_NAMES = ("reshape", "optimization_barrier")
 """Their result may be their operand's memory."""
 
@@ -78,7 +79,7 @@ def update_late(program: Program) -> Program:
 
 def _may_update(equation: Equation) -> bool:
     name = equation.primitive.name
-    if name not in ("dynamic_update_slice", "scatter", "scan", "while_loop", "cond"):
+    if name not in ("dynamic_update_slice", "scatter", *CONTROL_FLOW):
         return False
     return any(v.aval.size > SMALL for v in equation.outputs) and not has_effects(equation)
 
@@ -188,17 +189,23 @@ def _of_locals(
 ) -> Chain:
     """The links that overwrite what an earlier equation has computed, or a donated input."""
     computed: set[Var] = {program.inputs[i] for i in donated}
+    by_loops: set[Var] = set()
     links: Chain = []
     for position, equation in enumerate(program.equations):
-        if equation.primitive.name in ("scan", "while_loop", "cond") or is_scatter(equation):
-            for var in dict.fromkeys(equation.inputs):
-                if var not in computed or readers[var][-1] != position or var.aval.size <= SMALL:
-                    continue
-                link = _link(equation, var, prepared)
-                if link is not None:
-                    links.append((position, var, link))
-        if equation.primitive.name not in OTHER_NAMES:
+        name = equation.primitive.name
+        overwrites = name in CONTROL_FLOW or is_scatter(equation)
+        # what no loop made may be computed where it is updated, in one pass
+        candidates = computed if overwrites else by_loops if name in MOVES else set()
+        for var in candidates.intersection(equation.inputs):
+            if readers[var][-1] != position or var.aval.size <= SMALL:
+                continue
+            link = _link(equation, var, prepared)
+            if link is not None:
+                links.append((position, var, link))
+        if name not in OTHER_NAMES:
             computed.update(equation.outputs)
+        if name in CONTROL_FLOW:
+            by_loops.update(equation.outputs)
     return links
 
 

@@ -138,10 +138,11 @@ class Trace:
         if not known:
             results = [Tracer(self, v, UNKNOWN) for v in outputs]
         else:
-            out = primitive.evaluate(*values, **params)
             if not several:
+                out = primitive.evaluate(*values, **params)
                 self.values[outputs[0]] = out
                 return Tracer(self, outputs[0], out)
+            out = _evaluate_apart(primitive, values, params)
             self.values.update(zip(outputs, out, strict=True))
             results = [Tracer(self, v, y) for v, y in zip(outputs, out, strict=True)]
         return results if several else results[0]
@@ -324,6 +325,18 @@ def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str,
         except (ShapeError, DTypeError) as error:
             raise error from None
         raise
+
+
+def _evaluate_apart(
+    primitive: Primitive, values: Sequence[Any], params: dict[str, Any]
+) -> Sequence[Any]:
+    """The results as arrays, also where a staging trace is open that would record what Programs
+    among the parameters create."""
+    traces, _stack.traces = _stack.traces, []
+    try:
+        return primitive.evaluate(*values, **params)
+    finally:
+        _stack.traces = traces
 
 
 def find_trace(args: Sequence[Any]) -> Trace | None:

@@ -5,6 +5,7 @@ from functrans.primitives import arithmetic as arithmetic
 from functrans.primitives import branches as branches
 from functrans.primitives import callbacks as callbacks
 from functrans.primitives import calls as calls
+from functrans.primitives import checkpointed_loops as checkpointed_loops
 from functrans.primitives import checkpoints as checkpoints
 from functrans.primitives import collectives as collectives
 from functrans.primitives import constants as constants

@@ -77,7 +77,7 @@ def _linearize_call(ts: list, primals: list, *, program: Program) -> tuple[list,
     return outs, spread(out_ts, parts.out_nonzero)
 
 
-def _transpose_call(cts: list, *operands: Any, program: Program) -> list:
+def transpose_call(cts: list, *operands: Any, program: Program) -> list:
     linear = tuple(type(x) is Linear for x in operands)
     backward, out_nonzero = transpose_program(program, linear, nonzero(cts))
     fixed = [x for x in operands if type(x) is not Linear]
@@ -97,7 +97,7 @@ call_p = Primitive(
     evaluate=lambda *values, program: run_compiled(program, values),
     forward=_forward_call,
     linearize=_linearize_call,
-    transpose=_transpose_call,
+    transpose=transpose_call,
     jet=of_held,
     batch=_batch_call,
     depends=lambda sets, program: depends(program, sets),

@@ -25,7 +25,7 @@ WORK_LIMIT = 8000
 """Instructions of a body that stays scalar code, with its derivatives."""
 PRODUCT_LIMIT = 512
 """Flops of a product that is not worth more in a batch."""
-LOOPS = ("scan", "while_loop", "loop_tangent")
+LOOPS = ("scan", "while_loop", "loop_tangent", "checkpointed_loop")
 
 
 def one_by_one(

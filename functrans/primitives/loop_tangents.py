@@ -3,29 +3,30 @@
 A `while_loop` does not know how many steps there will be, so residuals have no place to be stored;
 a `scan` with checkpoint=k is asked not to store them. Forward, the loop runs again with its
 tangents. Backward, the carries of the steps are computed again, last first, from a few that are
-kept (functrans/primitives/revolve.py), and every step is linearised where it is pulled back.
+kept (functrans/primitives/revolve.py), and every step is linearised where it is pulled back. Loops
+may have kept them when they ran (functrans/primitives/checkpointed_loops.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from functrans.core.dependence import depends, union
-from functrans.core.effects import without_effects
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive, not_linear
 from functrans.core.program import Program
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
-from functrans.core.types import Aval
+from functrans.core.types import Aval, aval_of
 from functrans.primitives import revolve
 from functrans.primitives.arithmetic import add_p, zeros_like
-from functrans.primitives.calls import call_p, nonzero, present, split, spread
+from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.carries import Counts, instantiate
+from functrans.primitives.hinted_calls import hinted_call_p
 from functrans.primitives.loops import linearized_body, scan_jvp_body, scan_p
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import COUNT, jvp_body
@@ -55,16 +56,18 @@ class Loop:
         length: the number of steps if it is known; None for a while loop, which has no xs and ys.
         reverse: whether the last x comes first.
         checkpoint: how many carries the backward pass keeps; None for the default.
+        kept: what the loop has kept when it ran; empty if it ran without keeping anything.
     """
 
     body: Program
     consts: int
     carry: int
-    nonzero: Nonzero
+    nonzero: Nonzero = ()
     y_nonzero: Nonzero = ()
     length: int | None = None
     reverse: bool = False
     checkpoint: int | None = None
+    kept: tuple[Aval, ...] = ()
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -93,10 +96,19 @@ class Loop:
     @property
     def out_avals(self) -> list[Aval]:
         """Of the tangents of last carry and whole ys."""
-        carry, ys = split(self.body.out_avals, self.carry)
-        whole = [*carry, *map(self._stacked, ys)]
+        whole = [*self.body.out_avals[: self.carry], *self.y_avals]
         nonzero = (*self.carry_nonzero, *self.y_nonzero)
         return [a.strong() for a, n in zip(whole, nonzero, strict=True) if n]
+
+    @property
+    def y_avals(self) -> list[Aval]:
+        """Of the whole ys."""
+        return [self._stacked(a) for a in self.body.out_avals[self.carry :]]
+
+    def place(self, i: Any) -> Any:
+        """Which of the xs step i reads, and which of the ys it makes."""
+        assert self.length is not None
+        return self.length - 1 - i if self.reverse else i
 
     def _stacked(self, aval: Aval) -> Aval:
         assert self.length is not None  # only scans have xs and ys
@@ -107,21 +119,33 @@ class Loop:
         """How many carries the backward pass keeps."""
         slots = self.checkpoint
         if slots is None:
-            nbytes = sum(a.nbytes for a in _carry_program(self)[0].out_avals)
+            nbytes = sum(a.nbytes for a in carry_program(self)[0].out_avals)
             slots = int(np.clip(MEMORY_LIMIT // max(nbytes, 1), FEWEST_SLOTS, SLOTS))
         return slots if self.length is None else max(1, min(slots, self.length))
 
 
+def differentiated(loop: Loop, operands: Sequence[Any], ts: Sequence[Any]) -> tuple[Loop, list]:
+    """The loop with the masks of the tangents of its operands (consts, carry, xs), and these, with
+    zeros for a carry that gets a tangent later."""
+    body, every = linearized_body(loop.body, Counts(loop.consts, loop.carry), nonzero(ts))
+    const_ts, carry_ts, x_ts = loop.divide(ts)
+    carry_nonzero, y_nonzero = loop.divide(every)[1], body.out_nonzero[loop.carry :]
+    ts = [*const_ts, *instantiate(carry_ts, loop.divide(operands)[1], carry_nonzero), *x_ts]
+    return replace(loop, nonzero=nonzero(ts), y_nonzero=y_nonzero), ts
+
+
 def tangents_of_loop(
-    count: Any, operands: Sequence[Any], ts: Sequence[Any], loop: Loop
+    count: Any, kept: Sequence[Any], operands: Sequence[Any], ts: Sequence[Any], loop: Loop
 ) -> list[Any]:
-    """The nonzero tangents of a loop's results, of those of its operands (consts, carry, xs)."""
-    _, needed = _carry_program(loop)
+    """The tangents of a loop's results, None for zero, of those of its operands."""
+    _, needed = carry_program(loop)
     operands = [x if n else zeros_like(x) for x, n in zip(operands, needed, strict=True)]
-    return loop_tangent_p.bind(count, *operands, *ts, loop=loop)
+    loop = replace(loop, kept=tuple(aval_of(x).strong() for x in kept))
+    out_ts = loop_tangent_p.bind(*kept, count, *operands, *present(ts), loop=loop)
+    return spread(out_ts, (*loop.carry_nonzero, *loop.y_nonzero))
 
 
-def _carry_program(loop: Loop) -> tuple[Program, Nonzero]:
+def carry_program(loop: Loop) -> tuple[Program, Nonzero]:
     """The part of the body that gives what its derivative reads of the carry in some step, sums
     for example being left out; and which inputs of the body the derivative reads."""
     key = ("carry", loop)
@@ -146,26 +170,6 @@ def _build_carry_program(loop: Loop) -> tuple[Program, Nonzero]:
     return drop_dead(Program(body.inputs, body.equations, outputs, body.name))[0], needed
 
 
-def linearize_scan(
-    ts: list, primals: list, program: Program, counts: Counts, loop: dict[str, Any]
-) -> tuple[list, list]:
-    """The values of a scan, and its tangents from a loop that runs again."""
-    outs = scan_p.bind(
-        *primals, program=program, num_consts=counts.consts, num_carry=counts.carry, **loop
-    )
-    const_ts, carry_ts, x_ts = counts.divide(ts)
-    body, every = linearized_body(program, counts, nonzero(ts))
-    carry_nonzero, y_nonzero = counts.divide(every)[1], body.out_nonzero[counts.carry :]
-    carry_ts = instantiate(carry_ts, counts.divide(primals)[1], carry_nonzero)
-    ts = [*const_ts, *carry_ts, *x_ts]
-    linear = Loop(
-        without_effects(program), counts.consts, counts.carry, nonzero(ts), y_nonzero,
-        loop["length"], loop["reverse"], loop["checkpoint"],
-    )  # fmt: skip
-    out_ts = tangents_of_loop(np.int64(loop["length"]), primals, present(ts), linear)
-    return list(outs), spread(out_ts, (*carry_nonzero, *y_nonzero))
-
-
 # --- forward --------------------------------------------------------------------------------------
 
 
@@ -174,7 +178,7 @@ def _again(loop: Loop) -> Program:
     key = ("loop tangents", loop)
     if key not in loop.body.cache:
         run = _while_again(loop) if loop.length is None else _scan_again(loop)
-        avals = [COUNT, *loop.in_avals, *loop.tangent_avals]
+        avals = [*loop.kept, COUNT, *loop.in_avals, *loop.tangent_avals]
         loop.body.cache[key] = make_program_flat(run, avals, f"jvp({loop.body.name})")
     return loop.body.cache[key]
 
@@ -184,7 +188,7 @@ def _while_again(loop: Loop) -> Any:
     body, _ = jvp_body(loop.body, loop.consts, const_mask, carry_mask)
 
     def run(args: Sequence[Any]) -> list[Any]:
-        (count,), consts, carry, ts = split(args, 1, loop.consts, loop.carry)
+        _, (count,), consts, carry, ts = split(args, len(loop.kept), 1, loop.consts, loop.carry)
         const_ts, carry_ts = split(ts, sum(const_mask))
         one = lambda _, values: evaluate(body, [*consts, *const_ts, *values])
         return revolve.repeat(count, one, [*carry, *carry_ts], loop.checkpoint)[loop.carry :]
@@ -198,7 +202,7 @@ def _scan_again(loop: Loop) -> Any:
     ys = len(loop.y_nonzero)
 
     def run(args: Sequence[Any]) -> list[Any]:
-        _, primals, ts = split(args, 1, len(loop.nonzero))
+        _, primals, ts = split(args, len(loop.kept) + 1, len(loop.nonzero))
         groups = loop.divide(primals)
         t_groups = split(ts, *map(sum, masks))[:3]
         consts, carry, xs = ([*a, *b] for a, b in zip(groups, t_groups, strict=True))
@@ -233,28 +237,31 @@ def _batch(args: list, batched: list, *, loop: Loop) -> tuple[list, Sequence[boo
 
 
 def _transpose(cts: list, *operands: Any, loop: Loop) -> list:
-    fixed, linear = split(operands, 1 + len(loop.nonzero))
+    fixed, linear = split(operands, len(loop.kept) + 1 + len(loop.nonzero))
     if any(type(x) is Linear for x in fixed):
         raise not_linear("loop_tangent")
     whole = [
         full(a.shape, 0, a.dtype) if ct is None else ct
         for ct, a in zip(cts, loop.out_avals, strict=True)
     ]
-    results = call_p.bind(*fixed, *whole, program=_backward(loop))
+    plain = _backward(replace(loop, kept=()))
+    results = hinted_call_p.bind(
+        *fixed, *whole, plain=plain, quick=_backward(loop), hints=len(loop.kept)
+    )
     given = [ct if type(x) is Linear else None for ct, x in zip(results, linear, strict=True)]
     return [*[None] * len(fixed), *given]
 
 
 def _backward(loop: Loop) -> Program:
-    """(count, consts, first carry, xs, cotangents of the results) → those of the tangents."""
+    """(kept, count, consts, first carry, xs, cotangents of the results) → those of the tangents."""
     key = ("loop backward", loop)
     if key not in loop.body.cache:
 
         def run(args: Sequence[Any]) -> list[Any]:
-            (count,), operands, cts = split(args, 1, len(loop.nonzero))
-            return _Backward(loop, operands, cts).run(count)
+            kept, (count,), operands, cts = split(args, len(loop.kept), 1, len(loop.nonzero))
+            return _Backward(loop, operands, cts).run(count, kept)
 
-        avals = [COUNT, *loop.in_avals, *loop.out_avals]
+        avals = [*loop.kept, COUNT, *loop.in_avals, *loop.out_avals]
         loop.body.cache[key] = make_program_flat(run, avals, f"transpose({loop.body.name})")
     return loop.body.cache[key]
 
@@ -267,7 +274,7 @@ class _Backward:
         self.loop = loop
         self.consts, self.carry, self.xs = loop.divide(operands)
         self.carry_cts, self.y_cts = split(cts, sum(loop.carry_nonzero))
-        self.again, needed = _carry_program(loop)
+        self.again, needed = carry_program(loop)
         self.needed = loop.divide(needed)[1]
         self.parts = linearize_program(loop.body, loop.nonzero)
         residuals = self.parts.residual_count
@@ -275,28 +282,22 @@ class _Backward:
         given = (True,) * sum(self.parts.out_nonzero)
         self.transposed, self.has = transpose_program(self.parts.linear, mask, given)
 
-    def run(self, count: Any) -> list[Any]:
+    def run(self, count: Any, kept: list[Any]) -> list[Any]:
         masks = self.loop.divide(self.loop.nonzero)
         zeros = [
             [zeros_like(x) for x, n in zip(group, mask, strict=True) if n]
             for group, mask in zip((self.consts, self.xs), (masks[0], masks[2]), strict=True)
         ]
-        return revolve.reverse_steps(
-            count,
-            [revolve.strong(x) for x, n in zip(self.carry, self.needed, strict=True) if n],
-            [*zeros[0], *self.carry_cts, *zeros[1]],
-            step=lambda i, carry: evaluate(self.again, self._inputs(i, carry)),
-            back=self._back,
-            slots=self.loop.slots,
-        )
-
-    def _place(self, i: Any) -> Any:
-        """Which of the xs step i reads."""
-        assert self.loop.length is not None
-        return self.loop.length - 1 - i if self.loop.reverse else i
+        step = lambda i, carry: evaluate(self.again, self._inputs(i, carry))
+        first = [revolve.strong(x) for x, n in zip(self.carry, self.needed, strict=True) if n]
+        slots = self.loop.slots
+        if not self.loop.kept:
+            _, kept = revolve.keep(count, first, step, slots)
+        state = [*zeros[0], *self.carry_cts, *zeros[1]]
+        return revolve.reverse(kept, len(first), state, step, self._back, slots)
 
     def _inputs(self, i: Any, carry: Sequence[Any]) -> list[Any]:
-        xs = revolve.at(self.xs, self._place(i)) if self.xs else []
+        xs = revolve.at(self.xs, self.loop.place(i)) if self.xs else []
         parts = iter(carry)
         every = [next(parts) if n else x for x, n in zip(self.carry, self.needed, strict=True)]
         return [*self.consts, *every, *xs]
@@ -307,7 +308,7 @@ class _Backward:
         outs = evaluate(parts.forward, self._inputs(i, carry))
         residuals = outs[len(loop.body.outputs) :]
         sums, carry_cts, x_cts = split(state, sum(loop.nonzero[: loop.consts]), len(self.carry_cts))
-        y_cts = revolve.at(self.y_cts, self._place(i)) if self.y_cts else []
+        y_cts = revolve.at(self.y_cts, self.loop.place(i)) if self.y_cts else []
         of_outs = [*spread(carry_cts, loop.carry_nonzero), *spread(y_cts, loop.y_nonzero)]
         given = present(
             [ct if n else None for ct, n in zip(of_outs, parts.out_nonzero, strict=True)]
@@ -320,7 +321,7 @@ class _Backward:
             zeros_like(ct) if c is None else c for ct, c in zip(carry_cts, to_carry, strict=True)
         ]
         x_cts = [
-            stack if c is None else revolve.put([stack], self._place(i), [c])[0]
+            stack if c is None else revolve.put([stack], self.loop.place(i), [c])[0]
             for stack, c in zip(x_cts, to_xs, strict=True)
         ]
         return [*sums, *carry_cts, *x_cts]

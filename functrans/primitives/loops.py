@@ -215,7 +215,7 @@ def _linearize(
 ) -> tuple[list, list]:
     counts = Counts(num_consts, num_carry)
     if loop["checkpoint"] is not None and loop["length"]:
-        from functrans.primitives.loop_tangents import linearize_scan
+        from functrans.primitives.checkpointed_loops import linearize_scan
 
         return linearize_scan(ts, primals, program, counts, loop)
     parts = _linear_scan(program, counts, nonzero(ts))

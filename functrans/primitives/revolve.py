@@ -6,13 +6,15 @@ s slots C(s + r, s) steps can be reversed when none is run forward more than r t
 schedule needs fewer runs (Griewank & Walther, Algorithm 799: Revolve, ACM TOMS 26, 2000). What fits
 into the free slots is kept whole and reversed at once, so a loop with enough slots runs once.
 
-The number of steps may be known at run time only: the schedule is computed in the loop that follows
-it, which the compiler makes native code like any other.
+`keep` runs a loop forward and keeps what `reverse` starts from. The number of steps may be known at
+run time only: the schedule is computed in the loops that follow it, which the compiler makes native
+code like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,94 +28,150 @@ from functrans.primitives.shaping import full, reshape_p
 from functrans.primitives.while_loops import while_p
 
 Values = list[Any]
+Step = Callable[[Any, Values], Values]
+Kept = Values
+"""What is kept of a loop that has run: of the last range the first step, its slot and the number of
+steps; the last slot that stays in use; the steps whose carries the slots hold; where the slots are,
+if not in order; the slots, stacked."""
 
 
-def reverse_steps(
-    count: Any,
-    carry: Values,
+def keep(
+    count: Any, values: Values, step: Step, slots: int, held: Callable[[Values], Values] = list
+) -> tuple[Values, Kept]:
+    """Run all steps but the last, and keep carries on the way, in the trace that is open.
+
+    Args:
+        count: how many steps there are, an int64 scalar.
+        values: those of step 0.
+        step: (number, its values) → the next values.
+        slots: how many carries are kept, at least 1; one more is worked on.
+        held: what of the values is kept.
+
+    Returns:
+        The values of the last step, and what is kept.
+    """
+    stacks = [full((slots + 1, *shape_of(x)), 0, aval_of(x).dtype) for x in held(values)]
+    begins = full((slots + 1,), 0, np.int64)
+    stacks = put(stacks, np.int64(0), held(values))
+    return _Sweep(step, slots, held, []).fill(count, np.int64(0), begins, stacks, values)
+
+
+def reverse(
+    kept: Kept,
+    parts: int,
     state: Values,
-    step: Callable[[Any, Values], Values],
+    step: Step,
     back: Callable[[Any, Values, Values], Values],
     slots: int,
 ) -> Values:
     """The state after `back` of every step from the last to the first, in the trace that is open.
 
     Args:
-        count: how many steps, an int64 scalar.
-        carry: that of step 0.
+        kept: of the loop.
+        parts: arrays of a carry.
         state: what `back` hands on.
         step: (number, its carry) → the next carry.
         back: (number, its carry, state) → state.
-        slots: how many carries are kept, at least 1; one more is worked on.
+        slots: as for `keep`.
     """
-    return _Revolve(step, back, slots, len(carry)).run(count, carry, state)
+    (first, base, size, top, begins), places, stacks = split(kept, 5, len(kept) - 5 - parts)
+    sweep = _Sweep(step, slots, list, places)
+    top, state = sweep.drain([first, base, size, top, begins], stacks, state, back)
+
+    def one_range(values: Values) -> Values:
+        (end, top, begins), stacks, state = split(values, 3, parts)
+        carry = sweep.read(stacks, top)
+        _, (first, *rest) = sweep.fill(end, top, begins, stacks, carry)
+        head, _, stacks = split([first, *rest], 5, len(places))
+        top, state = sweep.drain(head, stacks, state, back)
+        return [first, top, head[4], *stacks, *state]
+
+    values = loop(lambda v: v[0] > 0, one_range, [first, top, begins, *stacks, *state])
+    return values[3 + parts :]
 
 
-class _Revolve:
-    """Carried between ranges: `end`, below which steps are left; `top`, the last slot in use;
-    `begins`, the steps whose carries the slots hold; the slots, stacked; the state."""
+@dataclass(frozen=True)
+class _Sweep:
+    """The steps of one range after another. `top` is the last slot in use."""
 
-    def __init__(self, step: Any, back: Any, slots: int, parts: int) -> None:
-        self.step, self.back, self.slots, self.parts = step, back, slots, parts
+    step: Step
+    slots: int
+    held: Callable[[Values], Values]
+    places: Values
 
-    def run(self, count: Any, carry: Values, state: Values) -> Values:
-        stacks = [full((self.slots + 1, *shape_of(x)), 0, aval_of(x).dtype) for x in carry]
-        begins = full((self.slots + 1,), 0, np.int64)
-        values = [count, np.int64(0), begins, *put(stacks, np.int64(0), carry), *state]
-        values = loop(lambda v: v[0] > 0, self._range, values)
-        return values[3 + self.parts :]
+    def _place(self, slot: Any) -> Any:
+        return at(self.places, slot)[0] if self.places else slot
 
-    def _range(self, values: Values) -> Values:
-        """Divide the last range of steps until it fits into the free slots, and reverse it."""
-        (end, top, begins), stacks, state = split(values, 3, self.parts)
-        top, begins, *stacks = loop(
-            lambda v: self._is_long(end, v[0], v[1]),
-            lambda v: self._divide(end, v[0], v[1], v[2:]),
-            [top, begins, *stacks],
+    def read(self, stacks: Values, slot: Any) -> Values:
+        return at(stacks, self._place(slot))
+
+    def _write(self, stacks: Values, slot: Any, values: Values) -> Values:
+        return put(stacks, self._place(slot), self.held(values))
+
+    def fill(
+        self, end: Any, top: Any, begins: Any, stacks: Values, values: Values
+    ) -> tuple[Values, Kept]:
+        """Divide the steps from the last slot's to `end` until the rest fits into the free slots,
+        and keep that: the values of its last step, and what is kept."""
+        parts = len(stacks)
+
+        def divide(v: Values) -> Values:
+            (top, begins), stacks, values = split(v, 2, parts)
+            begin = at([begins], top)[0]
+            size = division(end - begin, self.slots - top)
+            values = self._advance(begin, size, values)
+            (begins,) = put([begins], top + 1, [begin + size])
+            return [top + 1, begins, *self._write(stacks, top + 1, values), *values]
+
+        is_long = lambda v: self._is_long(end, v[0], v[1])
+        (top, begins), stacks, values = split(
+            loop(is_long, divide, [top, begins, *stacks, *values]), 2, parts
         )
-        begin, free = self._begin(top, begins), self.slots - 1 - top
+        begin, free = at([begins], top)[0], self.slots - 1 - top
         size = min_p.bind(end - begin, free + 1)
         first = end - size
         # without a free slot the last step alone is left, and its carry is one more than are kept
         base = top + convert(first > begin, np.int64)
-        carry = self._advance(begin, first - begin, at(stacks, top))
-        stacks = self._keep(first, base, size, carry, put(stacks, base, carry))
-
-        def one(i: Any, state: Values) -> Values:
-            j = size - 1 - i
-            return self.back(first + j, at(stacks, base + j), state)
-
-        state = repeat(size, one, state)
-        return [first, top - convert(first <= begin, np.int64), begins, *stacks, *state]
-
-    def _begin(self, top: Any, begins: Any) -> Any:
-        return at([begins], top)[0]
+        values = self._advance(begin, first - begin, values)
+        values, stacks = self._keep_all(first, base, size, values, stacks)
+        return values, [first, base, size, top, begins, *self.places, *stacks]
 
     def _is_long(self, end: Any, top: Any, begins: Any) -> Any:
         """Whether a range does not fit into the free slots, and there are some to divide it."""
         free = self.slots - 1 - top
-        return (end - self._begin(top, begins) > free + 1) & (free > 0)
+        return (end - at([begins], top)[0] > free + 1) & (free > 0)
 
-    def _divide(self, end: Any, top: Any, begins: Any, stacks: Values) -> Values:
-        begin = self._begin(top, begins)
-        size = division(end - begin, self.slots - top)
-        carry = self._advance(begin, size, at(stacks, top))
-        (begins,) = put([begins], top + 1, [begin + size])
-        return [top + 1, begins, *put(stacks, top + 1, carry)]
+    def _advance(self, begin: Any, count: Any, values: Values) -> Values:
+        """The values after `count` steps from step `begin`."""
+        return repeat(count, lambda i, values: self.step(begin + i, values), values)
 
-    def _advance(self, begin: Any, count: Any, carry: Values) -> Values:
-        """The carry after `count` steps from step `begin`."""
-        return repeat(count, lambda i, carry: self.step(begin + i, carry), carry)
+    def _keep_all(
+        self, first: Any, base: Any, size: Any, values: Values, stacks: Values
+    ) -> tuple[Values, Values]:
+        """Put the values of `size` steps from step `first` into the slots from `base`."""
+        count = len(values)
 
-    def _keep(self, first: Any, base: Any, size: Any, carry: Values, stacks: Values) -> Values:
-        """Put the carries of the steps after `first` into the slots after `base`."""
+        def one(i: Any, v: Values) -> Values:
+            values, stacks = split(v, count)
+            values = self.step(first + i, values)
+            return [*values, *self._write(stacks, base + i + 1, values)]
 
-        def one(i: Any, values: Values) -> Values:
-            carry, stacks = split(values, self.parts)
-            carry = self.step(first + i, carry)
-            return [*carry, *put(stacks, base + i + 1, carry)]
+        stacks = self._write(stacks, base, values)
+        values, stacks = split(repeat(size - 1, one, [*values, *stacks]), count)
+        return values, stacks
 
-        return repeat(size - 1, one, [*carry, *stacks])[self.parts :]
+    def drain(
+        self, head: Values, stacks: Values, state: Values, back: Callable[..., Values]
+    ) -> tuple[Any, Values]:
+        """Reverse the range that is kept whole: the last slot then in use, the state."""
+        first, base, size, top, begins = head
+
+        def one(i: Any, state: Values) -> Values:
+            j = size - 1 - i
+            return back(first + j, self.read(stacks, base + j), state)
+
+        begin = at([begins], top)[0]
+        return top - convert(first <= begin, np.int64), repeat(size, one, state)
 
 
 def division(steps: Any, slots: Any) -> Any:

@@ -27,7 +27,6 @@ from functrans.primitives.carries import Counts, as_typed, either, instantiate, 
 from functrans.primitives.elementwise import insert_axes
 from functrans.primitives.lanes import is_scalar_code, one_by_one
 from functrans.primitives.loop_series import moving, series_body, with_terms
-from functrans.primitives.loops import linearized_body
 from functrans.primitives.reductions import reduce_or_p
 from functrans.primitives.work import flops
 from functrans.transforms.batching import Axis, batch_program, current_axis
@@ -138,45 +137,35 @@ def _tangents(
     return outs, spread(out_ts, carry_nonzero)
 
 
-def _linearize(
-    ts: list,
-    primals: list,
-    *,
-    cond_program: Program,
-    body_program: Program,
-    cond_consts: int,
-    body_consts: int,
-    checkpoint: int | None,
-) -> tuple[list, list]:
+def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
     """The values and the number of steps; the tangents from a loop of so many steps."""
-    from functrans.primitives.loop_tangents import Loop, tangents_of_loop
+    from functrans.primitives import checkpointed_loops
+    from functrans.primitives.loop_tangents import Loop, differentiated, tangents_of_loop
 
-    _, for_body, carry = split(primals, cond_consts, body_consts)
-    const_ts, carry_ts = split(ts[cond_consts:], body_consts)
-    given = (*nonzero(const_ts), *nonzero(carry_ts))
-    _, every = linearized_body(body_program, Counts(body_consts, len(carry)), given)
-    carry_mask = every[body_consts:]
-    counting = _counting(body_program, body_consts)
-    *outs, count = while_p.bind(
-        *primals,
-        np.int64(0),
-        cond_program=_ignoring(cond_program, [COUNT]),
-        body_program=counting,
-        cond_consts=cond_consts,
-        body_consts=body_consts,
-        checkpoint=checkpoint,
-    )
-    carry_ts = instantiate(carry_ts, carry, carry_mask)
+    operands = primals[params["cond_consts"] :]
+    body, consts = params["body_program"], params["body_consts"]
     loop = Loop(
-        without_effects(body_program),
-        body_consts,
-        len(carry),
-        every,
-        checkpoint=checkpoint,
+        without_effects(body), consts, len(operands) - consts, checkpoint=params["checkpoint"]
     )
-    operands = [*for_body, *carry]
-    out_ts = tangents_of_loop(count, operands, present([*const_ts, *carry_ts]), loop)
-    return outs, spread(out_ts, carry_mask)
+    loop, ts = differentiated(loop, operands, ts[params["cond_consts"] :])
+    if checkpointed_loops.is_worth_it(loop):
+        (*outs, count), kept = checkpointed_loops.while_keeping(loop, primals, **params)
+    else:
+        (*outs, count), kept = while_counting(primals, **params), []
+    return outs, tangents_of_loop(count, kept, operands, ts, loop)
+
+
+def while_counting(operands: Sequence[Any], **params: Any) -> list[Any]:
+    """The results of a while loop, and the number of steps."""
+    return while_p.bind(
+        *operands,
+        np.int64(0),
+        **{
+            **params,
+            "cond_program": _ignoring(params["cond_program"], [COUNT]),
+            "body_program": _counting(params["body_program"], params["body_consts"]),
+        },
+    )
 
 
 def _counting(program: Program, consts: int) -> Program:

@@ -1,9 +1,11 @@
-"""The binomial schedule: every step once, in reverse order, from as few runs as can be."""
+"""Checkpoints of loops: every step once, in reverse order, from as few runs as can be."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ from functrans import numpy as fnp
 from functrans.core.errors import TransformError
 from functrans.core.interpret import evaluate
 from functrans.core.trace import make_program_flat
-from functrans.primitives.revolve import division, reverse_steps
+from functrans.primitives.online_revolve import keep_online
+from functrans.primitives.revolve import division, keep, reverse
 from functrans.primitives.while_loops import COUNT
 
 
@@ -34,14 +37,13 @@ def fewest_runs(steps: int, slots: int) -> int:
     )
 
 
-def reversal(steps: int, slots: int) -> tuple[list[tuple[int, int]], int]:
-    """The (number, carry) of the steps in the order in which they are reversed; runs forward."""
+def reversal(steps: int, slots: int, online: bool) -> tuple[list[tuple[int, int]], Counter[int]]:
+    """The (number, carry) of the steps as they are reversed; how often each was run forward."""
     order: list[tuple[int, int]] = []
-    runs = 0
+    runs: Counter[int] = Counter()
 
     def run(i: Any, x: Any) -> Any:
-        nonlocal runs
-        runs += 1
+        runs[int(i)] += 1
         assert i == x
         return np.int64(x + 1)
 
@@ -50,28 +52,46 @@ def reversal(steps: int, slots: int) -> tuple[list[tuple[int, int]], int]:
         return state
 
     scalar = ft.ShapeDtypeStruct((), np.int64)
-    program = make_program_flat(
-        lambda args: reverse_steps(
-            args[0],
-            [np.int64(0)],
-            [np.int64(0)],
-            lambda i, carry: [ft.pure_callback(run, scalar, i, carry[0])],
-            lambda i, carry, state: [ft.pure_callback(note, scalar, i, carry[0], state[0])],
-            slots,
-        ),
-        [COUNT],
-        "reversal",
-    )
-    evaluate(program, [np.int64(steps)])
+    step = lambda i, carry: [ft.pure_callback(run, scalar, i, carry[0])]
+    back = lambda i, carry, state: [ft.pure_callback(note, scalar, i, carry[0], state[0])]
+
+    def forward_and_back(args: Any) -> Any:
+        (count,), first = args, [np.int64(0)]
+        if online:
+            total, _, kept = keep_online(lambda v: v[0] < count, first, step, slots, list)
+            return [total, *reverse(kept, 1, first, step, back, slots)]
+        _, kept = keep(count, first, step, slots)
+        return [count, *reverse(kept, 1, first, step, back, slots)]
+
+    program = make_program_flat(forward_and_back, [COUNT], "reversal")
+    assert evaluate(program, [np.int64(steps)])[0] == steps
     return order, runs
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3, 4, 7])
-@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 5, 8, 13, 21, 34])
+SLOTS = [1, 2, 3, 4, 7]
+STEPS = [0, 1, 2, 3, 4, 5, 8, 13, 21, 34, 60]
+
+
+@pytest.mark.parametrize("slots", SLOTS)
+@pytest.mark.parametrize("steps", STEPS)
 def test_every_step_in_reverse_order_and_no_run_too_many(steps: int, slots: int) -> None:
-    order, runs = reversal(steps, slots)
+    order, runs = reversal(steps, slots, online=False)
     assert order == [(i, i) for i in reversed(range(steps))]
-    assert runs == fewest_runs(steps, slots)
+    assert runs.total() == fewest_runs(steps, slots)
+
+
+@pytest.mark.parametrize("slots", SLOTS)
+@pytest.mark.parametrize("steps", STEPS)
+def test_no_step_runs_more_often_than_it_must_where_nobody_knows_how_many_there_are(
+    steps: int, slots: int
+) -> None:
+    """A step is run r times at most, r being the least with C(slots + r, slots) >= steps."""
+    order, runs = reversal(steps, slots, online=True)
+    assert order == [(i, i) for i in reversed(range(steps))]
+    fewest = next(r for r in range(steps + 1) if comb(slots + r, slots) >= steps)
+    assert max(runs.values(), default=0) <= max(fewest, min(steps, 1))
+    known = fewest_runs(steps, slots) + min(steps, 1)  # this loop runs its last step too
+    assert known <= runs.total() <= 1.2 * known
 
 
 @pytest.mark.parametrize(
@@ -132,6 +152,39 @@ SECOND: dict[str, Callable[[Any], Any]] = {
     "forward over reverse": lambda f: lambda x: ft.jvp(ft.grad(f), (x,), (1.0,))[1],
     "reverse over forward": lambda f: ft.grad(lambda x: ft.jvp(f, (x,), (1.0,))[1]),
 }
+
+
+HESSIANS: dict[str, Callable[[Any], Any]] = {
+    "forward over reverse": ft.hessian,
+    "batched pull-back of a pull-back": lambda f: ft.jacrev(ft.jacrev(f)),
+    "forward over a batched pull-back": lambda f: ft.jacfwd(ft.jacrev(f)),
+    "reverse over forward": lambda f: ft.jacrev(ft.jacfwd(f)),
+    "gradients of a batch": lambda f: (
+        lambda x: ft.grad(lambda xs: fnp.sum(ft.vmap(ft.grad(f))(xs)[0]))(fnp.stack([x, x]))[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("order", HESSIANS)
+@pytest.mark.parametrize("k", [1, 3, 40])
+@pytest.mark.parametrize("kind", ["scan", "while_loop"])
+@pytest.mark.parametrize("wrap", [lambda f: f, ft.jit], ids=["eager", "jit"])
+def test_what_was_kept_has_no_part_in_second_derivatives(
+    order: str, k: int, kind: str, wrap: Any
+) -> None:
+    def f(x: Any, k: int | None) -> Any:
+        step = lambda v: fnp.sin(v) * x + v * 0.3
+        if kind == "scan":
+            return fnp.sum(lax.scan(lambda v, _: (step(v), None), x, None, 20, checkpoint=k)[0])
+        goes_on, count = lambda c: c[0] < 20, lambda c: (c[0] + 1, step(c[1]))
+        return fnp.sum(lax.while_loop(goes_on, count, (0, x), checkpoint=k)[1])
+
+    x = np.linspace(0.5, 1.2, 3)
+    want = ft.jacfwd(ft.jacfwd(lambda x: f(x, None)))(x)
+    got = wrap(HESSIANS[order](lambda x: f(x, k)))(x)
+    if order == "gradients of a batch":
+        want = want.sum(axis=0)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("order", SECOND)

@@ -147,6 +147,24 @@ def test_grad_through_the_result_of_a_pull_back() -> None:
     np.testing.assert_allclose(ft.jit(ft.grad(f))(x), numeric, rtol=1e-8)
 
 
+@pytest.mark.parametrize("kind", ["scan", "while_loop", "cond", "checkpointed"])
+def test_a_body_that_creates_arrays_is_evaluated_under_an_outer_vmap(kind: str) -> None:
+    """The gradient at a known point inside of vmap has values, and so has what its loops create."""
+    step = lambda c: fnp.sin(c) * fnp.arange(500.0)[3:6]
+    count = lambda c: (c[0] + 1, step(c[1]))
+    loops: dict[str, Callable[[Any], Any]] = {
+        "scan": lambda x: lax.scan(lambda c, _: (step(c), None), x, None, 4)[0],
+        "while_loop": lambda x: lax.while_loop(lambda c: c[0] < 4, count, (0, x))[1],
+        "cond": lambda x: lax.cond(fnp.sum(x) > 0, step, lambda c: c, x),
+        "checkpointed": lambda x: lax.while_loop(lambda c: c[0] < 4, count, (0, x), checkpoint=2)[
+            1
+        ],
+    }
+    gradient = ft.grad(lambda x: fnp.sum(loops[kind](x) ** 2))
+    got = ft.vmap(lambda t: ft.jvp(gradient, (X,), (t,))[1])(np.eye(3))
+    np.testing.assert_allclose(got, ft.jit(ft.jacfwd(gradient))(X), rtol=1e-12)
+
+
 def test_a_linear_map_made_outside_is_used_inside() -> None:
     _, push = ft.linearize(lambda x: x**3, 2.0)
     assert ft.grad(lambda t: push(t) ** 2)(1.0) == 2 * 12.0**2
