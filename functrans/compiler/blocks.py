@@ -28,9 +28,10 @@ LINES = 64
 """Elements to a multiple of which long blocks are rounded, so that they begin at a cache line."""
 
 
-def is_narrow(extent: int, nanoseconds: float) -> bool:
-    """Whether a kernel takes long enough for threads to share it, but not by its outermost loop."""
-    return extent < FEW_ITERATIONS and nanoseconds >= SPLIT_NANOSECONDS
+def is_narrow(kernel: Kernel, extent: int, nanoseconds: float) -> bool:
+    """Whether each stage of a kernel takes long enough for threads to share it, and its outermost
+    loop has too few iterations for that."""
+    return extent < FEW_ITERATIONS and nanoseconds / kernel.stages >= SPLIT_NANOSECONDS
 
 
 def shareable(kernel: Kernel, nanoseconds: float, stored: set[Var]) -> list[Kernel]:
@@ -42,11 +43,12 @@ def shareable(kernel: Kernel, nanoseconds: float, stored: set[Var]) -> list[Kern
         stored: gains the variables that one of them computes and another reads.
     """
     folded = math.prod(kernel.shape[a] for a in kernel.reduced)
-    count = min(MOST_BLOCKS, int(nanoseconds / PIECE_NANOSECONDS), folded // SHORTEST)
+    wanted = int(nanoseconds / kernel.stages / PIECE_NANOSECONDS)
+    count = min(MOST_BLOCKS, wanted, folded // SHORTEST)
     if count < 2 or math.prod(kernel.row_shape) > FEW_RESULTS:
-        return [replace(kernel, longest=True)]
+        return [replace(kernel, inner=True)]
     kernels: list[Kernel] = []
-    for stage in range(1 + max(m.stage for m in kernel.members)):
+    for stage in range(kernel.stages):
         members = [m for m in kernel.members if m.stage == stage]
         if per_row := [replace(m, stage=1) for m in members if m.per_row]:
             kernels[-1].members += per_row  # they need a fold of the stage before
@@ -68,7 +70,7 @@ def _pass(kernel: Kernel, members: list[Member], count: int) -> list[Kernel]:
     weight = sum(m.weight for m in members)
     reductions = [m for m in members if is_reduction(m.equation)]
     if not reductions:
-        return [Kernel(kernel.shape, (), members, weight=weight, reads=kernel.reads, longest=True)]
+        return [Kernel(kernel.shape, (), members, weight=weight, reads=kernel.reads, inner=True)]
     over_blocks = replace(kernel, members=[], values={}, weight=weight, blocks=count)
     axis = over_blocks.block_axis
     row = kernel.row_shape

@@ -48,8 +48,8 @@ class Kernel:
     """A step that is one loop nest over `shape`; `reduced` are the axes its reductions fold.
 
     Those with much to do and a short outermost loop say what else threads can share, see
-    functrans/compiler/blocks.py: the `longest` independent loop, or so many `blocks` of what is
-    folded, for each of which the reductions have results of their own along `block_axis`.
+    functrans/compiler/blocks.py: an `inner` one of the independent loops, or so many `blocks` of
+    what is folded, for each of which the reductions have results of their own along `block_axis`.
     """
 
     shape: Shape
@@ -58,7 +58,7 @@ class Kernel:
     values: dict[Var, Member] = field(default_factory=dict)
     weight: int = 0
     reads: set[Var] = field(default_factory=set)
-    longest: bool = False
+    inner: bool = False
     blocks: int = 1
 
     @property
@@ -75,6 +75,10 @@ class Kernel:
         """Whether it folds its last axes, so that results of a row can be used in the row."""
         n = len(self.reduced)
         return n > 0 and self.reduced == tuple(range(len(self.shape) - n, len(self.shape)))
+
+    @property
+    def stages(self) -> int:
+        return 1 + max(m.stage for m in self.members)
 
     def is_row_value(self, var: Var) -> bool:
         member = self.values.get(var)

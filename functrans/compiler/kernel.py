@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from functrans.compiler.blocks import block_size
+from functrans.compiler.blocks import FEW_ITERATIONS, block_size
 from functrans.compiler.elements import INDEX, Elements, shown_key
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_reduction
@@ -91,8 +91,8 @@ class _Emitter(Elements):
         if self.kernel.blocks > 1:
             return Loop((), Counter(len(self.loops), self.kernel.blocks), False)
         kept = [loop for loop in self.loops if not loop.reduced]
-        if self.kernel.longest:
-            return max(kept, key=lambda loop: loop.counter.extent, default=None)
+        if self.kernel.inner:
+            return _long(kept, FEW_ITERATIONS) if kept else None
         return self.loops[0] if self.loops and not self.loops[0].reduced else None
 
     def emit(self) -> EmittedKernel:
@@ -121,7 +121,7 @@ class _Emitter(Elements):
         folded = [loop for loop in self.loops if loop.reduced]
         row = self._kept_index(index)
         with self._nest(kept):
-            for stage in range(1 + max(m.stage for m in self.kernel.members)):
+            for stage in range(self.kernel.stages):
                 members = [m for m in self.kernel.members if m.stage == stage]
                 for member in members:
                     if member.per_row:
@@ -226,13 +226,14 @@ class _Emitter(Elements):
 
     @contextmanager
     def _block(self) -> Iterator[None]:
-        """The loop over blocks, if there is one: cuts the longest of those that are folded."""
+        """The loop over blocks, if there is one, which cuts one of those that are folded."""
         if self.kernel.blocks == 1:
             yield
             return
         assert self.shared is not None
-        cut = max((loop for loop in self.loops if loop.reduced), key=lambda x: x.counter.extent)
-        extent, k = cut.counter.extent, self.shared.counter
+        k = self.shared.counter
+        cut = _long([loop for loop in self.loops if loop.reduced], k.extent)
+        extent = cut.counter.extent
         size = block_size(extent, k.extent)
         with self._loop(self.shared):
             begin = self._op("mul nuw nsw i64", self.counters[k], self._constant(size, "block"))
@@ -311,6 +312,13 @@ def _loops(kernel: Kernel, apart: set[int]) -> list[Loop]:
         return [g for g in loops if not g.reduced] + [g for g in loops if g.reduced]
     kept_before = [g for g in loops[:-1] if not g.reduced]
     return kept_before + [g for g in loops[:-1] if g.reduced] + [loops[-1]]
+
+
+def _long(loops: list[Loop], enough: int) -> Loop:
+    """The outermost loop of so many iterations, which cuts memory into the longest pieces; if there
+    is none, the longest."""
+    long = (loop for loop in loops if loop.counter.extent >= enough)
+    return next(long, max(loops, key=lambda loop: loop.counter.extent))
 
 
 def _indexed_apart(separate: _Emitter) -> set[int]:

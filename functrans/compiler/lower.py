@@ -212,7 +212,7 @@ class BlockLowering:
             return
         emitted = self._emitted(step)
         nanoseconds = _nanoseconds(step, emitted)
-        if blocks.is_narrow(emitted.extent, nanoseconds):
+        if blocks.is_narrow(step, emitted.extent, nanoseconds):
             for part in blocks.shareable(step, nanoseconds, self.parts.stored):
                 self._append_kernel(part, self._emitted(part))
         else:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
-from functrans import nn
+from functrans import lax, nn
 from functrans import numpy as fnp
 from functrans.compiler import blocks, threads
 from functrans.compiler.compile import Compiled
@@ -43,6 +43,7 @@ STAGES: dict[str, Callable[[Any], Any]] = {
     "gradient of log-softmax": ft.grad(lambda x: nn.log_softmax(x)[7] ** 2),
     "loss and gradient": ft.value_and_grad(lambda x: fnp.mean(fnp.tanh(x) ** 2)),
     "gradient of max": ft.grad(lambda x: fnp.max(x * x)),
+    "loop": lambda x: lax.fori_loop(0, 3, lambda i, x: x / fnp.sum(x * x), x),
 }
 
 
@@ -171,20 +172,21 @@ def passes(f: Callable[..., Any], *args: Any) -> list[bool]:
 
 
 @pytest.mark.parametrize(
-    ("f", "extent", "expected"),
+    ("f", "shape", "expected"),
     [
         (fnp.sum, LIMIT - 1, [False]),
         (fnp.sum, LIMIT, [True, False]),
         (nn.softmax, 5_000, [False]),
+        (nn.softmax, (3, 20_000), [False]),  # its stages find each row in cache
         (nn.logsumexp, 200_000, [True, False] * 2),
         (REDUCTIONS["several"], 200_000, [True, False]),
         (STAGES["loss and gradient"], 200_000, [True, False]),
     ],
 )
 def test_large_reductions_are_cut_and_stay_one_pass(
-    f: Callable[..., Any], extent: int, expected: list[bool]
+    f: Callable[..., Any], shape: int | tuple[int, ...], expected: list[bool]
 ) -> None:
-    assert passes(f, example(extent, np.float64)) == expected
+    assert passes(f, example(shape, np.float64)) == expected
 
 
 @pytest.mark.parametrize(
