@@ -82,14 +82,16 @@ class _Emitter(Elements):
         self.kernel = kernel
         self.stored = stored
         self.loops = _loops(kernel, apart)
+        over_blocks = Loop((), Counter(len(self.loops), kernel.blocks), False)
+        self.block = over_blocks if kernel.blocks > 1 else None
         self.shared = self._shared()
         self.bounds: dict[Loop, tuple[str, str, str]] = {}
         """Where loops begin and end, and that for people, if it is not their whole extent."""
 
     def _shared(self) -> Loop | None:
         """The loop whose iterations may run apart, which threads share."""
-        if self.kernel.blocks > 1:
-            return Loop((), Counter(len(self.loops), self.kernel.blocks), False)
+        if self.block is not None:
+            return self.block
         kept = [loop for loop in self.loops if not loop.reduced]
         if self.kernel.inner:
             return _long(kept, FEW_ITERATIONS) if kept else None
@@ -98,7 +100,7 @@ class _Emitter(Elements):
     def emit(self) -> EmittedKernel:
         index = self._index()
         inner_kept = bool(self.loops) and not self.loops[-1].reduced
-        with self._block():
+        with self._over_blocks():
             if inner_kept and any(loop.reduced for loop in self.loops):
                 self._emit_column_sums(index)
             else:
@@ -191,11 +193,10 @@ class _Emitter(Elements):
 
     def _result_index(self, row: list[IndexExpr]) -> list[IndexExpr]:
         """Where the result of a reduction over a row is: if of a block, along the block's axis."""
-        if self.kernel.blocks == 1:
+        if self.block is None:
             return row
-        assert self.shared is not None
         axis = self.kernel.block_axis
-        return [*row[:axis], IndexExpr.of(self.shared.counter), *row[axis:]]
+        return [*row[:axis], IndexExpr.of(self.block.counter), *row[axis:]]
 
     def _operand(self, equation: Equation, index: list[IndexExpr]) -> Value:
         return self._value(equation.inputs[0], index)
@@ -225,17 +226,16 @@ class _Emitter(Elements):
         return value
 
     @contextmanager
-    def _block(self) -> Iterator[None]:
+    def _over_blocks(self) -> Iterator[None]:
         """The loop over blocks, if there is one, which cuts one of those that are folded."""
-        if self.kernel.blocks == 1:
+        if self.block is None:
             yield
             return
-        assert self.shared is not None
-        k = self.shared.counter
+        k = self.block.counter
         cut = _long([loop for loop in self.loops if loop.reduced], k.extent)
         extent = cut.counter.extent
         size = block_size(extent, k.extent)
-        with self._loop(self.shared):
+        with self._loop(self.block):
             begin = self._op("mul nuw nsw i64", self.counters[k], self._constant(size, "block"))
             end = self._op("add nuw nsw i64", begin, self._constant(size, "block"))
             whole = self._constant(extent, f"extent {cut.counter}")
