@@ -32,16 +32,25 @@ LOOK_BACK = 4
 
 @dataclass
 class Member:
-    """An equation of a kernel: over the whole iteration space, or once per row; and its stage."""
+    """An equation of a kernel: over the whole iteration space, or once per row; and its stage.
+
+    `weight` is roughly what an element takes, with what is inlined into it.
+    """
 
     equation: Equation
     per_row: bool
     stage: int
+    weight: int
 
 
 @dataclass
 class Kernel:
-    """A step that is one loop nest over `shape`; `reduced` are the axes its reductions fold."""
+    """A step that is one loop nest over `shape`; `reduced` are the axes its reductions fold.
+
+    Those with much to do and a short outermost loop say what else threads can share, see
+    functrans/compiler/blocks.py: an `inner` one of the independent loops, or so many `blocks` of
+    what is folded, for each of which the reductions have results of their own along `block_axis`.
+    """
 
     shape: Shape
     reduced: tuple[int, ...] = ()
@@ -49,6 +58,13 @@ class Kernel:
     values: dict[Var, Member] = field(default_factory=dict)
     weight: int = 0
     reads: set[Var] = field(default_factory=set)
+    inner: bool = False
+    blocks: int = 1
+
+    @property
+    def block_axis(self) -> int:
+        """Of results of blocks: the last if members can follow in the row, else the first."""
+        return len(self.row_shape) if self.by_rows else 0
 
     @property
     def row_shape(self) -> Shape:
@@ -59,6 +75,10 @@ class Kernel:
         """Whether it folds its last axes, so that results of a row can be used in the row."""
         n = len(self.reduced)
         return n > 0 and self.reduced == tuple(range(len(self.shape) - n, len(self.shape)))
+
+    @property
+    def stages(self) -> int:
+        return 1 + max(m.stage for m in self.members)
 
     def is_row_value(self, var: Var) -> bool:
         member = self.values.get(var)
@@ -148,8 +168,7 @@ class Grouper:
             self._full[shape].append(position)
         kernel = self.steps[position]
         assert isinstance(kernel, Kernel)
-        self._add(kernel, position, equation, per_row, reads)
-        kernel.weight += weight
+        self._add(kernel, position, equation, per_row, reads, weight)
 
     def _find(
         self, equation: Equation, shape: Shape, reads: Reads, weight: int
@@ -198,17 +217,24 @@ class Grouper:
         )
 
     def _add(
-        self, kernel: Kernel, position: int, equation: Equation, per_row: bool, reads: Reads
+        self,
+        kernel: Kernel,
+        position: int,
+        equation: Equation,
+        per_row: bool,
+        reads: Reads,
+        weight: int,
     ) -> None:
         inside = [v for v in (*reads.aligned, *reads.rows) if v in kernel.values]
         stage = max((kernel.available(v) for v in inside), default=0)
-        member = Member(equation, per_row, stage)
+        member = Member(equation, per_row, stage, weight)
         for var in inside:
             # a value of the whole row is gone from the registers in a later pass: read it back
             if not kernel.is_row_value(var) and kernel.values[var].stage < stage:
                 self.stored.add(var)
         self.stored.update(v for v in reads.all if v not in kernel.values)
         kernel.members.append(member)
+        kernel.weight += weight
         kernel.values.update(dict.fromkeys(equation.outputs, member))
         kernel.reads.update(reads.all)
         self._step_of.update(dict.fromkeys(equation.outputs, position))

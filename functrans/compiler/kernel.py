@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from functrans.compiler.elements import Elements, shown_key
+from functrans.compiler.blocks import FEW_ITERATIONS, block_size
+from functrans.compiler.elements import INDEX, Elements, shown_key
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
@@ -81,15 +82,30 @@ class _Emitter(Elements):
         self.kernel = kernel
         self.stored = stored
         self.loops = _loops(kernel, apart)
+        over_blocks = Loop((), Counter(len(self.loops), kernel.blocks), False)
+        self.block = over_blocks if kernel.blocks > 1 else None
+        self.shared = self._shared()
+        self.bounds: dict[Loop, tuple[str, str, str]] = {}
+        """Where loops begin and end, and that for people, if it is not their whole extent."""
+
+    def _shared(self) -> Loop | None:
+        """The loop whose iterations may run apart, which threads share."""
+        if self.block is not None:
+            return self.block
+        kept = [loop for loop in self.loops if not loop.reduced]
+        if self.kernel.inner:
+            return _long(kept, FEW_ITERATIONS) if kept else None
+        return self.loops[0] if self.loops and not self.loops[0].reduced else None
 
     def emit(self) -> EmittedKernel:
         index = self._index()
         inner_kept = bool(self.loops) and not self.loops[-1].reduced
-        if inner_kept and any(loop.reduced for loop in self.loops):
-            self._emit_column_sums(index)
-        else:
-            self._emit_nest(index)
-        return self._finish(self.loops[0].counter.extent if self.splittable else 1)
+        with self._over_blocks():
+            if inner_kept and any(loop.reduced for loop in self.loops):
+                self._emit_column_sums(index)
+            else:
+                self._emit_nest(index)
+        return self._finish(self.shared.counter.extent if self.shared else 1)
 
     def _index(self) -> list[IndexExpr]:
         """The multi-index of the iteration, axis by axis."""
@@ -107,7 +123,7 @@ class _Emitter(Elements):
         folded = [loop for loop in self.loops if loop.reduced]
         row = self._kept_index(index)
         with self._nest(kept):
-            for stage in range(1 + max(m.stage for m in self.kernel.members)):
+            for stage in range(self.kernel.stages):
                 members = [m for m in self.kernel.members if m.stage == stage]
                 for member in members:
                     if member.per_row:
@@ -134,7 +150,7 @@ class _Emitter(Elements):
                 self.shown[shown_key(total)] = self.shown[cell]
                 self.memo[-1][(out, tuple(row))] = total
                 if out in self.stored:
-                    self._store(out, row, total)
+                    self._store(out, self._result_index(row), total)
 
     def _row_index(self, equation: Equation, row: list[IndexExpr]) -> list[IndexExpr]:
         """The index of a row in the shape that a member computed once per row has."""
@@ -147,7 +163,7 @@ class _Emitter(Elements):
         last = self.loops[-1]
         outer = [loop for loop in self.loops[:-1] if not loop.reduced]
         folded = [loop for loop in self.loops if loop.reduced]
-        at = self._kept_index(index)
+        at = self._result_index(self._kept_index(index))
         with self._nest(outer):
             with self._nest([last]):
                 for equation in reductions:
@@ -174,6 +190,13 @@ class _Emitter(Elements):
 
     def _kept_index(self, index: list[IndexExpr]) -> list[IndexExpr]:
         return [i for axis, i in enumerate(index) if axis not in self.kernel.reduced]
+
+    def _result_index(self, row: list[IndexExpr]) -> list[IndexExpr]:
+        """Where the result of a reduction over a row is: if of a block, along the block's axis."""
+        if self.block is None:
+            return row
+        axis = self.kernel.block_axis
+        return [*row[:axis], IndexExpr.of(self.block.counter), *row[axis:]]
 
     def _operand(self, equation: Equation, index: list[IndexExpr]) -> Value:
         return self._value(equation.inputs[0], index)
@@ -203,6 +226,25 @@ class _Emitter(Elements):
         return value
 
     @contextmanager
+    def _over_blocks(self) -> Iterator[None]:
+        """The loop over blocks, if there is one, which cuts one of those that are folded."""
+        if self.block is None:
+            yield
+            return
+        k = self.block.counter
+        cut = _long([loop for loop in self.loops if loop.reduced], k.extent)
+        extent = cut.counter.extent
+        size = block_size(extent, k.extent)
+        with self._loop(self.block):
+            begin = self._op("mul nuw nsw i64", self.counters[k], self._constant(size, "block"))
+            end = self._op("add nuw nsw i64", begin, self._constant(size, "block"))
+            whole = self._constant(extent, f"extent {cut.counter}")
+            end = self.b.minimum(Value(end, INDEX), Value(whole, INDEX)).text
+            text = f"{size} * {k}, min({size} * ({k} + 1), {extent})"
+            self.bounds[cut] = begin, end, text
+            yield
+
+    @contextmanager
     def _nest(self, loops: Sequence[Loop]) -> Iterator[None]:
         if not loops:
             yield
@@ -215,11 +257,7 @@ class _Emitter(Elements):
         b = self.b
         cell = f"%c{len(self.entry_lines)}"
         self.entry_lines.append(f"{cell} = alloca i64")
-        first, last = (
-            ("%lo", "%hi")
-            if self._is_outermost(loop)
-            else ("0", self._constant(loop.counter.extent, f"extent {loop.counter}"))
-        )
+        first, last, shown = self._bounds(loop)
         head, body, end = b.fresh_label("loop"), b.fresh_label("body"), b.fresh_label("done")
         b.raw(f"store i64 {first}, ptr {cell}")
         b.br(head)
@@ -230,7 +268,7 @@ class _Emitter(Elements):
         b.cond_br(Value(go_on, np.dtype(np.bool_)), body, end)
         b.label(body)
         self.counters[loop.counter] = copy
-        self._line(f"for {loop.counter} in range({loop.counter.extent}):")
+        self._line(f"for {loop.counter} in range({shown}):")
         with self._scope():
             yield
         following = self._op("add nuw nsw i64", copy, "1")
@@ -238,13 +276,14 @@ class _Emitter(Elements):
         b.br(head)
         b.label(end)
 
-    def _is_outermost(self, loop: Loop) -> bool:
-        return self.splittable and loop is self.loops[0]
-
-    @property
-    def splittable(self) -> bool:
-        """Whether ranges of the outermost loop may run apart: it keeps, and is opened once."""
-        return bool(self.loops) and not self.loops[0].reduced
+    def _bounds(self, loop: Loop) -> tuple[str, str, str]:
+        """Where a loop begins and ends, and that for people."""
+        extent = loop.counter.extent
+        if loop is self.shared:
+            return "%lo", "%hi", str(extent)
+        if loop in self.bounds:
+            return self.bounds[loop]
+        return "0", self._constant(extent, f"extent {loop.counter}"), str(extent)
 
 
 # --- the loop structure ---------------------------------------------------------------------------
@@ -273,6 +312,13 @@ def _loops(kernel: Kernel, apart: set[int]) -> list[Loop]:
         return [g for g in loops if not g.reduced] + [g for g in loops if g.reduced]
     kept_before = [g for g in loops[:-1] if not g.reduced]
     return kept_before + [g for g in loops[:-1] if g.reduced] + [loops[-1]]
+
+
+def _long(loops: list[Loop], enough: int) -> Loop:
+    """The outermost loop of so many iterations, which cuts memory into the longest pieces; if there
+    is none, the longest."""
+    long = (loop for loop in loops if loop.counter.extent >= enough)
+    return next(long, max(loops, key=lambda loop: loop.counter.extent))
 
 
 def _indexed_apart(separate: _Emitter) -> set[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler import blocks
 from functrans.compiler.blas import LETTERS
 from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
@@ -162,7 +163,7 @@ class BlockLowering:
             elif isinstance(step, Single):
                 self._single(step.equation)
             else:
-                self._kernel(step, parts.inlined, parts.stored)
+                self._kernel(step)
         return self.block
 
     def _place_early(self) -> None:
@@ -203,14 +204,30 @@ class BlockLowering:
         self.sizes[slot] = nbytes
         return slot
 
-    def _kernel(self, step: Kernel, inlined: dict[Var, Equation], stored: set[Var]) -> None:
-        equations = [m.equation for m in step.members]
-        if 0 in step.shape and not any(v.aval.size for e in equations for v in e.outputs):
+    def _kernel(self, step: Kernel) -> None:
+        """A kernel, or the kernels that threads can share in its place."""
+        if 0 in step.shape and not any(
+            v.aval.size for m in step.members for v in m.equation.outputs
+        ):
             return
-        emitted = self.shared.emitter.emit(step, inlined, stored, self._overwritten(step))
+        emitted = self._emitted(step)
+        nanoseconds = _nanoseconds(step, emitted)
+        if blocks.is_narrow(step, emitted.extent, nanoseconds):
+            for part in blocks.shareable(step, nanoseconds, self.parts.stored):
+                self._append_kernel(part, self._emitted(part))
+        else:
+            self._append_kernel(step, emitted)
+
+    def _emitted(self, step: Kernel) -> EmittedKernel:
+        inlined, stored = self.parts.inlined, self.parts.stored
+        return self.shared.emitter.emit(step, inlined, stored, self._overwritten(step))
+
+    def _append_kernel(self, step: Kernel, emitted: EmittedKernel) -> None:
         slots = tuple(self.slot(a) for a in emitted.buffers)
         parts = pieces(emitted.extent, _nanoseconds(step, emitted))
-        comment = _lines_of(equations) + (f"  in {parts} pieces" if parts > 1 else "")
+        comment = _lines_of([m.equation for m in step.members])
+        comment += f"  in {step.blocks} blocks" if step.blocks > 1 else ""
+        comment += f"  in {parts} pieces" if parts > 1 else ""
         entry = Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts)
         entry.flops = float(step.weight * math.prod(step.shape))
         self.append(entry)

@@ -58,7 +58,7 @@ class _Form:
 
     def of(self, kernel: Kernel) -> Hashable:
         """The form of a kernel."""
-        self._key = [kernel.shape, kernel.reduced]
+        self._key = [kernel.shape, kernel.reduced, kernel.inner, kernel.blocks]
         for member in kernel.members:
             self._key.append((member.per_row, member.stage))
             self._equation(member.equation)
