@@ -11,6 +11,7 @@ from functrans.primitives import constants as constants
 from functrans.primitives import convolution as convolution
 from functrans.primitives import custom_jvp as custom_jvp
 from functrans.primitives import custom_vjp as custom_vjp
+from functrans.primitives import decompositions as decompositions
 from functrans.primitives import determinants as determinants
 from functrans.primitives import dynamic as dynamic
 from functrans.primitives import identities as identities
