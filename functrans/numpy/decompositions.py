@@ -6,6 +6,7 @@ that functrans/primitives/decompositions.py tells.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import reductions, ufuncs
 from functrans.numpy.dispatch import NO_VALUE
 from functrans.numpy.index_functions import take_along_axis
+from functrans.numpy.joining import flip
 from functrans.numpy.manipulation import broadcast_to, expand_dims, reshape, strong
 from functrans.numpy.norms import norm
 from functrans.numpy.products import matmul
@@ -25,7 +27,7 @@ from functrans.numpy.sorting import argsort, sort
 from functrans.numpy.systems import inexact, square, without_column
 from functrans.primitives import decompositions as d
 from functrans.primitives import linear_algebra
-from functrans.primitives.arithmetic import real_dtype
+from functrans.primitives.arithmetic import real_dtype, select
 
 
 class EighResult(NamedTuple):
@@ -167,7 +169,7 @@ def svd(
         return sort(ufuncs.abs(eigvalsh(a)), descending=True)
     values, vectors = eigh(a)
     s = ufuncs.abs(values)
-    order = argsort(s, descending=True)
+    order = flip(argsort(s), -1)  # of equal ones the last is first, as in NumPy
     u = take_along_axis(vectors, expand_dims(order, -2), -1)
     negative = expand_dims(take_along_axis(values, order, -1) < 0, -2)
     return SVDResult(
@@ -325,4 +327,4 @@ def cond(x: Any, p: Any = None) -> Any:
             inverse = linear_algebra.inv_p.bind(square("cond", a))
             r = norm(a, p, axis=(-2, -1)) * norm(inverse, p, axis=(-2, -1))
     has_nan = reductions.any(ufuncs.isnan(a), axis=(-2, -1))
-    return where(ufuncs.isnan(r) & ~has_nan, dtype_of(r).type(np.inf), r)
+    return select(ufuncs.isnan(r) & ~has_nan, math.inf, r)
