@@ -79,9 +79,10 @@ def eigh(a: Any, UPLO: str | None = None) -> EighResult:
 
     Returns:
         Real eigenvalues (…, n) in ascending order, and eigenvectors in the columns of (…, n, n);
-        nan where the matrix is not finite. How the vectors of equal eigenvalues turn among one
-        another is taken as zero in derivatives: those of symmetric functions of the eigenvalues
-        are right there, those of the vectors lack that part. (Giles 2008.)
+        nan where the matrix is not finite. How the vectors of equal eigenvalues (less apart than
+        rounding errors) turn among one another is taken as zero in derivatives: first derivatives
+        of symmetric functions of the eigenvalues and of projectors on whole spaces are right
+        there, others may lack that part. (Giles 2008.)
 
     >>> import functrans.numpy as fnp
     >>> values, vectors = fnp.linalg.eigh([[2.0, 0.0], [0.0, 1.0]])

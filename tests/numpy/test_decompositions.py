@@ -303,12 +303,25 @@ def test_derivatives_are_right_at_equal_values(name: str, where: str) -> None:
     check_grads(function, (TIES[where],), order, rtol=1e-4, atol=1e-4)
 
 
-def test_projectors_on_whole_spaces_are_right_at_equal_values() -> None:
-    def top(x: Any) -> Any:
-        vectors = la.eigh(x).eigenvectors[:, 1:]
-        return vectors @ adjoint(vectors)
+def top(x: Any) -> Any:
+    vectors = la.eigh(x).eigenvectors[:, 3:]
+    return vectors @ adjoint(vectors)
 
-    check_grads(top, (np.diag([1.0, 2.0, 2.0]),), 1, rtol=1e-5, atol=1e-5)
+
+EQUAL = np.array([1.0, 1.0, 1.0, 2.0, 2.0])
+
+
+def test_projectors_on_whole_spaces_are_right_at_equal_values() -> None:
+    check_grads(top, (np.diag(EQUAL),), 1, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_values_that_are_equal_but_for_rounding(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = (np.linalg.qr(rng.normal(size=(5, 5))).Q for _ in range(2))
+    for values in (EQUAL, EQUAL - 1):
+        check_grads(top, ((left * values) @ left.T,), 1, rtol=1e-5, atol=1e-5)
+    check_grads(lambda x: la.norm(x, "nuc"), ((left * EQUAL) @ right,), 2, rtol=1e-4, atol=1e-4)
 
 
 def test_nan_does_not_spread_from_equal_or_zero_values() -> None:
