@@ -428,6 +428,28 @@ for dtype in ("f8", "c16"):
         if dtype == "c16" or not params["conjugate_a"]:
             note = "".join("01"[f] for f in flags_)
             case("triangular_solve", invertible((3, 3), dtype), rhs, params=params, note=note)
+for dtype in ("f4", "c8", "f8"):
+    for left in (True, False):
+        params = {
+            "left_side": left,
+            "lower": True,
+            "transpose_a": False,
+            "conjugate_a": False,
+            "unit_diagonal": False,
+        }
+        rhs = array((2, 3, 4) if left else (2, 4, 3), dtype)
+        note = "left" if left else "right"
+        case("triangular_solve", invertible((2, 3, 3), dtype), rhs, params=params, note=note)
+        case(
+            "triangular_solve",
+            np.zeros((0, 0), dtype),
+            np.zeros((0, 0), dtype),
+            params=params,
+            smooth=False,
+            note=note,
+        )
+
+# --- decompositions -------------------------------------------------------------------------------
 
 # the phases of complex vectors are LAPACK's choice, and so are vectors that fill up a full basis
 # by more than one: derivatives of what does not depend on them are in tests/numpy
@@ -458,25 +480,22 @@ for shape in ((0, 0), (0, 3, 3)):
     case("eigh", np.zeros(shape), params=LOWER, smooth=False)
 case("eigh", strided(invertible((4, 4), "f8")), params=LOWER, note="strided")
 case("svd", strided(array((4, 3))), params=THIN, note="strided")
-for dtype in ("f4", "c8", "f8"):
-    for left in (True, False):
-        params = {
-            "left_side": left,
-            "lower": True,
-            "transpose_a": False,
-            "conjugate_a": False,
-            "unit_diagonal": False,
-        }
-        rhs = array((2, 3, 4) if left else (2, 4, 3), dtype)
-        note = "left" if left else "right"
-        case("triangular_solve", invertible((2, 3, 3), dtype), rhs, params=params, note=note)
-        case(
-            "triangular_solve",
-            np.zeros((0, 0), dtype),
-            np.zeros((0, 0), dtype),
-            params=params,
-            smooth=False,
-            note=note,
-        )
+
+# --- Fourier transforms ---------------------------------------------------------------------------
+
+for precision in (1, 2):
+    real, complex_ = f"f{4 * precision}", f"c{8 * precision}"
+    for norm in ("backward", "ortho", "forward"):
+        for name in ("fft", "ifft"):
+            case(name, array((5,), complex_), params={"axis": 0, "norm": norm}, note=norm)
+            case(name, array((3, 4), complex_), params={"axis": 0, "norm": norm}, note=norm)
+        for extent in (4, 5, 1, 2):
+            params = {"axis": 0, "norm": norm}
+            case("rfft", array((extent, 2), real), params=params, note=norm)
+            half = array((extent // 2 + 1, 2), complex_)
+            case("irfft", half, params={**params, "n": extent}, note=f"{norm}-{extent}")
+case("rfft", array((2, 4)), params={"axis": 1, "norm": "backward"})
+case("irfft", array((2, 3), "c16"), params={"axis": 1, "norm": "backward", "n": 4})
+case("fft", np.zeros((0, 3), "c16"), params={"axis": 1, "norm": "ortho"}, smooth=False)
 
 COVERED = {c.primitive for c in CASES}
