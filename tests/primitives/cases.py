@@ -374,7 +374,7 @@ def invertible(shape: Sequence[int], dtype: Any, shift: float = 3.0) -> Any:
     return array(shape, dtype) + (shift * np.eye(shape[-1])).astype(dtype)
 
 
-def flags(name: str, *values: Any) -> list[dict[str, Any]]:
+def options(name: str, *values: Any) -> list[dict[str, Any]]:
     """The parameters of which one takes these values."""
     return [{name: value} for value in values]
 
@@ -453,9 +453,9 @@ for dtype in ("f4", "c8", "f8"):
 
 # the phases of complex vectors are LAPACK's choice, and so are vectors that fill up a full basis
 # by more than one: derivatives of what does not depend on them are in tests/numpy
-LOWER, UPPER = flags("lower", True, False)
-THIN, FULL = flags("full_matrices", False, True)
-REDUCED, COMPLETE = flags("complete", False, True)
+LOWER, UPPER = options("lower", True, False)
+THIN, FULL = options("full_matrices", False, True)
+REDUCED, COMPLETE = options("complete", False, True)
 for dtype in ("f4", "f8", "c8", "c16"):
     real = dtype[0] == "f"
     for params in (LOWER, UPPER):
