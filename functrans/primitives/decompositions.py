@@ -62,7 +62,9 @@ def _over_stack(function: Callable[..., Any], finite: Any, *arrays: Any) -> list
         finite: which of the matrices to give it.
         arrays: the stacks.
     """
-    clean = np.where(finite[..., None, None], arrays[0], arrays[0].dtype.type(0))
+    clean = arrays[0]
+    if not finite.all():
+        clean = np.where(finite[..., None, None], clean, clean.dtype.type(0))
     try:
         outs = function(clean, *arrays[1:])
     except np.linalg.LinAlgError:
@@ -125,7 +127,8 @@ def _block(x: Any, rows: slice, columns: slice) -> Any:
     rank = len(shape_of(x))
     for axis, part in ((rank - 2, rows), (rank - 1, columns)):
         start, stop, _ = part.indices(shape_of(x)[axis])
-        x = slice_axis(x, axis, start, stop)
+        if (start, stop) != (0, shape_of(x)[axis]):
+            x = slice_axis(x, axis, start, stop)
     return x
 
 
@@ -231,10 +234,9 @@ def _jvp_svd(tangents: list, primals: list, outs: list, *, full_matrices: bool) 
     """
     (change,), (u, s, vh) = tangents, outs
     v, k = adjoint(vh), shape_of(s)[-1]
-    first = slice(0, k)
-    u_image = product(change, _block(v, slice(None), first))
-    v_image = product(adjoint(change), _block(u, slice(None), first))
-    inside = product(adjoint(_block(u, slice(None), first)), u_image) * dtype_of(u).type(0.5)
+    u_first, v_first = (_block(x, slice(None), slice(0, k)) for x in (u, v))
+    u_image, v_image = product(change, v_first), product(adjoint(change), u_first)
+    inside = product(adjoint(u_first), u_image) * dtype_of(u).type(0.5)
     columns, other = _per_column(s), adjoint(inside)
     rows, negligible = transposed(columns), _rounding(s)
     far = (inside + other) * convert(_reciprocal(columns - rows, negligible), dtype_of(u))
@@ -242,19 +244,20 @@ def _jvp_svd(tangents: list, primals: list, outs: list, *, full_matrices: bool) 
     inverse = convert(_reciprocal(columns), dtype_of(u))
     return [
         _turned(u, far + near, u_image, inverse),
-        _pairs(_block(u, slice(None), first), u_image),
+        _pairs(u_first, u_image),
         adjoint(_turned(v, far - near, v_image, inverse)),
     ]
 
 
 def _turned(basis: Any, turn: Any, image: Any, inverse: Any) -> Any:
-    """The change of orthonormal columns.
+    """The change of orthonormal columns, of which the first k belong to singular values.
 
     Args:
         basis: matrices (…, m, p).
-        turn: what the first k of them take from one another, skew-Hermitian (…, k, k).
-        image: what these k take from the others, and from outside of all, is
-        inverse: times this, a number per column.
+        turn: how these k turn among one another, skew-Hermitian (…, k, k).
+        image: (…, m, k), dA applied to their partners on the other side; what of it is outside of
+            their span, times `inverse`, is how they turn away from it.
+        inverse: 1 / s, a number per column.
     """
     (m, p), k = shape_of(basis)[-2:], shape_of(turn)[-1]
     if p > k:
@@ -362,7 +365,7 @@ def _phases(x: Any) -> Any:
 def _cost_qr(inputs: Sequence[Aval], outputs: Sequence[Aval], *, complete: bool) -> float:
     m, n = inputs[0].shape[-2:]
     k, p = min(m, n), outputs[0].shape[-1]
-    factor = 2 * m * n * k - (m + n) * k * k + 2 / 3 * k**3
+    factor = 2 * m * n * k - 2 / 3 * k**3
     form = 4 * m * p * k - 2 * (m + p) * k * k + 4 / 3 * k**3
     return flops(inputs, factor + form)
 

@@ -376,6 +376,21 @@ def test_matrices_that_are_not_finite_give_nan(bad: float, dtype: str) -> None:
     assert la.matrix_rank(stack).tolist() == [3, 0, 3]
 
 
+def test_iterations_that_do_not_converge_give_nan(monkeypatch: Any) -> None:
+    svd = np.linalg.svd
+
+    def failing(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if (x == 7).any():
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return svd(x, *args, **kwargs)
+
+    monkeypatch.setattr(np.linalg, "svd", failing)
+    stack = np.stack([np.eye(2), np.full((2, 2), 7.0), np.eye(2)])
+    for call in (la.svd, la.svdvals, ft.jit(la.svd), lambda x: la.svd(x[None])):
+        for out in leaves(call(stack)):
+            assert np.isnan(out).reshape(3, -1).all(1).tolist() == [False, True, False]
+
+
 def test_in_a_loop() -> None:
     def step(carry: Any, x: Any) -> Any:
         q, r = la.qr(x + carry)
