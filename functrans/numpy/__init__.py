@@ -27,6 +27,7 @@ from functrans.numpy.elementary import (
     atan, atan2, atanh, cbrt, cos, cosh, deg2rad, degrees, exp, exp2, expm1, hypot, ldexp, log,
     log10, log1p, log2, logaddexp, logaddexp2, rad2deg, radians, sin, sinc, sinh, sqrt, tan, tanh,
 )
+from functrans.numpy import fft as fft
 from functrans.numpy.joining import (
     append, array_split, block, column_stack, concat, concatenate, delete, dsplit, dstack, flip,
     fliplr, flipud, hsplit, hstack, insert, repeat, resize, roll, rot90, split, stack, tile,

@@ -52,7 +52,8 @@ def mirrors(numpy_function: Callable[..., Any]) -> Callable[[F], F]:
     """Decorate the traced definition of a NumPy function: without tracers NumPy is called.
 
     When NumPy refuses the arguments, the traced definition is asked for the reason, so that the
-    error is the same sentence eagerly and under a trace.
+    error is the same sentence eagerly and under a trace. Where NumPy raises LinAlgError, traced
+    definitions give nan or such a sentence, so they answer.
     """
 
     def decorate(traced: F) -> F:
@@ -64,6 +65,8 @@ def mirrors(numpy_function: Callable[..., Any]) -> Callable[[F], F]:
                 return numpy_function(*args, **kwargs)
             except FunctransError:
                 raise
+            except np.linalg.LinAlgError:
+                return traced(*args, **kwargs)
             except (ValueError, TypeError, IndexError):
                 explain(traced, args, kwargs)
                 raise

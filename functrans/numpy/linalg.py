@@ -17,6 +17,17 @@ from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import matrices, products
+from functrans.numpy.decompositions import (
+    cond,
+    eigh,
+    eigvalsh,
+    lstsq,
+    matrix_rank,
+    pinv,
+    qr,
+    svd,
+    svdvals,
+)
 from functrans.numpy.dispatch import mirrors
 from functrans.numpy.manipulation import broadcast_to, matrix_transpose, reshape, strong
 from functrans.numpy.norms import matrix_norm, norm, vector_norm
@@ -265,19 +276,28 @@ __all__ = [
     "LinAlgError",
     "SlogdetResult",
     "cholesky",
+    "cond",
     "cross",
     "det",
     "diagonal",
+    "eigh",
+    "eigvalsh",
     "inv",
+    "lstsq",
     "matmul",
     "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "matrix_transpose",
     "multi_dot",
     "norm",
     "outer",
+    "pinv",
+    "qr",
     "slogdet",
     "solve",
+    "svd",
+    "svdvals",
     "tensordot",
     "trace",
     "vecdot",

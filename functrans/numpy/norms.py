@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.errors import ShapeError, TransformError
+from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, canonical_axes, dtype_of, shape_of
 from functrans.numpy import reductions, ufuncs
 from functrans.numpy.dispatch import mirrors
 from functrans.numpy.elementary import sqrt
-from functrans.numpy.manipulation import ravel, reshape, strong
+from functrans.numpy.manipulation import moveaxis, ravel, reshape, strong
 from functrans.numpy.promotion import to_dtype
 from functrans.primitives.arithmetic import full_like, select_p, zeros_like
+from functrans.primitives.decompositions import svdvals_p
 
 Axis = int | Sequence[int] | None
 
@@ -74,23 +75,29 @@ def _of_matrices(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> A
     if order is None or order in ("fro", "f"):
         return _euclidean(x, axes, keepdims)
     if order in (2, -2, "nuc"):
-        raise TransformError(
-            f"the norm of order {order!r} of a matrix needs its singular values, which traced "
-            f"arrays do not have yet.\n  Use the order 'fro', 1, -1, inf or -inf, or "
-            "functrans.pure_callback with numpy.linalg.norm."
-        )
-    if order in (1, -1):
-        summed, rest = rows, columns
+        out = _of_singular_values(moveaxis(x, axes, (-2, -1)), order)
+    elif order in (1, -1):
+        out = _extreme_sum(x, order, rows, columns)
     elif order in (np.inf, -np.inf):
-        summed, rest = columns, rows
+        out = _extreme_sum(x, order, columns, rows)
     else:
         raise ValueError(f"Invalid norm order {order!r} for matrices{user_line()}")
-    sums = reductions.sum(ufuncs.absolute(x), summed, keepdims=True)
+    shape = [1 if i in axes else n for i, n in enumerate(shape_of(x)) if keepdims or i not in axes]
+    return reshape(out, tuple(shape))
+
+
+def _of_singular_values(x: Any, order: Any) -> Any:
+    s = _apart_from_zero(lambda v: v, svdvals_p.bind(x))
+    if order == "nuc":
+        return reductions.sum(s, -1)
+    # equal ones share the derivative, so it does not depend on which vectors they were given
+    return reductions.max(s, -1) if order == 2 else reductions.min(s, -1)
+
+
+def _extreme_sum(x: Any, order: Any, summed: int, rest: int) -> Any:
     extremum = reductions.max if order > 0 else reductions.min
-    out = extremum(sums, rest, keepdims=True)
-    if keepdims:
-        return out
-    return reshape(out, tuple(n for i, n in enumerate(shape_of(x)) if i not in axes))
+    sums = reductions.sum(ufuncs.absolute(x), summed, keepdims=True)
+    return extremum(sums, rest, keepdims=True)
 
 
 @mirrors(np.linalg.norm)
@@ -99,13 +106,13 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 
     Args:
         x: an array.
-        ord: for vectors any number, inf or -inf; for matrices "fro", 1, -1, inf, -inf (and 2, -2,
-            "nuc" eagerly); None for the root of the sum of squares.
+        ord: for vectors any number, inf or -inf; for matrices "fro", "nuc", 1, -1, 2, -2, inf,
+            -inf; None for the root of the sum of squares.
         axis: of the vectors, or the two of the matrices; None for all of x.
 
     Returns:
-        Norms; the derivative of a norm that is zero is zero, and so is its share from elements
-        that are zero.
+        Norms; the derivative of a norm that is zero is zero, and so is its share from elements, or
+        singular values, that are zero.
 
     >>> import functrans as ft
     >>> import functrans.numpy as fnp

@@ -12,8 +12,10 @@ from functrans.primitives import constants as constants
 from functrans.primitives import convolution as convolution
 from functrans.primitives import custom_jvp as custom_jvp
 from functrans.primitives import custom_vjp as custom_vjp
+from functrans.primitives import decompositions as decompositions
 from functrans.primitives import determinants as determinants
 from functrans.primitives import dynamic as dynamic
+from functrans.primitives import fourier as fourier
 from functrans.primitives import identities as identities
 from functrans.primitives import indexing as indexing
 from functrans.primitives import limits as limits

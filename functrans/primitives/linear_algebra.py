@@ -91,7 +91,7 @@ def triangle(x: Any, lower: bool, strict: bool = False) -> Any:
     return select((gt_p if strict else ge_p).bind(first, second), x, zeros_like(x))
 
 
-def _half_triangle(x: Any) -> Any:
+def half_triangle(x: Any) -> Any:
     """The lower triangle with half of the diagonal: x = h + hᴴ for Hermitian x."""
     rows, columns = _rows_and_columns(x)
     halved = select_p.bind(eq_p.bind(rows, columns), x * dtype_of(x).type(0.5), x)
@@ -143,13 +143,13 @@ def _evaluate_cholesky(a: Any) -> Any:
 def _jvp_cholesky(tangents: list, primals: list, factor: Any) -> Any:
     """dL = L Φ(L⁻¹ dA L⁻ᴴ), Φ the lower triangle with half of the diagonal (Murray 2016)."""
     # the function reads the lower triangle, so what dA has above it does not count
-    half = _half_triangle(tangents[0])
+    half = half_triangle(tangents[0])
     change = half + adjoint(half)
     left = triangular_solve(factor, change, lower=True)
     both = triangular_solve(
         factor, left, lower=True, left_side=False, transpose_a=True, conjugate_a=True
     )
-    return product(factor, _half_triangle(both))
+    return product(factor, half_triangle(both))
 
 
 cholesky_p: Primitive = Primitive(

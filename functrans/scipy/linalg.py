@@ -142,13 +142,134 @@ def solve(
     if assume_a in ("pos", "positive definite"):
         return cho_solve(cho_factor(a, lower), b)
     if assume_a in ("sym", "symmetric", "her", "hermitian"):
-        x = square("solve", a)
-        part = p.triangle(x, lower)
-        rest = p.transposed(p.triangle(x, lower, strict=True))
-        return numpy_linalg.solve(part + (rest if assume_a[0] == "s" else p.conjugate(rest)), b)
+        return numpy_linalg.solve(_of_triangle(square("solve", a), lower, assume_a[0] == "h"), b)
     if assume_a in ("upper triangular", "lower triangular"):
         return solve_triangular(a, b, lower=assume_a[0] == "l")
     raise ValueError(f"solve does not know assume_a={assume_a!r}.{user_line()}")
 
 
-__all__ = ["cho_factor", "cho_solve", "cholesky", "det", "inv", "solve", "solve_triangular"]
+# --- decompositions -------------------------------------------------------------------------------
+
+
+def eigh(
+    a: Any,
+    b: Any = None,
+    *,
+    lower: bool = True,
+    eigvals_only: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    type: int = 1,
+    check_finite: bool = True,
+) -> Any:
+    """`scipy.linalg.eigh`: w and v with a v = b v diag(w), for Hermitian matrices.
+
+    Args:
+        a: Hermitian matrices (…, n, n).
+        b: Hermitian positive definite matrices (…, n, n); None for the identity.
+        lower: which triangle of both is read, and gets derivatives.
+        eigvals_only: give w alone.
+        type: of the problem; only 1, the one above.
+
+    Returns:
+        (w, v), or w: eigenvalues in ascending order, and vectors with vᴴ b v = 1; nan where b is
+        not positive definite.
+
+    >>> import numpy as np
+    >>> eigh(np.diag([2.0, 6.0]), np.diag([1.0, 4.0]), eigvals_only=True).tolist()
+    [1.5, 2.0]
+    """
+    if type != 1:
+        raise ValueError(f"eigh solves problems of type 1, got type={type!r}.{user_line()}")
+    triangle = "L" if lower else "U"
+    if b is None:
+        if eigvals_only:
+            return numpy_linalg.eigvalsh(a, triangle)
+        return tuple(numpy_linalg.eigh(a, triangle))
+    x, y = inexact(a, b)
+    p.check_square("eigh", aval_of(x))
+    x, y, _ = right_hand_sides("eigh", _of_triangle(x, lower, True), y)
+    factor = cholesky(y if lower else p.adjoint(y), lower=True)
+    half = p.triangular_solve(factor, x, lower=True)
+    options = {"lower": True, "transpose_a": True, "conjugate_a": True}
+    standard = p.triangular_solve(factor, half, left_side=False, **options)
+    if eigvals_only:
+        return numpy_linalg.eigvalsh(standard)
+    values, vectors = numpy_linalg.eigh(standard)
+    return values, p.triangular_solve(factor, vectors, **options)
+
+
+def _of_triangle(x: Any, lower: bool, hermitian: bool) -> Any:
+    """The Hermitian, or symmetric, matrices of which x has a triangle."""
+    rest = p.transposed(p.triangle(x, lower, strict=True))
+    return p.triangle(x, lower) + (p.conjugate(rest) if hermitian else rest)
+
+
+def qr(
+    a: Any,
+    overwrite_a: bool = False,
+    lwork: int | None = None,
+    mode: str = "full",
+    pivoting: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """`scipy.linalg.qr`: a = Q R, with orthonormal columns and an upper triangular matrix.
+
+    Args:
+        a: matrices (…, m, n).
+        mode: "full" for m columns of Q, "economic" for min(m, n), "r" for (R,) of m rows alone.
+        pivoting: only False.
+
+    >>> import numpy as np
+    >>> [x.shape for x in qr(np.ones((4, 2)))], [x.shape for x in qr(np.eye(4, 2), mode="economic")]
+    ([(4, 4), (4, 2)], [(4, 2), (2, 2)])
+    """
+    if pivoting:
+        raise ValueError(f"qr has no pivoting=True.{user_line()}")
+    if mode not in ("full", "r", "economic"):
+        raise ValueError(f"qr has the modes full, r and economic, got {mode!r}.{user_line()}")
+    q, r = numpy_linalg.qr(a, "reduced" if mode == "economic" else "complete")
+    return (r,) if mode == "r" else (q, r)
+
+
+def svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    lapack_driver: str = "gesdd",
+) -> Any:
+    """`scipy.linalg.svd`: a = U diag(s) Vᴴ, as `functrans.numpy.linalg.svd`, in a plain tuple.
+
+    >>> import numpy as np
+    >>> [x.shape for x in svd(np.ones((4, 2)))]
+    [(4, 4), (2,), (2, 2)]
+    """
+    out = numpy_linalg.svd(a, full_matrices, compute_uv)
+    return tuple(out) if compute_uv else out
+
+
+def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """`scipy.linalg.svdvals`: singular values, in descending order.
+
+    >>> import numpy as np
+    >>> svdvals(np.diag([1.0, -2.0])).tolist()
+    [2.0, 1.0]
+    """
+    return numpy_linalg.svdvals(a)
+
+
+__all__ = [
+    "cho_factor",
+    "cho_solve",
+    "cholesky",
+    "det",
+    "eigh",
+    "inv",
+    "qr",
+    "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+]

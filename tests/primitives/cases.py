@@ -374,6 +374,11 @@ def invertible(shape: Sequence[int], dtype: Any, shift: float = 3.0) -> Any:
     return array(shape, dtype) + (shift * np.eye(shape[-1])).astype(dtype)
 
 
+def options(name: str, *values: Any) -> list[dict[str, Any]]:
+    """The parameters of which one takes these values."""
+    return [{name: value} for value in values]
+
+
 def positive_definite(shape: Sequence[int], dtype: Any) -> Any:
     """Hermitian positive definite matrices."""
     x = array(shape, dtype)
@@ -443,5 +448,54 @@ for dtype in ("f4", "c8", "f8"):
             smooth=False,
             note=note,
         )
+
+# --- decompositions -------------------------------------------------------------------------------
+
+# the phases of complex vectors are LAPACK's choice, and so are vectors that fill up a full basis
+# by more than one: derivatives of what does not depend on them are in tests/numpy
+LOWER, UPPER = options("lower", True, False)
+THIN, FULL = options("full_matrices", False, True)
+REDUCED, COMPLETE = options("complete", False, True)
+for dtype in ("f4", "f8", "c8", "c16"):
+    real = dtype[0] == "f"
+    for params in (LOWER, UPPER):
+        case("eigvalsh", invertible((3, 3), dtype), params=params)
+        case("eigh", invertible((3, 3), dtype), params=params, smooth=real)
+    for shape in ((3, 3), (4, 3), (3, 4), (2, 4, 3)):
+        case("svdvals", array(shape, dtype))
+        case("pinv", array(shape, dtype), np.full(shape[:-2], 1e-6, np.empty(0, dtype).real.dtype))
+        case("qr", array(shape, dtype), params=REDUCED)
+        case("qr", array(shape, dtype), params=COMPLETE, smooth=real)
+        for params in (THIN, FULL):
+            case("svd", array(shape, dtype), params=params, smooth=real)
+for shape in ((0, 0), (0, 3), (3, 0), (2, 0, 3), (0, 3, 2)):
+    case("svdvals", np.zeros(shape), smooth=False)
+    case("pinv", np.zeros(shape), np.zeros(shape[:-2]), smooth=False)
+    for params in (REDUCED, COMPLETE):
+        case("qr", np.zeros(shape), params=params, smooth=False)
+    for params in (THIN, FULL):
+        case("svd", np.zeros(shape), params=params, smooth=False)
+for shape in ((0, 0), (0, 3, 3)):
+    case("eigvalsh", np.zeros(shape), params=LOWER, smooth=False)
+    case("eigh", np.zeros(shape), params=LOWER, smooth=False)
+case("eigh", strided(invertible((4, 4), "f8")), params=LOWER, note="strided")
+case("svd", strided(array((4, 3))), params=THIN, note="strided")
+
+# --- Fourier transforms ---------------------------------------------------------------------------
+
+for precision in (1, 2):
+    real, complex_ = f"f{4 * precision}", f"c{8 * precision}"
+    for norm in ("backward", "ortho", "forward"):
+        for name in ("fft", "ifft"):
+            case(name, array((5,), complex_), params={"axis": 0, "norm": norm}, note=norm)
+            case(name, array((3, 4), complex_), params={"axis": 0, "norm": norm}, note=norm)
+        for extent in (4, 5, 1, 2):
+            params = {"axis": 0, "norm": norm}
+            case("rfft", array((extent, 2), real), params=params, note=norm)
+            half = array((extent // 2 + 1, 2), complex_)
+            case("irfft", half, params={**params, "n": extent}, note=f"{norm}-{extent}")
+case("rfft", array((2, 4)), params={"axis": 1, "norm": "backward"})
+case("irfft", array((2, 3), "c16"), params={"axis": 1, "norm": "backward", "n": 4})
+case("fft", np.zeros((0, 3), "c16"), params={"axis": 1, "norm": "ortho"}, smooth=False)
 
 COVERED = {c.primitive for c in CASES}

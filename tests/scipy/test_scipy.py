@@ -317,6 +317,62 @@ def test_linalg(dtype: str) -> None:
     same(got, np.stack([sl.solve_triangular(m, block, lower=True) for m in stack]))
 
 
+DECOMPOSITIONS: list[tuple[str, dict[str, Any]]] = [
+    ("svd", {}),
+    ("svd", {"full_matrices": False}),
+    ("svd", {"compute_uv": False}),
+    ("svdvals", {}),
+    ("qr", {}),
+    ("qr", {"mode": "economic"}),
+    ("qr", {"mode": "r"}),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize(("name", "options"), DECOMPOSITIONS, ids=str)
+def test_decompositions(name: str, options: dict[str, Any], dtype: str) -> None:
+    ours, theirs = getattr(fs.linalg, name), getattr(scipy.linalg, name)
+    near = 1e-4 if dtype in ("float32", "complex64") else 1e-10
+    for shape in ((4, 2), (2, 4), (3, 3)):
+        x = array(shape, dtype)
+        got, want = ours(x, **options), theirs(x, **options)
+        assert type(got) is type(want)
+        for g, w in zip(got, want, strict=True):
+            assert (g.shape, g.dtype) == (w.shape, w.dtype)
+            np.testing.assert_allclose(np.abs(g), np.abs(w), rtol=near, atol=near)  # but for signs
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("lower", [True, False])
+def test_eigh(lower: bool, dtype: str) -> None:
+    x, root = array((4, 4), dtype, 1), array((4, 4), dtype, 2)
+    positive = root @ root.conj().T + np.eye(4, dtype=dtype)
+    near = 1e-3 if dtype in ("float32", "complex64") else 1e-10
+    a, b = x + x.conj().T, positive
+    if lower:  # only one triangle is read
+        a, b = np.tril(a), np.tril(b)
+    for args in ((a,), (a, b)) if lower else ((np.triu(a),), (np.triu(a), np.triu(b))):
+        w, v = fs.linalg.eigh(*args, lower=lower)
+        want, vectors = scipy.linalg.eigh(*args, lower=lower)
+        assert (w.dtype, v.dtype) == (want.dtype, vectors.dtype)
+        np.testing.assert_allclose(w, want, rtol=near, atol=near)
+        np.testing.assert_allclose(np.abs(v), np.abs(vectors), rtol=near, atol=near)
+        values = fs.linalg.eigh(*args, lower=lower, eigvals_only=True)
+        np.testing.assert_allclose(values, want, rtol=near, atol=near)
+
+
+def test_derivatives_of_eigh() -> None:
+    def modes(a: Any, root: Any) -> Any:
+        w, v = fs.linalg.eigh(a + a.T, root @ root.T + fnp.eye(3))
+        return w, fnp.abs(v)
+
+    operands = matrix(3, "f8") / 5, array((3, 3), "f8", 2)
+    check_grads(modes, operands, 2, rtol=1e-4, atol=1e-4)
+    many = ft.jit(ft.vmap(modes))(*[np.stack([x, x]) for x in operands])
+    for got, want in zip(many, modes(*operands), strict=True):
+        np.testing.assert_allclose(got, np.stack([want, want]), rtol=1e-10, atol=1e-10)
+
+
 def test_derivatives_of_linalg() -> None:
     a, b = matrix(3, "f8") / 5, array((3, 2), "f8")
     fl = fs.linalg
@@ -343,5 +399,14 @@ def test_errors_of_linalg() -> None:
         fl.solve(np.eye(2), np.ones(2), assume_a="banded")
     with pytest.raises(ShapeError, match=r"f64\[2,2\] and b: f64\[3\]"):
         fl.solve_triangular(np.eye(2), np.ones(3))
-    with pytest.raises(ShapeError, match="square"):
-        fl.cho_factor(np.ones((2, 3)))
+    for wrong in (fl.cho_factor, fl.eigh, lambda a: fl.eigh(a, np.eye(2))):
+        with pytest.raises(ShapeError, match="square"):
+            wrong(np.ones((2, 3)))
+    with pytest.raises(ShapeError, match=r"eigh.*a: f64\[2,2\] and b: f64\[3,3\]"):
+        fl.eigh(np.eye(2), np.eye(3))
+    with pytest.raises(ValueError, match="type=2"):
+        fl.eigh(np.eye(2), np.eye(2), type=2)
+    with pytest.raises(ValueError, match="full, r and economic, got 'raw'"):
+        fl.qr(np.eye(2), mode="raw")
+    with pytest.raises(ValueError, match="pivoting"):
+        fl.qr(np.eye(2), pivoting=True)
