@@ -22,7 +22,7 @@ from functrans.core.types import Aval
 from functrans.primitives.arithmetic import eq_p, le_p
 from functrans.primitives.calls import infer_call, nonzero, present, split, spread
 from functrans.primitives.carries import as_typed, either
-from functrans.primitives.lanes import has_loops, is_scalar_code, one_by_one
+from functrans.primitives.lanes import is_worth_a_branch, one_by_one
 from functrans.primitives.loop_series import moving, with_terms
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import choose
@@ -219,7 +219,7 @@ def _batch(args: list, batched: list, *, branches: Branches) -> tuple[list, list
     axis = current_axis()
     (index, *values), (index_varies, *mask) = args, batched
     if index_varies:
-        if any(map(has_loops, branches)) and is_scalar_code(branches):
+        if is_worth_a_branch(branches):
             outs = one_by_one(cond_p, args, batched, {"branches": branches})
             return outs, [True] * len(outs)
         everything = (True,) * len(branches[0].outputs)

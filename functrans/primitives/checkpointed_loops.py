@@ -22,7 +22,7 @@ from functrans.primitives import revolve
 from functrans.primitives.calls import split
 from functrans.primitives.carries import Counts
 from functrans.primitives.hinted_calls import hinted_call_p
-from functrans.primitives.lanes import is_scalar_code
+from functrans.primitives.lanes import is_worth_a_loop
 from functrans.primitives.loop_tangents import (
     Loop,
     carry_program,
@@ -38,8 +38,12 @@ Run = Callable[[Sequence[Any]], list[Any]]
 
 
 def is_worth_it(loop: Loop) -> bool:
-    """Whether to keep carries where nobody asked for it: scalar code runs again in less time."""
-    return loop.checkpoint is not None or not is_scalar_code([loop.body])
+    """Whether to keep carries where nobody asked for it.
+
+    Scalar code runs again in less time. And what vmap runs example by example needs no more memory
+    for a batch than for one of them, as long as nothing is kept of each.
+    """
+    return loop.checkpoint is not None or not is_worth_a_loop([loop.body])
 
 
 def while_keeping(loop: Loop, operands: Sequence[Any], **params: Any) -> tuple[list, list]:
@@ -121,6 +125,8 @@ def _keeping(
     if key not in body.cache:
         body.cache[key] = [make_program_flat(run, avals, body.name) for run in (plain, quick)]
     programs = body.cache[key]
-    results = hinted_call_p.bind(*operands, plain=programs[0], quick=programs[1], hints=0)
+    results = hinted_call_p.bind(
+        *operands, plain=programs[0], quick=programs[1], hints=0, count=None
+    )
     outs, kept = split(results, len(programs[0].outputs))
     return outs, kept

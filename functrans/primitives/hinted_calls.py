@@ -2,7 +2,8 @@
 
 `quick` computes what `plain` does and more: its further results are *hints*, and its first operands
 are those of others. Hints save work and change no result, so they have no derivative: derivatives
-are those of `plain`, and take no hints.
+are those of `plain`, and take no hints. `count` may name an operand that says how often something
+is repeated; examples of a batch in which it differs are called one by one, where that is better.
 """
 
 from __future__ import annotations
@@ -15,60 +16,63 @@ from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
 from functrans.primitives.calls import infer_call, split, transpose_call
+from functrans.primitives.carries import either
+from functrans.primitives.lanes import is_worth_a_loop, one_by_one
 from functrans.transforms import forward
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.taylor import first_of
 
 
 def _tangents(
-    linearizing: bool, ts: list, primals: list, *, plain: Program, quick: Program, hints: int
+    linearizing: bool, ts: list, primals: list, *, plain: Program, hints: int, **params: Any
 ) -> tuple[list, list]:
     outs, out_ts = forward.jvp(plain, primals[hints:], ts[hints:], linearizing=linearizing)
-    count = len(plain.outputs)
-    if len(quick.outputs) == count:
+    if len(params["quick"].outputs) == len(outs):
         return outs, out_ts
-    results = hinted_call_p.bind(*primals, plain=plain, quick=quick, hints=hints)
-    return [*outs, *results[count:]], [*out_ts, *[None] * (len(results) - count)]
+    results = hinted_call_p.bind(*primals, plain=plain, hints=hints, **params)
+    more = results[len(outs) :]
+    return [*outs, *more], [*out_ts, *[None] * len(more)]
 
 
-def _transpose(cts: list, *operands: Any, plain: Program, quick: Program, hints: int) -> list:
+def _transpose(cts: list, *operands: Any, plain: Program, hints: int, **_: Any) -> list:
     of_outs = cts[: len(plain.outputs)]
     return [*[None] * hints, *transpose_call(of_outs, *operands[hints:], program=plain)]
 
 
 def _jet(
-    operands: list, order: int, run: Any, *, plain: Program, quick: Program, hints: int
+    operands: list, order: int, run: Any, *, plain: Program, hints: int, **params: Any
 ) -> list[Any]:
     outs = run(plain, operands[hints:])
-    values = map(first_of, operands)
-    results = hinted_call_p.bind(*values, plain=plain, quick=quick, hints=hints)
+    results = hinted_call_p.bind(*map(first_of, operands), plain=plain, hints=hints, **params)
     return [*outs, *results[len(outs) :]]
 
 
 def _batch(
-    args: list, batched: list, *, plain: Program, quick: Program, hints: int
+    args: list, batched: list, *, plain: Program, quick: Program, hints: int, count: int | None
 ) -> tuple[list, Sequence[bool]]:
+    params = {"plain": plain, "quick": quick, "hints": hints, "count": count}
+    if count is not None and batched[count] and is_worth_a_loop([quick]):
+        outs = one_by_one(hinted_call_p, args, batched, params)
+        return outs, [True] * len(outs)
     axis, mask = current_axis(), tuple(batched)
-    count = len(plain.outputs)
-    own, more = split(batch_program(quick, mask, axis)[1], count)
+    own, more = split(batch_program(quick, mask, axis)[1], len(plain.outputs))
     _, needed = batch_program(plain, mask[hints:], axis)
-    every = tuple(a or b for a, b in zip(own, needed, strict=True))
-    plain_batched, _ = batch_program(plain, mask[hints:], axis, force=every)
-    quick_batched, outs = batch_program(quick, mask, axis, force=(*every, *more))
-    results = hinted_call_p.bind(*args, plain=plain_batched, quick=quick_batched, hints=hints)
-    return results, outs
+    every = either(tuple(own), needed)
+    params["plain"], _ = batch_program(plain, mask[hints:], axis, force=every)
+    params["quick"], out_batched = batch_program(quick, mask, axis, force=(*every, *more))
+    return hinted_call_p.bind(*args, **params), out_batched
 
 
 hinted_call_p = Primitive(
     "hinted_call",
-    infer=lambda *avals, plain, quick, hints: infer_call(quick, avals),
-    evaluate=lambda *values, plain, quick, hints: evaluate(quick, values),
+    infer=lambda *avals, quick, **_: infer_call(quick, avals),
+    evaluate=lambda *values, quick, **_: evaluate(quick, values),
     forward=lambda ts, primals, **params: _tangents(False, ts, primals, **params),
     linearize=lambda ts, primals, **params: _tangents(True, ts, primals, **params),
     transpose=_transpose,
     jet=_jet,
     batch=_batch,
-    depends=lambda sets, plain, quick, hints: depends(quick, sets),
-    inline=lambda plain, quick, hints: quick,
+    depends=lambda sets, quick, **_: depends(quick, sets),
+    inline=lambda quick, **_: quick,
     multiple_results=True,
 )

@@ -2,8 +2,8 @@
 
 Where examples differ in which branch they take or in how many steps they need, a batch of them has
 to run all branches, and as many steps as the slowest example. One by one each runs its own. In
-compiled code that is a loop around the loop, of scalar code; so it is only done where the body is
-of that kind, without large products, which are worth more together, and without calls of NumPy.
+compiled code that is a loop around the loop: of scalar code, or of kernels over the arrays of one
+example. It is not done with large products, which are worth more together, nor with calls of NumPy.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from functrans.primitives.calls import split
 from functrans.primitives.loops import scan_p
 from functrans.transforms.batching import current_axis
 
-WORK_LIMIT = 8000
-"""Instructions of a body that stays scalar code, with its derivatives."""
+BRANCH_WORK = 10_000
+"""Instructions of a branch without loops that take longer than to choose it for one example."""
 PRODUCT_LIMIT = 512
 """Flops of a product that is not worth more in a batch."""
-LOOPS = ("scan", "while_loop", "loop_tangent", "checkpointed_loop")
+SYSTEMS = ("cholesky", "triangular_solve", "solve", "inv")
+"""What runs matrix by matrix in a batch, too."""
+LOOPS = ("scan", "while_loop", "loop_tangent")
 
 
 def one_by_one(
@@ -49,16 +51,22 @@ def one_by_one(
     )  # fmt: skip
 
 
-def is_scalar_code(programs: Sequence[Program]) -> bool:
-    """Whether examples of these Programs are better run one by one than together."""
-    return sum(map(_work, programs)) <= WORK_LIMIT
+def is_worth_a_loop(programs: Sequence[Program]) -> bool:
+    """Whether examples of a loop of these Programs are better run one by one than together."""
+    return sum(map(_work, programs)) < float("inf")
 
 
-def has_loops(program: Program) -> bool:
+def is_worth_a_branch(branches: Sequence[Program]) -> bool:
+    """Whether it is better to choose a branch for every example than to run all for all."""
+    work = sum(map(_work, branches))
+    return work < float("inf") and (work >= BRANCH_WORK or any(map(_has_loops, branches)))
+
+
+def _has_loops(program: Program) -> bool:
     """Whether a Program's cost is that of a loop, so that not to run it saves something."""
     if "has loops" not in program.cache:
         program.cache["has loops"] = any(
-            e.primitive.name in LOOPS or any(map(has_loops, programs_in(e.params)))
+            e.primitive.name in LOOPS or any(map(_has_loops, programs_in(e.params)))
             for e in program.equations
         )
     return program.cache["has loops"]
@@ -71,20 +79,22 @@ def _work(program: Program) -> float:
 
 
 def _own_work(equation: Equation) -> float:
-    """Scalar instructions; infinite where there is no scalar code, or nothing may be repeated."""
+    """Scalar instructions; infinite where examples are to stay together, or nothing may be
+    repeated."""
     primitive, params = equation.primitive, equation.params
     if has_effects(equation) or uses_axis_name(params):
         return float("inf")
     inner = list(programs_in(params))
     if inner:
         return sum(map(_work, inner))
-    size = max((a.aval.size for a in (*equation.inputs, *equation.outputs)), default=0)
+    avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
     if isinstance(primitive.lower, Pointwise | Indexed):
-        return max(primitive.lower.cost, 1) * sum(v.aval.size for v in equation.outputs)
+        return max(primitive.lower.cost, 1) * sum(v.size for v in avals[1])
     if isinstance(primitive.lower, Reduce) or primitive.name == "scatter":
-        return size
+        return max((a.size for a in (*avals[0], *avals[1])), default=0)
+    if primitive.name in SYSTEMS and primitive.cost is not None:
+        return primitive.cost(*avals, **params)
     if primitive.name == "dot_general" and primitive.cost is not None:
-        avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
         flops = primitive.cost(*avals, **params)
         return flops if flops <= PRODUCT_LIMIT else float("inf")
     return float("inf")

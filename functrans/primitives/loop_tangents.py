@@ -245,8 +245,9 @@ def _transpose(cts: list, *operands: Any, loop: Loop) -> list:
         for ct, a in zip(cts, loop.out_avals, strict=True)
     ]
     plain = _backward(replace(loop, kept=()))
+    hints = len(loop.kept)
     results = hinted_call_p.bind(
-        *fixed, *whole, plain=plain, quick=_backward(loop), hints=len(loop.kept)
+        *fixed, *whole, plain=plain, quick=_backward(loop), hints=hints, count=hints
     )
     given = [ct if type(x) is Linear else None for ct, x in zip(results, linear, strict=True)]
     return [*[None] * len(fixed), *given]

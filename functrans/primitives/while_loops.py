@@ -25,7 +25,7 @@ from functrans.primitives.arithmetic import select_p
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.carries import Counts, as_typed, either, instantiate, repeated
 from functrans.primitives.elementwise import insert_axes
-from functrans.primitives.lanes import is_scalar_code, one_by_one
+from functrans.primitives.lanes import is_worth_a_loop, one_by_one
 from functrans.primitives.loop_series import moving, series_body, with_terms
 from functrans.primitives.reductions import reduce_or_p
 from functrans.primitives.work import flops
@@ -253,7 +253,7 @@ def _batch(
     cond_mask, body_mask, carry_mask = (tuple(m) for m in counts.divide(batched))
     while True:
         cond, (varies,) = batch_program(cond_program, (*cond_mask, *carry_mask), axis)
-        if varies and is_scalar_code([cond_program, body_program]):
+        if varies and is_worth_a_loop([cond_program, body_program]):
             params = {
                 "cond_program": cond_program,
                 "body_program": body_program,

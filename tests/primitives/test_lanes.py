@@ -45,12 +45,36 @@ def pair(x: Any, y: Any) -> Any:
     return lax.while_loop(lambda s: s[0] < y, lambda s: (s[0] + x, s[1] * s[0]), (x, x))
 
 
+def relaxed(x: Any) -> Any:
+    """A body of 4000 numbers: more than scalar code."""
+    grid = fnp.linspace(0.1, 1.0, 4000) * x
+    step = lambda v: 0.6 * v + 0.4 * fnp.tanh(fnp.roll(v, 1) + grid)
+    return fnp.mean(lax.while_loop(lambda v: fnp.mean(v) < 0.5 + 0.1 * x, step, grid * 0.1))
+
+
+def solved(x: Any) -> Any:
+    a = fnp.eye(12) * 2.0 + x / 12.0
+    step = lambda v: fnp.linalg.solve(a, v + 1.0)
+    return fnp.sum(lax.while_loop(lambda v: fnp.sum(v) < 3.0 - x / 2.0, step, fnp.zeros(12)))
+
+
+def large_branches(x: Any) -> Any:
+    grid = fnp.linspace(0.1, 1.0, 2000) * x
+    many = lambda v: fnp.sin(v) * fnp.exp(-v * v)
+    return fnp.mean(
+        lax.switch(fnp.asarray(x, dtype=np.int32), [many, fnp.tanh, lambda v: v * 2.0], grid)
+    )
+
+
 REALS = np.array([0.2, 0.55, 0.9, 1.7, 2.5])
 CASES: dict[str, tuple[Callable[..., Any], tuple, Any]] = {
     "integers": (collatz, (np.arange(1, 12),), 0),
     "reals": (newton, (REALS,), 0),
     "a branch": (choice, (REALS,), 0),
     "loops in loops": (nested, (REALS,), 0),
+    "large arrays": (relaxed, (REALS,), 0),
+    "systems": (solved, (REALS,), 0),
+    "large branches": (large_branches, (REALS,), 0),
     "one argument mapped": (pair, (0.3, REALS), (None, 0)),
     "the other mapped": (pair, (REALS, 3.0), (0, None)),
 }
@@ -71,7 +95,7 @@ def test_as_one_by_one(name: str, wrap: Any) -> None:
     ft.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), got, want)
 
 
-@pytest.mark.parametrize("f", [newton, choice, nested])
+@pytest.mark.parametrize("f", [newton, choice, nested, relaxed, solved, large_branches])
 @pytest.mark.parametrize(
     "derivative",
     [
@@ -100,6 +124,34 @@ def test_loops_are_those_of_one_example(f: Any) -> None:
     loops = loops_in(make_program(ft.vmap(f))(x))
     assert loops
     assert not any(v.aval.shape for e in loops for v in e.outputs)
+
+
+@pytest.mark.parametrize("f", [relaxed, solved, large_branches])
+def test_bodies_over_arrays_are_those_of_one_example(f: Any) -> None:
+    inside = [e for e in make_program(ft.vmap(f))(REALS).equations if e.primitive.name == "scan"]
+    assert len(inside) == 1
+    (program,) = programs_in(inside[0].params)
+    alone = make_program(f)(0.9)
+    names = {"while_loop", "cond"}
+    kept = [e for e in program.equations if e.primitive.name in names]
+    assert [e.outputs[-1].aval for e in kept] == [
+        e.outputs[-1].aval for e in alone.equations if e.primitive.name in names
+    ]
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_a_batch_of_gradients_needs_the_memory_of_one(k: int | None) -> None:
+    def f(x: Any) -> Any:
+        grid = fnp.linspace(0.1, 1.0, 500) * x
+        step = lambda v: 0.9 * v + 0.1 * fnp.tanh(v + grid)
+        return fnp.mean(lax.while_loop(lambda v: fnp.mean(v) < 0.5, step, grid, checkpoint=k))
+
+    def taken(count: int) -> int:
+        batch = ft.jit(ft.vmap(ft.grad(f)))
+        return batch.lower(np.linspace(0.2, 0.9, count)).memory_analysis()["temp_size_in_bytes"]
+
+    each = (taken(100) - taken(10)) / 90
+    assert each < 500 * 8 * (5 if k is None else k + 5)
 
 
 W = np.linspace(-0.3, 0.3, 32 * 32).reshape(32, 32)
