@@ -13,7 +13,8 @@ A `Trace` collects equations. Which trace an operation goes to is decided by its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -391,6 +392,16 @@ def trace(
         outputs = fun(args)
         program, captured = open_trace.finish(outputs)
         return program, captured, open_trace.values
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Here nothing is being traced: operations on values compute, whatever trace is open."""
+    traces, _stack.traces = _stack.traces, []
+    try:
+        yield
+    finally:
+        _stack.traces = traces
 
 
 def make_program_flat(
