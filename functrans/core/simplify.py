@@ -1,9 +1,9 @@
-"""Removing what a Program computes and does not use."""
+"""Removing what a Program computes and does not use, or computes twice."""
 
 from __future__ import annotations
 
 from functrans.core.effects import has_effects
-from functrans.core.program import Equation, Program, Var
+from functrans.core.program import Atom, Equation, Program, Var, params_key
 
 
 def drop_dead(program: Program, keep_inputs_from: int | None = None) -> tuple[Program, list[bool]]:
@@ -30,3 +30,23 @@ def drop_dead(program: Program, keep_inputs_from: int | None = None) -> tuple[Pr
         return program, used
     inputs = [v for v, u in zip(program.inputs, used, strict=True) if u]
     return Program(inputs, kept, program.outputs, program.name), used
+
+
+def share_equal(program: Program) -> Program:
+    """The Program in which of equal equations only the first is computed."""
+    first: dict[tuple, tuple[Var, ...]] = {}
+    same: dict[Atom, Var] = {}
+    equations: list[Equation] = []
+    for equation in program.equations:
+        equation = equation.replace([same.get(a, a) for a in equation.inputs])
+        inputs = tuple(a if isinstance(a, Var) else a.key for a in equation.inputs)
+        key = (equation.primitive.name, inputs, params_key(equation.params))
+        if not has_effects(equation) and key in first:
+            same.update(zip(equation.outputs, first[key], strict=True))
+            continue
+        first[key] = equation.outputs
+        equations.append(equation)
+    if not same:
+        return program
+    outputs = [same.get(a, a) for a in program.outputs]
+    return Program(program.inputs, equations, outputs, program.name)
