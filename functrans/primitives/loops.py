@@ -19,7 +19,8 @@ from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
 from functrans.core.program import Program
-from functrans.core.trace import make_program_flat
+from functrans.core.simplify import inline_calls
+from functrans.core.trace import make_program_flat, staging_trace
 from functrans.core.types import Aval, dtype_of
 from functrans.primitives import calls
 from functrans.primitives.arithmetic import add_p, mul_p, sub_p
@@ -86,7 +87,7 @@ def _evaluate(
     unroll: int,
     checkpoint: int | None,
 ) -> list[Any]:
-    if length * equations_run(program) >= calls.WORTH_COMPILING:
+    if _worth_compiling(program, length):
         loop: dict[str, Any] = {"num_consts": num_consts, "num_carry": num_carry}
         loop |= {"length": length, "reverse": reverse, "unroll": unroll, "checkpoint": checkpoint}
         return calls.run_compiled(_alone(program, loop), values)
@@ -99,6 +100,10 @@ def _evaluate(
             stack[i] = y
     avals = program.in_avals[num_consts : num_consts + num_carry]
     return [*map(as_typed, carry, avals), *ys]
+
+
+def _worth_compiling(program: Program, length: int) -> bool:
+    return length * equations_run(program) >= calls.WORTH_COMPILING
 
 
 def _alone(program: Program, loop: dict[str, Any]) -> Program:
@@ -213,7 +218,8 @@ def _linearize(
         from functrans.primitives.loop_tangents import linearize_scan
 
         return linearize_scan(ts, primals, program, counts, loop)
-    parts = _linear_scan(program, counts, nonzero(ts))
+    compiled = staging_trace() is not None or _worth_compiling(program, loop["length"])
+    parts = _linear_scan(program, counts, nonzero(ts), compiled)
     kept = parts.kept
     (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
     invariants = evaluate(kept.invariants, consts)
@@ -259,11 +265,14 @@ def _counted(start: Any, step: int, length: int, reverse: bool) -> Any:
     return add_p.bind(mul_p.bind(steps, np.int64(step).astype(dtype)), start)
 
 
-def _linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
-    key = ("scan linearize", counts, masks)
+def _linear_scan(program: Program, counts: Counts, masks: Nonzero, compiled: bool) -> _LinearScan:
+    """With `compiled` calls of jitted functions are inlined, which shows what not to keep; without,
+    they are what is fast about the loop."""
+    key = ("scan linearize", counts, masks, compiled)
     if key not in program.cache:
         body, every = linearized_body(program, counts, masks)
-        kept = keep(body.forward, len(program.outputs), counts)
+        forward = inline_calls(body.forward, calls.call_p) if compiled else body.forward
+        kept = keep(forward, len(program.outputs), counts)
         program.cache[key] = _LinearScan(
             kept,
             _linear_body(body, kept, every, program, counts),

@@ -174,6 +174,13 @@ def scan_in_scan(s: Any, w: Any, c: Any, xs: Any) -> Any:
     return over(s, lambda c, x: inner(c) + x, c, xs)
 
 
+@stacks("f64[3]")
+def jitted_body(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    """What the call computes of w alone is no result of it that differs."""
+    step = s.jit(lambda c, x: fnp.sin(w) * c * 2.0 * c + s.jit(lambda x: x * x)(x))
+    return over(s, step, c, xs)
+
+
 @stacks()
 def linear_scan_in_scan(s: Any, w: Any, c: Any, xs: Any) -> Any:
     inner = lambda c: over(s, lambda d, x: 0.4 * d + x, c, xs)
@@ -233,7 +240,7 @@ def test_derivatives_are_those_of_the_loop_written_out(name: str) -> None:
     np.testing.assert_allclose(ft.grad(along, 1)(W, C, XS), C @ hessian, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("f", [invariant_of_w, scan_in_scan, scan_in_cond])
+@pytest.mark.parametrize("f", [invariant_of_w, jitted_body, scan_in_scan, scan_in_cond])
 def test_what_does_not_change_is_computed_outside_of_the_loops(f: Any) -> None:
     for e in scans(ft.make_program(gradient(f))(W, C, XS)):
         names = {inner.primitive.name for inner in e.params["program"].equations}
