@@ -138,11 +138,13 @@ class Trace:
             params, known = self._run_effects(equation)
         if not known:
             results = [Tracer(self, v, UNKNOWN) for v in outputs]
+        elif not several:
+            self.values[outputs[0]] = out = primitive.evaluate(*values, **params)
+            return Tracer(self, outputs[0], out)
         else:
-            out = primitive.evaluate(*values, **params)
-            if not several:
-                self.values[outputs[0]] = out
-                return Tracer(self, outputs[0], out)
+            # arrays that its Programs create are values too, also where a trace around has none
+            with outside():
+                out = primitive.evaluate(*values, **params)
             self.values.update(zip(outputs, out, strict=True))
             results = [Tracer(self, v, y) for v, y in zip(outputs, out, strict=True)]
         return results if several else results[0]

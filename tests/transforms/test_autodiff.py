@@ -431,6 +431,15 @@ def test_integer_tangents_and_cotangents_take_the_dtype() -> None:
     np.testing.assert_array_equal(ft.vjp(lambda x: x * 2, X)[1](np.ones(3, int))[0], [2.0] * 3)
 
 
+@pytest.mark.parametrize("around", [ft.jit, ft.vmap, lambda f: ft.linear_transpose(f, X)])
+def test_a_derivative_at_constants_may_run_loops_that_create_arrays(around: Any) -> None:
+    along = lambda t: ft.jvp(powers, (Y,), (t,))[1]
+    slope = np.diag(ft.jacfwd(powers)(Y))
+    given = np.stack([X, Y]) if around is ft.vmap else X
+    got = around(along)(given)
+    np.testing.assert_allclose(got[0] if type(got) is tuple else got, slope * given, rtol=1e-12)
+
+
 # --- linear_transpose -----------------------------------------------------------------------------
 
 
@@ -476,6 +485,10 @@ def test_linear_transpose_of_what_is_not_linear(fun: Any) -> None:
         ft.linear_transpose(fun, X)(X)
 
 
+def powers(x: Any) -> Any:
+    return lax.fori_loop(0, 2, lambda i, y: y * fnp.sin(x) + fnp.ones(3), x)
+
+
 @pytest.mark.parametrize(
     "fun",
     [
@@ -484,6 +497,7 @@ def test_linear_transpose_of_what_is_not_linear(fun: Any) -> None:
         lambda x: fnp.multiply(*ft.jit(lambda x: (2 * x, Y))(x)),
         lambda x: fnp.multiply(*ft.checkpoint(lambda x: (2 * x, Y))(x)),
         lambda x: fnp.multiply(*lax.cond(Y[0] > 0, lambda x: (x, Y), lambda x: (-x, Y), x)),
+        lambda x: fnp.multiply(*ft.jvp(ft.checkpoint(powers), (Y,), (x,))),
     ],
 )
 def test_linear_transpose_of_what_is_linear_in_part(fun: Any) -> None:
