@@ -66,14 +66,14 @@ def keep(body: Program, count: int, counts: Counts) -> Kept:
     of_steps = [v for v in places if v in sources and v not in same]
     again, again_reads = _slice(body, residuals, sources & same, of_steps)
     forward, forward_reads = _slice(body, [*outputs, *stacked], same, [*carry, *xs], effects=True)
-    shared = [v for v in _variables(body) if v in {*again_reads, *forward_reads}]
-    invariants, _ = _slice(body, shared, set(), consts)
+    position = {v: i for i, v in enumerate(dict.fromkeys([*forward_reads, *again_reads]))}
+    invariants, _ = _slice(body, list(position), set(), consts)
     return Kept(
         invariants,
         forward,
         again,
-        tuple(map(shared.index, forward_reads)),
-        tuple(map(shared.index, again_reads)),
+        tuple(position[v] for v in forward_reads),
+        tuple(position[v] for v in again_reads),
         tuple(places[v] for v in of_steps),
     )
 
