@@ -34,7 +34,6 @@ from functrans.transforms.autodiff import hvp as hvp
 from functrans.transforms.autodiff import jacfwd as jacfwd
 from functrans.transforms.autodiff import jacrev as jacrev
 from functrans.transforms.autodiff import jvp as jvp
-from functrans.transforms.autodiff import linear_transpose as linear_transpose
 from functrans.transforms.autodiff import linearize as linearize
 from functrans.transforms.autodiff import value_and_grad as value_and_grad
 from functrans.transforms.autodiff import vjp as vjp
@@ -43,4 +42,5 @@ from functrans.transforms.inspect import eval_shape as eval_shape
 from functrans.transforms.inspect import make_program as make_program
 from functrans.transforms.jet import derivative as derivative
 from functrans.transforms.jet import jet as jet
+from functrans.transforms.linear_functions import linear_transpose as linear_transpose
 from functrans.transforms.vmap import vmap as vmap

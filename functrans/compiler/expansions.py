@@ -13,8 +13,9 @@ import numpy as np
 from functrans.compiler.convolutions import convolution, find, fold
 from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
-from functrans.compiler.simplify import drop_unused, inline_into, rewrite
+from functrans.compiler.simplify import drop_unused, rewrite
 from functrans.core.program import Atom, Equation, Program, Var
+from functrans.core.simplify import inline_into
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import add_p, eq_p, max_p, min_p, mul_p, ne_p, or_p, select

@@ -16,7 +16,7 @@ from functrans.core.effects import has_effects
 from functrans.core.lowering import Pointwise
 from functrans.core.primitive import registry
 from functrans.core.program import Atom, Equation, Literal, Program, Var, params_key
-from functrans.core.simplify import drop_dead
+from functrans.core.simplify import drop_dead, inline_calls
 from functrans.core.types import Aval, broadcast_shapes
 
 FOLD_LIMIT = 64
@@ -51,36 +51,6 @@ def drop_barriers(program: Program) -> Program:
             equations.append(equation.replace(inputs))
     outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
     return Program(program.inputs, equations, outputs, program.name)
-
-
-def inline_calls(program: Program) -> Program:
-    """The equations of called Programs in place of the calls, to any depth."""
-    if not any(e.primitive.inline for e in program.equations):
-        return program
-    equations: list[Equation] = []
-    outputs = inline_into(equations, program, {})
-    return Program(program.inputs, equations, outputs, program.name)
-
-
-def inline_into(
-    equations: list[Equation], program: Program, renamed: dict[Var, Atom]
-) -> list[Atom]:
-    """Append a Program's equations under a renaming; returns its outputs under it."""
-
-    def name(atom: Atom) -> Atom:
-        return renamed.get(atom, atom) if isinstance(atom, Var) else atom
-
-    for equation in program.equations:
-        inputs = [name(a) for a in equation.inputs]
-        if equation.primitive.inline is None:
-            outputs = [Var(v.aval) for v in equation.outputs]
-            equations.append(equation.replace(inputs, outputs))
-            renamed.update(zip(equation.outputs, outputs, strict=True))
-            continue
-        inner = equation.primitive.inline(**equation.params)
-        results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
-        renamed.update(zip(equation.outputs, results, strict=True))
-    return [name(a) for a in program.outputs]
 
 
 class Rewriter:

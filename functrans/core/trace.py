@@ -13,7 +13,8 @@ A `Trace` collects equations. Which trace an operation goes to is decided by its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -137,12 +138,13 @@ class Trace:
             params, known = self._run_effects(equation)
         if not known:
             results = [Tracer(self, v, UNKNOWN) for v in outputs]
+        elif not several:
+            self.values[outputs[0]] = out = primitive.evaluate(*values, **params)
+            return Tracer(self, outputs[0], out)
         else:
-            if not several:
+            # arrays that its Programs create are values too, also where a trace around has none
+            with outside():
                 out = primitive.evaluate(*values, **params)
-                self.values[outputs[0]] = out
-                return Tracer(self, outputs[0], out)
-            out = _evaluate_apart(primitive, values, params)
             self.values.update(zip(outputs, out, strict=True))
             results = [Tracer(self, v, y) for v, y in zip(outputs, out, strict=True)]
         return results if several else results[0]
@@ -327,18 +329,6 @@ def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str,
         raise
 
 
-def _evaluate_apart(
-    primitive: Primitive, values: Sequence[Any], params: dict[str, Any]
-) -> Sequence[Any]:
-    """The results as arrays, also where a staging trace is open that would record what Programs
-    among the parameters create."""
-    traces, _stack.traces = _stack.traces, []
-    try:
-        return primitive.evaluate(*values, **params)
-    finally:
-        _stack.traces = traces
-
-
 def find_trace(args: Sequence[Any]) -> Trace | None:
     """The trace that records an operation on these operands; None if none is a tracer."""
     best: Trace | None = None
@@ -404,6 +394,16 @@ def trace(
         outputs = fun(args)
         program, captured = open_trace.finish(outputs)
         return program, captured, open_trace.values
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Here nothing is being traced: operations on values compute, whatever trace is open."""
+    traces, _stack.traces = _stack.traces, []
+    try:
+        yield
+    finally:
+        _stack.traces = traces
 
 
 def make_program_flat(

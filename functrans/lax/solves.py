@@ -12,8 +12,9 @@ from functrans.lax.bodies import Body, paths, trace_body, typed
 from functrans.primitives.custom_jvp import custom_jvp
 from functrans.primitives.linear_solves import System, linear_solve_p
 from functrans.transforms.api import check_callable, flatten_args
-from functrans.transforms.autodiff import jvp, linear_transpose, linearize
+from functrans.transforms.autodiff import jvp, linearize
 from functrans.transforms.inspect import closure_convert, eval_shape
+from functrans.transforms.linear_functions import transposed_map
 
 
 def custom_linear_solve(
@@ -78,7 +79,7 @@ def custom_linear_solve(
     solver = checked(lambda v: solve(matvec, v), "solve", has_aux)
     backward = solver if symmetric else None
     if transpose_solve is not None:
-        vecmat = linear_transpose(matvec, b)
+        vecmat = transposed_map(matvec, b)
         transposed = transpose_solve
         backward = checked(
             lambda v: transposed(lambda u: vecmat(u)[0], v), "transpose_solve", has_aux

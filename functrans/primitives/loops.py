@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 
 from functrans.core.dependence import loop_depends
-from functrans.core.effects import has_effects
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.program import Program, Var
-from functrans.core.simplify import drop_dead
-from functrans.core.trace import make_program_flat
-from functrans.core.types import Aval
+from functrans.core.program import Program
+from functrans.core.simplify import inline_calls
+from functrans.core.trace import make_program_flat, staging_trace
+from functrans.core.types import Aval, dtype_of
 from functrans.primitives import calls
-from functrans.primitives.arithmetic import add_p
+from functrans.primitives.arithmetic import add_p, mul_p, sub_p
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.carries import (
     Counts,
@@ -36,7 +35,8 @@ from functrans.primitives.carries import (
     swap_leading,
 )
 from functrans.primitives.loop_series import moving, series_body, with_terms
-from functrans.primitives.shaping import full
+from functrans.primitives.residuals import Kept, keep
+from functrans.primitives.shaping import full, iota
 from functrans.primitives.work import equations_run, flops
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import Nonzero, jvp
@@ -87,7 +87,7 @@ def _evaluate(
     unroll: int,
     checkpoint: int | None,
 ) -> list[Any]:
-    if length * equations_run(program) >= calls.WORTH_COMPILING:
+    if _worth_compiling(program, length):
         loop: dict[str, Any] = {"num_consts": num_consts, "num_carry": num_carry}
         loop |= {"length": length, "reverse": reverse, "unroll": unroll, "checkpoint": checkpoint}
         return calls.run_compiled(_alone(program, loop), values)
@@ -100,6 +100,10 @@ def _evaluate(
             stack[i] = y
     avals = program.in_avals[num_consts : num_consts + num_carry]
     return [*map(as_typed, carry, avals), *ys]
+
+
+def _worth_compiling(program: Program, length: int) -> bool:
+    return length * equations_run(program) >= calls.WORTH_COMPILING
 
 
 def _alone(program: Program, loop: dict[str, Any]) -> Program:
@@ -193,21 +197,17 @@ class _LinearScan:
     """A linearised scan.
 
     Attributes:
-        forward: body giving (carry, ys, stacked residuals).
-        linear: body over (invariant residuals, const tangents | carry tangents | stacked
-            residuals, x tangents) giving (carry tangents, y tangents).
-        hoisted: consts → the residuals that are the same in every step.
+        kept: what the forward scan computes once, what it stacks, and of what the residuals of a
+            step are made again.
+        linear: body over (invariants, const tangents | carry tangents | values of the step, x
+            tangents) giving (carry tangents, y tangents).
         carry_nonzero, y_nonzero: which outputs have a tangent.
-        stacked: where the linear scan finds each residual that differs between steps: ("x", i) for
-            operand i of the xs, ("y", i) for result i of the forward scan after the carry.
     """
 
-    forward: Program
+    kept: Kept
     linear: Program
-    hoisted: Program
     carry_nonzero: Nonzero
     y_nonzero: Nonzero
-    stacked: tuple[tuple[str, int], ...]
 
 
 def _linearize(
@@ -218,19 +218,33 @@ def _linearize(
         from functrans.primitives.checkpointed_loops import linearize_scan
 
         return linearize_scan(ts, primals, program, counts, loop)
-    parts = _linear_scan(program, counts, nonzero(ts))
+    compiled = staging_trace() is not None or _worth_compiling(program, loop["length"])
+    parts = _linear_scan(program, counts, nonzero(ts), compiled)
+    kept = parts.kept
     (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
+    invariants = evaluate(kept.invariants, consts)
+    read = [invariants[i] for i in kept.forward_reads]
     results = scan_p.bind(
-        *primals, program=parts.forward, num_consts=num_consts, num_carry=num_carry, **loop
+        *read,
+        *carry,
+        *xs,
+        program=kept.forward,
+        num_consts=len(read),
+        num_carry=num_carry,
+        **loop,
     )
     outs, stacks = split(results, num_carry)
-    const_operands = [*evaluate(parts.hoisted, consts), *present(const_ts)]
+    const_operands = [*[invariants[i] for i in kept.again_reads], *present(const_ts)]
     carry_operands = present(instantiate(carry_ts, carry, parts.carry_nonzero))
-    residuals = [xs[i] if kind == "x" else stacks[i] for kind, i in parts.stacked]
+    counted = lambda part, step: _counted(carry[part], step, loop["length"], loop["reverse"])
+    values = [
+        xs[at] if kind == "x" else stacks[at] if kind == "y" else counted(*at)
+        for kind, at in kept.steps
+    ]
     out_ts = scan_p.bind(
         *const_operands,
         *carry_operands,
-        *residuals,
+        *values,
         *present(x_ts),
         program=parts.linear,
         num_consts=len(const_operands),
@@ -242,10 +256,29 @@ def _linearize(
     return [*outs, *ys], [*spread(last_ts, parts.carry_nonzero), *spread(y_ts, parts.y_nonzero)]
 
 
-def _linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
-    key = ("scan linearize", counts, masks)
+def _counted(start: Any, step: int, length: int, reverse: bool) -> Any:
+    """The values of a counter, in the order of the xs."""
+    dtype = dtype_of(start)
+    steps = iota((length,), 0, dtype)
+    if reverse:
+        steps = sub_p.bind(np.int64(length - 1).astype(dtype), steps)
+    return add_p.bind(mul_p.bind(steps, np.int64(step).astype(dtype)), start)
+
+
+def _linear_scan(program: Program, counts: Counts, masks: Nonzero, compiled: bool) -> _LinearScan:
+    """With `compiled` calls of jitted functions are inlined, which shows what not to keep; without,
+    they are what is fast about the loop."""
+    key = ("scan linearize", counts, masks, compiled)
     if key not in program.cache:
-        program.cache[key] = _build_linear_scan(program, counts, masks)
+        body, every = linearized_body(program, counts, masks)
+        forward = inline_calls(body.forward, calls.call_p) if compiled else body.forward
+        kept = keep(forward, len(program.outputs), counts)
+        program.cache[key] = _LinearScan(
+            kept,
+            _linear_body(body, kept, every, program, counts),
+            tuple(counts.divide(every)[1]),
+            body.out_nonzero[counts.carry :],
+        )
     return program.cache[key]
 
 
@@ -262,85 +295,29 @@ def linearized_body(
         carry = grown
 
 
-def _build_linear_scan(program: Program, counts: Counts, masks: Nonzero) -> _LinearScan:
-    split_body, masks = linearized_body(program, counts, masks)
-    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(masks))
-    forward = split_body.forward
-    count = len(program.outputs)
-    residuals = forward.outputs[count:]
-    invariant, equations = _invariant(forward, counts.consts)
-    is_invariant = [not isinstance(r, Var) or r in invariant for r in residuals]
-    hoisted = Program(
-        forward.inputs[: counts.consts],
-        equations,
-        [r for r, i in zip(residuals, is_invariant, strict=True) if i],
-        f"invariants({program.name})",
-    )
-    found: dict[Any, tuple[str, int]] = {}
-    for i, y in enumerate(forward.outputs[counts.carry : count]):
-        found[y] = ("y", i)
-    for i, x in enumerate(forward.inputs[counts.consts + counts.carry :]):
-        found[x] = ("x", i)
-    outputs, stacked = list(forward.outputs[:count]), []
-    for r, same in zip(residuals, is_invariant, strict=True):
-        if same:
-            continue
-        if r not in found:
-            found[r] = ("y", len(outputs) - counts.carry)
-            outputs.append(r)
-        stacked.append(found[r])
-    forward, _ = drop_dead(Program(forward.inputs, forward.equations, outputs, program.name))
-    linear = _linear_body(
-        split_body, is_invariant, (const_mask, carry_mask, x_mask), program, counts
-    )
-    return _LinearScan(
-        forward,
-        linear,
-        drop_dead(hoisted)[0],
-        carry_mask,
-        split_body.out_nonzero[counts.carry :],
-        tuple(stacked),
-    )
-
-
-def _invariant(program: Program, num_consts: int) -> tuple[set[Var], list[Any]]:
-    """The variables that depend on the consts alone, and the equations that compute them."""
-    known = set(program.inputs[:num_consts])
-    equations = []
-    for e in program.equations:
-        if not has_effects(e) and all(a in known for a in e.inputs if isinstance(a, Var)):
-            known.update(e.outputs)
-            equations.append(e)
-    return known, equations
-
-
 def _linear_body(
-    parts: Linearized, invariant: list[bool], masks: tuple, program: Program, counts: Counts
+    parts: Linearized, kept: Kept, masks: Nonzero, program: Program, counts: Counts
 ) -> Program:
     """The linear Program with its operands in a scan's order, and every carry tangent given."""
-    linear, out_nonzero = parts.linear, parts.out_nonzero
-    const_ts, carry_ts, _ = (sum(m) for m in masks)
-    residual_avals = linear.in_avals[: len(invariant)]
-    tangent_avals = linear.in_avals[len(invariant) :]
-    same = [a for a, i in zip(residual_avals, invariant, strict=True) if i]
-    varying = [a for a, i in zip(residual_avals, invariant, strict=True) if not i]
-    ts = split(tangent_avals, const_ts, carry_ts)
-    carry_avals = program.in_avals[counts.consts : counts.consts + counts.carry]
+    const_mask, carry_mask, _ = counts.divide(masks)
+    tangent_avals = parts.linear.in_avals[parts.residual_count :]
+    const_ts, carry_ts, x_ts = split(tangent_avals, sum(const_mask), sum(carry_mask))
+    fixed, steps = split(kept.again.in_avals, len(kept.again_reads))
+    carry_avals = counts.divide(program.in_avals)[1]
 
     def run(args: Sequence[Any]) -> list[Any]:
-        fixed, cs, carry, moving, xs = split(args, len(same), const_ts, carry_ts, len(varying))
-        a, b = iter(fixed), iter(moving)
-        residuals = [next(a) if i else next(b) for i in invariant]
-        results = iter(evaluate(linear, [*residuals, *cs, *carry, *xs]))
-        outs = [next(results) if n else None for n in out_nonzero]
-        kept = [
+        same, cs, carry, moving, xs = split(args, *map(len, (fixed, const_ts, carry_ts, steps)))
+        residuals = evaluate(kept.again, [*same, *moving])
+        results = iter(evaluate(parts.linear, [*residuals, *cs, *carry, *xs]))
+        outs = [next(results) if n else None for n in parts.out_nonzero]
+        after = [
             full(aval.shape, 0, aval.dtype) if t is None else t
-            for t, aval, n in zip(outs, carry_avals, masks[1], strict=False)
+            for t, aval, n in zip(outs, carry_avals, carry_mask, strict=False)
             if n
         ]
-        return [*kept, *present(outs[counts.carry :])]
+        return [*after, *present(outs[counts.carry :])]
 
-    avals = [*same, *ts[0], *ts[1], *varying, *ts[2]]
+    avals = [*fixed, *const_ts, *carry_ts, *steps, *x_ts]
     return make_program_flat(run, avals, f"linear({program.name})")
 
 

@@ -10,11 +10,9 @@ import numpy as np
 
 from functrans.core import tree
 from functrans.core.errors import TransformError
-from functrans.core.primitive import Linear
 from functrans.core.program import Literal
 from functrans.core.types import aval_of, dtype_of, float0, shape_of
 from functrans.transforms import forward, remembered
-from functrans.transforms import transpose as transposition
 from functrans.transforms.api import (
     Traced,
     check_callable,
@@ -27,7 +25,6 @@ from functrans.transforms.api import (
 from functrans.transforms.linear_maps import (
     Pullback,
     Pushforward,
-    match_cotangents,
     match_tangents,
     owned,
     pull_back,
@@ -289,47 +286,6 @@ def hvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     array([ 6., 12.])
     """
     return jvp(grad(fun), primals, tangents)[1]
-
-
-def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple]:
-    """The transpose of a linear function.
-
-    Args:
-        fun: linear in all its arguments.
-        primals: arrays or ShapeDtypeStructs of the arguments' shapes and dtypes.
-
-    Returns:
-        A function from a cotangent of the output to a tuple of cotangents of the arguments.
-
-    Raises:
-        TransformError: fun is not linear.
-
-    >>> import functrans as ft
-    >>> import functrans.numpy as fnp
-    >>> ft.linear_transpose(lambda x: 3.0 * x, 1.0)(2.0)
-    (np.float64(6.0),)
-    """
-    from functrans.core.trace import trace
-    from functrans.transforms.api import FlatFunction
-
-    check_callable(fun, "linear_transpose")
-    leaves, treedef = tree.flatten((primals, {}))
-    avals = [aval_of(x).strong() for x in leaves]
-    flat = FlatFunction(fun, treedef)
-    program, captured, _ = trace(flat, avals, name=name_of(fun))
-    out_avals = program.out_avals
-
-    def transposed(cotangent: Any) -> tuple:
-        from functrans.core.types import ShapeDtypeStruct
-
-        like = flat.rebuild([ShapeDtypeStruct(a.shape, a.dtype) for a in out_avals])
-        cts = match_cotangents(like, cotangent)
-        operands = [*captured, *map(Linear, avals)]
-        results = transposition.transpose(program, operands, cts)[len(captured) :]
-        full = [zeros_of(a) if ct is None else ct for a, ct in zip(avals, results, strict=True)]
-        return tree.unflatten(tree.structure(primals), full)
-
-    return transposed
 
 
 # --- arguments, tangents, cotangents --------------------------------------------------------------

@@ -14,7 +14,7 @@ from functrans.core.dependence import depends, equation_depends
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import not_linear, registry
 from functrans.core.program import Equation, Program, Var
-from functrans.core.simplify import drop_dead
+from functrans.core.simplify import drop_dead, inline_calls
 from functrans.core.trace import make_program_flat
 from functrans.transforms.api import zeros_of
 from functrans.transforms.linearize import Linearized, linearize_program
@@ -68,10 +68,18 @@ def _divided(
         primitive.name,
     )
     parts = linearize_program(alone, tuple(mask))
-    forward = parts.forward
-    if any(depends(forward, mask)[len(results) :]):
+    if _reads_linear(parts, mask, len(results)) and "rule" not in equation.params:
+        # a checkpoint keeps operands to compute what it needs again, whether linear or not
+        parts = linearize_program(inline_calls(alone, primitive), tuple(mask))
+    if _reads_linear(parts, mask, len(results)):
         raise not_linear(primitive.name)
+    forward = parts.forward
     outputs = forward.outputs
     kept = [a for a, n in zip(outputs, results, strict=False) if not n]
     kept += outputs[len(results) :]
     return drop_dead(Program(forward.inputs, forward.equations, kept, primitive.name))[0], parts
+
+
+def _reads_linear(parts: Linearized, mask: Sequence[bool], count: int) -> bool:
+    """Whether a residual depends on a linear operand."""
+    return any(depends(parts.forward, mask)[count:])

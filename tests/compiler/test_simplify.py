@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import numpy as fnp
 from functrans.compiler.lower import own_outputs, prepare
-from functrans.compiler.simplify import (
-    drop_barriers,
-    drop_unused,
-    inline_calls,
-    rewrite,
-    simplify,
-)
+from functrans.compiler.simplify import drop_barriers, drop_unused, rewrite, simplify
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import registry
 from functrans.core.program import Literal, Program
+from functrans.core.simplify import inline_calls
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, aval_of
 

@@ -44,6 +44,13 @@ class Structured:
         return ruled
 
     @staticmethod
+    def custom_vjp(f: Body) -> Body:
+        """With the rule that it has anyway."""
+        ruled = ft.custom_vjp(f)
+        ruled.defvjp(lambda *args: ft.vjp(f, *args), lambda pull, ct: pull(ct))
+        return ruled
+
+    @staticmethod
     def root(f: Body, start: Any) -> Any:
         def solve(f: Any, y: Any) -> Any:
             return lax.while_loop(lambda y: fnp.max(fnp.abs(f(y))) > 1e-14, lambda y: y - f(y), y)
@@ -83,6 +90,7 @@ class Plain:
 
     checkpoint = staticmethod(lambda f: f)
     custom_jvp = staticmethod(lambda f: f)
+    custom_vjp = staticmethod(lambda f: f)
     jit = staticmethod(lambda f: f)
 
     @staticmethod
@@ -294,6 +302,10 @@ def custom_jvp(s: Any, f: Body) -> Body:
     return lambda x, t: s.custom_jvp(f)(x + t, t) - x
 
 
+def custom_vjp(s: Any, f: Body) -> Body:
+    return lambda x, t: 0.7 * s.custom_vjp(f)(x, t * x) + t
+
+
 def jit(s: Any, f: Body) -> Body:
     return lambda x, t: s.jit(f)(x, t) * x
 
@@ -308,9 +320,30 @@ CONSTRUCTS: dict[str, Callable[[Any, Body], Body]] = {
     for f in (
         cond, switch, while_loop, while_keeping_one, fori_static, fori_traced, scan, scan_reverse,
         scan_keeping_two, scan_length, map_rows, map_batches, associative_scan, select, root,
-        linear_solve, checkpoint, custom_jvp, jit, gradient,
+        linear_solve, checkpoint, custom_jvp, custom_vjp, jit, gradient,
     )
 }  # fmt: skip
+
+FORWARD = {"custom_jvp", "root"}
+"""What takes the derivative of its body forward, whatever is asked of it: by its rule or solver."""
+
+TWICE = {"while_loop", "while_keeping_one", "fori_traced", "scan_keeping_two", "linear_solve"}
+"""What runs its body again in a derivative, whose derivative then meets the body once more."""
+
+
+def modes(names: tuple[str, ...]) -> set[str]:
+    """Of "forward", "reverse" and "forward over reverse" the derivatives that a nest has.
+
+    A custom_vjp has only the second, and leaves the first of what its rule computes to the third.
+    """
+    every = {"forward", "reverse", "forward over reverse"}
+    if "custom_vjp" not in names:
+        return every
+    last = len(names) - names[::-1].index("custom_vjp")
+    around = set(names[:last])
+    if FORWARD & around:
+        return set()
+    return {"reverse"} if TWICE & around else every - {"forward"}
 
 
 def innermost(x: Any, t: Any) -> Any:

@@ -235,6 +235,30 @@ def transpose_of_square(x: Any) -> Any:
     return ft.linear_transpose(lambda x: x * x, x)(x)
 
 
+@mistake(TransformError, "affine, not linear", "the line at fault", "value at 0 is not 0", "vjp")
+def transpose_of_a_sum_with_a_constant(x: Any) -> Any:
+    def f(x: Any) -> Any:
+        y = 2.0 * x
+        y = y + 1.0  # the line at fault
+        return fnp.sin(0.5) * y
+
+    return ft.linear_transpose(f, x)(x)
+
+
+@mistake(TransformError, "affine, not linear", "the line at fault")
+def transpose_of_a_jitted_sum_with_a_constant(x: Any) -> Any:
+    @ft.jit
+    def f(x: Any) -> Any:
+        return fnp.concatenate([2.0 * x, np.ones(1)])  # the line at fault
+
+    return ft.linear_transpose(f, x)(np.ones(4))
+
+
+@mistake(TransformError, "affine, not linear", "lax.fori_loop")
+def transpose_of_a_loop_that_adds_a_constant(x: Any) -> Any:
+    return ft.linear_transpose(lambda x: lax.fori_loop(0, 2, lambda i, c: 2 * c + 1.0, x), x)(x)
+
+
 @mistake(TransformError, "scan is not linear")
 def transpose_of_loop_that_is_not_linear(x: Any) -> Any:
     f = lambda x: lax.fori_loop(0, 2, lambda i, c: fnp.sin(c), x)

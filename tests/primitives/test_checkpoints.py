@@ -150,7 +150,8 @@ def test_memory_of_a_scan_is_ordered_by_policy() -> None:
         final = lambda x: fnp.sum(lax.scan(lambda c, w: (body(w, c), None), x, pairs)[0])
         return units(ft.grad(final), x)
 
-    assert memory("nothing") < memory("dots") < memory("everything") <= memory(none) + 1
+    # a loop makes a few things again by itself, but not what a policy saves
+    assert memory("nothing") < memory("dots") < memory(none) <= memory("everything")
 
 
 def test_static_arguments_by_name_and_by_position() -> None:
