@@ -25,6 +25,7 @@ from functrans.primitives.hinted_calls import hinted_call_p
 from functrans.primitives.lanes import is_worth_a_loop
 from functrans.primitives.loop_tangents import (
     Loop,
+    by_rules,
     carry_program,
     differentiated,
     tangents_of_loop,
@@ -80,7 +81,8 @@ def linearize_scan(
         reverse=params["reverse"], checkpoint=params["checkpoint"],
     )  # fmt: skip
     loop, ts = differentiated(loop, primals, ts)
-    own = {"program": program, "num_consts": counts.consts, "num_carry": counts.carry, **params}
+    body = by_rules(program, loop)
+    own = {"program": body, "num_consts": counts.consts, "num_carry": counts.carry, **params}
     outs, kept = _scan_keeping(loop, primals, own)
     return outs, tangents_of_loop(np.int64(params["length"]), kept, primals, ts, loop)
 

@@ -166,8 +166,19 @@ def _build_carry_program(loop: Loop) -> tuple[Program, Nonzero]:
             break
         read = grown
     needed = tuple(bool(read >> i & 1) for i in range(len(body.inputs)))
-    outputs = [after for i, after in zip(carry, body.outputs, strict=False) if needed[i]]
-    return drop_dead(Program(body.inputs, body.equations, outputs, body.name))[0], needed
+    outputs = [after for i, after in zip(carry, forward.outputs, strict=False) if needed[i]]
+    return drop_dead(Program(forward.inputs, forward.equations, outputs, body.name))[0], needed
+
+
+def by_rules(body: Program, loop: Loop) -> Program:
+    """The loop's body, with what its linearisation puts in place of functions with reverse rules:
+    these have no forward mode, which second derivatives of the loop may ask for."""
+    key = ("by rules", loop.nonzero)
+    if key not in body.cache:
+        forward = linearize_program(body, loop.nonzero).forward
+        outputs = forward.outputs[: len(body.outputs)]
+        body.cache[key] = drop_dead(Program(forward.inputs, forward.equations, outputs, body.name))[0]
+    return body.cache[key]
 
 
 # --- forward --------------------------------------------------------------------------------------

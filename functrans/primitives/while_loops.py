@@ -140,7 +140,12 @@ def _tangents(
 def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
     """The values and the number of steps; the tangents from a loop of so many steps."""
     from functrans.primitives import checkpointed_loops
-    from functrans.primitives.loop_tangents import Loop, differentiated, tangents_of_loop
+    from functrans.primitives.loop_tangents import (
+        Loop,
+        by_rules,
+        differentiated,
+        tangents_of_loop,
+    )
 
     operands = primals[params["cond_consts"] :]
     body, consts = params["body_program"], params["body_consts"]
@@ -148,6 +153,7 @@ def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
         without_effects(body), consts, len(operands) - consts, checkpoint=params["checkpoint"]
     )
     loop, ts = differentiated(loop, operands, ts[params["cond_consts"] :])
+    params["body_program"] = by_rules(body, loop)
     if checkpointed_loops.is_worth_it(loop):
         (*outs, count), kept = checkpointed_loops.while_keeping(loop, primals, **params)
     else:

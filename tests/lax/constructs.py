@@ -327,7 +327,7 @@ CONSTRUCTS: dict[str, Callable[[Any, Body], Body]] = {
 FORWARD = {"custom_jvp", "root"}
 """What takes the derivative of its body forward, whatever is asked of it: by its rule or solver."""
 
-TWICE = {"while_loop", "while_keeping_one", "fori_traced", "scan_keeping_two", "linear_solve"}
+TWICE = {"linear_solve"}
 """What runs its body again in a derivative, whose derivative then meets the body once more."""
 
 
