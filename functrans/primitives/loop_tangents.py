@@ -177,7 +177,9 @@ def by_rules(body: Program, loop: Loop) -> Program:
     if key not in body.cache:
         forward = linearize_program(body, loop.nonzero).forward
         outputs = forward.outputs[: len(body.outputs)]
-        body.cache[key] = drop_dead(Program(forward.inputs, forward.equations, outputs, body.name))[0]
+        body.cache[key] = drop_dead(Program(forward.inputs, forward.equations, outputs, body.name))[
+            0
+        ]
     return body.cache[key]
 
 
