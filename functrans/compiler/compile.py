@@ -15,6 +15,7 @@ from functrans.compiler.plans import load_plan, plan_key, save_plan
 from functrans.compiler.schedule import Schedule
 from functrans.core.config import config
 from functrans.core.errors import OutOfMemoryError
+from functrans.core.garbage import collection_put_off
 from functrans.core.program import Program
 from functrans.core.trace import as_value
 from functrans.core.types import PYTHON_SCALARS, Aval, aval_of
@@ -39,7 +40,7 @@ def compile_program(program: Program, donated: Iterable[int] = ()) -> Compiled:
     large = frozenset(i for i in donated if program.in_avals[i].nbytes >= WORTH_DONATING)
     known = program.cache.get(("compiled", large))
     if known is None:
-        with _lock:
+        with _lock, collection_put_off():
             known = _executables.get((program, large))
             if known is None:
                 known = Compiled(program, large)

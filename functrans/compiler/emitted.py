@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 from functrans.core.program import Atom, Var
 
+ONE_BY_ONE = ", !llvm.loop !0"
+"""After the jump back of a loop whose iterations are not to be put into vectors."""
+TRAILER = """\
+attributes #0 = { nounwind }
+!0 = distinct !{!0, !1}
+!1 = !{!"llvm.loop.vectorize.enable", i1 false}"""
+"""What a module of kernels ends with, since their text refers to it."""
+
 
 @dataclass(frozen=True)
 class EmittedKernel:

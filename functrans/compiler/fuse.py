@@ -152,11 +152,17 @@ def _chain_weights(
         for atom in equation.inputs:
             if isinstance(atom, Var):
                 below = weight.get(atom, 0)
+                again = below * (_times(atom, consumers[atom]) - 1) > RECOMPUTE_LIMIT
                 shared = len(consumers[atom]) > 1 and below > RECOMPUTE_LIMIT
-                total += 0 if shared or below >= limit else below
+                total += 0 if again or shared or below >= limit else below
         for var in equation.outputs:
             weight[var] = total
     return weight
+
+
+def _times(var: Var, consumers: list[Equation]) -> float:
+    """How often each element of var is computed if it is where consumers read it."""
+    return sum(_reads(var, c, {}, {}) for c in consumers)
 
 
 def _reads(var: Var, consumer: Equation, inlined: dict, times_read: dict[Var, float]) -> float:

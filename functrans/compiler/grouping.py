@@ -84,6 +84,11 @@ class Kernel:
         member = self.values.get(var)
         return member is not None and (member.per_row or is_reduction(member.equation))
 
+    def streams(self, reads: Reads) -> int:
+        """Arrays of more than a number per row that it would touch with a member that reads so."""
+        outside = (self.reads | reads.all) - self.values.keys()
+        return len(outside) + sum(not self.is_row_value(v) for v in self.values)
+
     def available(self, var: Var) -> int:
         """The first stage in which a member can use a value of this kernel."""
         member = self.values[var]
@@ -173,21 +178,30 @@ class Grouper:
     def _find(
         self, equation: Equation, shape: Shape, reads: Reads, weight: int
     ) -> tuple[int | None, bool]:
-        """The latest kernel that a member fits, and whether it is computed once per row there."""
+        """The kernel that a member fits, and whether it is computed once per row there.
+
+        The latest of those that fold rows, where it is at hand for the next fold of the row; else
+        the latest.
+        """
         candidates = [(p, False) for p in self._full[shape][-LOOK_BACK:]]
         if not is_reduction(equation):
             candidates += [(p, True) for p in self._rows[_squeezed(shape)][-LOOK_BACK:]]
-        for position, per_row in sorted(candidates, reverse=True):
+        for position, per_row in sorted(candidates, key=self._preference, reverse=True):
             kernel = self.steps[position]
             assert isinstance(kernel, Kernel)
             small = kernel.weight + weight <= 2 * self.limit
-            few = len(kernel.reads | reads.all) + len(kernel.members) <= ARRAY_LIMIT
-            if not (small and few):
+            if not small or kernel.streams(reads) > ARRAY_LIMIT:
                 continue
             fits = self._fits_row if per_row else self._fits_full
             if fits(kernel, position, equation, reads):
                 return position, per_row
         return None, False
+
+    def _preference(self, candidate: tuple[int, bool]) -> tuple[bool, int, bool]:
+        position, per_row = candidate
+        kernel = self.steps[position]
+        assert isinstance(kernel, Kernel)
+        return kernel.by_rows and len(kernel.reduced) < len(kernel.shape), position, per_row
 
     def _before(self, var: Var, position: int) -> bool:
         return self._step_of.get(var, -1) < position

@@ -18,6 +18,7 @@ import numpy as np
 
 from functrans.core import tree
 from functrans.core.errors import TransformError
+from functrans.core.garbage import collection_put_off
 from functrans.core.program import Program
 from functrans.core.trace import Tracer, trace
 from functrans.core.types import Aval, aval_of, float0
@@ -241,7 +242,8 @@ class JitFunction:
         if known is not None:
             return known
         flat = FlatFunction(_with_float0_as_nodes(self._with_static(key)), in_tree)
-        program, captured, _ = trace(flat, avals, name=name_of(self._fun))
+        with collection_put_off():
+            program, captured, _ = trace(flat, avals, name=name_of(self._fun))
         assert flat.out_tree is not None
         special = Specialization(program, in_tree, flat.out_tree, captured)
         if not captured:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from functrans.compiler.blocks import FEW_ITERATIONS, block_size
-from functrans.compiler.elements import INDEX, Elements, shown_key
-from functrans.compiler.emitted import EmittedKernel
+from functrans.compiler.elements import BAKED, INDEX, Elements, shown_key
+from functrans.compiler.emitted import ONE_BY_ONE, EmittedKernel
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
@@ -87,6 +87,8 @@ class _Emitter(Elements):
         self.shared = self._shared()
         self.bounds: dict[Loop, tuple[str, str, str]] = {}
         """Where loops begin and end, and that for people, if it is not their whole extent."""
+        self.scalar_loops: set[Loop] = set()
+        """Those whose iterations LLVM is not to put into vectors."""
 
     def _shared(self) -> Loop | None:
         """The loop whose iterations may run apart, which threads share."""
@@ -168,6 +170,10 @@ class _Emitter(Elements):
             with self._nest([last]):
                 for equation in reductions:
                     self._store(equation.outputs[0], at, self._identity(equation))
+            if last.counter.extent <= BAKED:
+                # LLVM unrolls the short loop and makes vectors of it; left alone, it would take
+                # them across iterations of the loop around, and sort elements into them
+                self.scalar_loops.add(folded[-1])
             with self._nest(folded), self._nest([last]):
                 for equation in equations:
                     if not is_reduction(equation):
@@ -273,7 +279,7 @@ class _Emitter(Elements):
             yield
         following = self._op("add nuw nsw i64", copy, "1")
         b.raw(f"store i64 {following}, ptr {cell}")
-        b.br(head)
+        b.raw(f"br label %{head}{ONE_BY_ONE if loop in self.scalar_loops else ''}")
         b.label(end)
 
     def _bounds(self, loop: Loop) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from functrans.compiler import callbacks, runtime, threads
 from functrans.compiler.calls import ArraySpec
-from functrans.compiler.emitted import EmittedKernel, StoredKernel
+from functrans.compiler.emitted import TRAILER, EmittedKernel, StoredKernel
 from functrans.compiler.engine import compile_module, load_module, module_key
 from functrans.compiler.frames import Executable
 from functrans.compiler.schedule import Block, Entry, Schedule
@@ -98,7 +98,7 @@ def module_text(kernels: Iterable[EmittedKernel]) -> str:
     kernels = list(kernels)
     declarations = dict.fromkeys(line for k in kernels for line in k.declarations)
     texts = [k.ir for k in kernels]
-    return "\n".join([*declarations, *texts, "attributes #0 = { nounwind }"])
+    return "\n".join([*declarations, *texts, TRAILER])
 
 
 class _Linker:

@@ -120,20 +120,27 @@ class Trace:
 
     def record(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Append the equation and return the tracer(s) of its result."""
-        inputs = [
-            x.variable if type(x) is Tracer and x.owner is self else self.atom(x) for x in args
-        ]
-        inferred = primitive.infer(*[a.aval for a in inputs], **params)
+        # eager derivatives spend their time here, hence one loop over the operands
+        inputs: list[Atom] = []
+        avals, values = [], []
+        known = not self.staging
+        for x in args:
+            atom: Atom
+            if type(x) is Tracer:
+                atom = x.variable if x.owner is self else self.capture(x).variable
+                if x.value is UNKNOWN:
+                    known = False
+                values.append(x.value)
+            else:
+                atom = Literal(x)
+                values.append(x)
+            inputs.append(atom)
+            avals.append(atom.aval)
+        inferred = primitive.infer(*avals, **params)
         several = primitive.multiple_results
         outputs = tuple([Var(a) for a in inferred]) if several else (Var(inferred),)
         equation = Equation(primitive, inputs, params, outputs, current_source())
         self.equations.append(equation)
-        known = not self.staging
-        if known:
-            values = [x.value if type(x) is Tracer else x for x in args]
-            for value in values:
-                if value is UNKNOWN:
-                    known = False
         if known and several and has_effects(equation):
             params, known = self._run_effects(equation)
         if not known:

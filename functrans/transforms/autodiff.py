@@ -374,35 +374,47 @@ def _of_chosen(
 def _check_inputs(
     chosen: tuple, positions: tuple, name: str, transform: str, holomorphic: bool, allow_int: bool
 ) -> None:
+    unfit = _kinds_without_derivative(transform, holomorphic, allow_int)
     for i, argument in zip(positions, chosen, strict=True):
-        flatten_args(argument, f"argument {i}")
-        for path, x in tree.flatten_with_path(argument)[0]:
-            aval = aval_of(x)
-            what = f"argument {i}{path} of {name} is {aval}"
-            if aval.dtype.kind in "biu" and not allow_int:
-                raise TransformError(
-                    f"{transform} differentiates with respect to real numbers, but {what}. Pass "
-                    f"floats (x.astype(float)), choose other argnums, or set allow_int=True."
-                )
-            if holomorphic and aval.dtype.kind != "c":
-                raise TransformError(f"holomorphic=True needs complex arguments, but {what}.")
-            if transform == "jacfwd" and not holomorphic and aval.dtype.kind == "c":
-                raise TransformError(
-                    f"jacfwd differentiates with respect to real numbers, but {what}; "
-                    "set holomorphic=True if the function is."
-                )
+        leaves, _ = flatten_args(argument, f"argument {i}")
+        if not any(dtype_of(x).kind in unfit for x in leaves):
+            continue
+        path, x = next(
+            p for p in tree.flatten_with_path(argument)[0] if dtype_of(p[1]).kind in unfit
+        )
+        what = f"argument {i}{path} of {name} is {aval_of(x)}"
+        if dtype_of(x).kind in "biu" and not allow_int:
+            raise TransformError(
+                f"{transform} differentiates with respect to real numbers, but {what}. Pass "
+                f"floats (x.astype(float)), choose other argnums, or set allow_int=True."
+            )
+        if holomorphic:
+            raise TransformError(f"holomorphic=True needs complex arguments, but {what}.")
+        raise TransformError(
+            f"jacfwd differentiates with respect to real numbers, but {what}; "
+            "set holomorphic=True if the function is."
+        )
+
+
+def _kinds_without_derivative(transform: str, holomorphic: bool, allow_int: bool) -> str:
+    """Of the dtypes of arguments."""
+    kinds = "" if allow_int else "biu"
+    if holomorphic:
+        return kinds + "biuf"
+    return kinds + "c" if transform == "jacfwd" else kinds
 
 
 def _check_outputs(value: Any, name: str, transform: str, holomorphic: bool, forward: bool) -> None:
-    for path, y in tree.flatten_with_path(value)[0]:
-        kind = dtype_of(y).kind
-        if holomorphic and kind != "c":
-            raise TransformError(f"holomorphic=True needs complex outputs, {name}{path} is real.")
-        if not holomorphic and kind not in ("fc" if forward else "f"):
-            raise TransformError(
-                f"{transform} needs real outputs, but output{path} of {name} is {aval_of(y)}; "
-                "set holomorphic=True for a holomorphic function, or return real numbers."
-            )
+    fit = "c" if holomorphic else "fc" if forward else "f"
+    if all(dtype_of(y).kind in fit for y in tree.leaves(value)):
+        return
+    path, y = next(p for p in tree.flatten_with_path(value)[0] if dtype_of(p[1]).kind not in fit)
+    if holomorphic:
+        raise TransformError(f"holomorphic=True needs complex outputs, {name}{path} is real.")
+    raise TransformError(
+        f"{transform} needs real outputs, but output{path} of {name} is {aval_of(y)}; "
+        "set holomorphic=True for a holomorphic function, or return real numbers."
+    )
 
 
 def _check_scalar(name: str, value: Any, holomorphic: bool) -> None:
