@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.convolutions import convolution, find, fold
+from functrans.compiler.determinants import (
+    determinant,
+    gradient,
+    gradient_along,
+    sign_and_logarithm,
+)
 from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, inline_into, rewrite
@@ -53,7 +59,10 @@ def _expansion(equation: Equation) -> Program | None:
     function = rule(equation, avals) if rule else None
     if function is None:
         return None
-    return make_program_flat(lambda xs: [function(*xs)], avals, equation.primitive.name)
+    many = equation.primitive.multiple_results
+    return make_program_flat(
+        lambda xs: list(function(*xs)) if many else [function(*xs)], avals, equation.primitive.name
+    )
 
 
 # --- positions of extrema, cumulative operations, inverses ----------------------------------------
@@ -135,6 +144,10 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "argmax": _arg_extremum(reduce_max_p),
     "argmin": _arg_extremum(reduce_min_p),
     "inv": _inverse,
+    "det": determinant,
+    "slogdet": sign_and_logarithm,
+    "cofactors": gradient,
+    "cofactors_along": gradient_along,
     # from -0.0, which keeps the sign of a first zero
     "cumsum": _running(add_p, lambda dtype: -dtype.type(0), "iufc"),
     # no complex ones: 1 times infinity would have a nan

@@ -23,7 +23,8 @@ an entry beyond those a function reads are harmless.
 | `ft_fill0` | target | bytes |
 | `ft_gemm_f32`, `_f64`, `_c64`, `_c128` | x, y, out | see functrans/compiler/gemm.py |
 | `ft_cholesky_f32` …, `ft_triangular_f32` … | | see functrans/compiler/triangular.py |
-| `ft_solve_f32` … | a, pivots, x | see functrans/compiler/lu.py |
+| `ft_solve_f32` … | a, scratch, pivots, x | see functrans/compiler/lu.py |
+| `ft_lu_diagonal_f32` … | | see functrans/compiler/determinants.py |
 
 A *moving row* is `slot set, slot of the stacked array, bytes per step`: before every step the slot
 is set to that step's slice (inputs and outputs alike; the last slice first if reverse).
@@ -50,6 +51,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from functrans.compiler.blas import find_blas, find_triangular
+from functrans.compiler.determinants import diagonal_ir
 from functrans.compiler.engine import compile_module, keep_for_ever
 from functrans.compiler.gemm import NAMES, gemm_ir, gemm_symbols
 from functrans.compiler.lu import lu_ir
@@ -82,6 +84,7 @@ _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
     f"ft_{kind}_{name}" for kind in ("cholesky", "triangular", "solve") for name in NAMES.values()
 )
+_DIAGONALS = tuple(f"ft_lu_diagonal_{name}" for name in NAMES.values())
 _TIMERS = ("ft_start_timer", "ft_stop_timer")
 _PYTHON = (
     "PyDict_GetItem",
@@ -133,7 +136,12 @@ def _definition(name: str) -> _MethodDef:
 
 def address_of(name: str) -> int:
     """The address of a native function; BLAS is looked for when the first product is asked for."""
-    groups = {_PRODUCTS: _products, _TRIANGULAR: _triangular, _TIMERS: _timers}
+    groups = {
+        _PRODUCTS: _products,
+        _TRIANGULAR: _triangular,
+        _DIAGONALS: _diagonals,
+        _TIMERS: _timers,
+    }
     load = next((load for names, load in groups.items() if name in names), _control)
     return load()[name]
 
@@ -161,6 +169,13 @@ def _triangular() -> dict[str, int]:
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
     text = triangular_ir(bits) + lu_ir(bits)
     return compile_module(text, _TRIANGULAR, symbols, False)
+
+
+@cache
+def _diagonals() -> dict[str, int]:
+    bits, routines = find_triangular()
+    symbols = {f"ft_blas_{x}getrf": routines[f"{x}getrf"] for x in NAMES}
+    return compile_module(diagonal_ir(bits), _DIAGONALS, symbols, False)
 
 
 @cache

@@ -66,6 +66,15 @@ end:
 """
 
 
+def scratch(first: int, *names: str) -> str:
+    """Instructions that load the pointers of memory to work in, from a buffer on, as %name."""
+    return "\n".join(
+        f"  %{name}.buf = getelementptr ptr, ptr %bufs, i64 {first + i}\n"
+        f"  %{name} = load ptr, ptr %{name}.buf"
+        for i, name in enumerate(names)
+    )
+
+
 def _loads(names: Sequence[str]) -> str:
     """Instructions that load the integers of a kernel, in order, as %name."""
     return "\n".join(
