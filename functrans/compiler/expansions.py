@@ -20,6 +20,7 @@ from functrans.compiler.determinants import (
 from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, inline_into, rewrite
+from functrans.compiler.sorting import by_one_key
 from functrans.core.program import Atom, Equation, Program, Var
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
@@ -144,6 +145,7 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "argmax": _arg_extremum(reduce_max_p),
     "argmin": _arg_extremum(reduce_min_p),
     "inv": _inverse,
+    "sort": by_one_key,
     "det": determinant,
     "slogdet": sign_and_logarithm,
     "cofactors": gradient,

@@ -25,6 +25,7 @@ from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
+from functrans.compiler.sorting import emit_sort, is_native_sort, nanoseconds
 from functrans.compiler.threads import pieces
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -253,6 +254,9 @@ class BlockLowering:
         if is_scatter(equation):
             self._scatter(equation)
             return
+        if is_native_sort(equation):
+            self._sort(equation)
+            return
         self._callback(equation)
 
     def _region(self, equation: Equation) -> bool:
@@ -277,6 +281,16 @@ class BlockLowering:
         emitted = emit_scatter(equation)
         slots = tuple(self.slot(a) for a in emitted.buffers)
         self.append(Entry(emitted, slots, emitted.ints, 1, f"scatter  {lines_of([equation])}"))
+
+    def _sort(self, equation: Equation) -> None:
+        """The kernel that sorts rows, which threads divide."""
+        emitted = emit_sort(equation)
+        slots = tuple(self.slot(a) for a in emitted.buffers)
+        if equation.inputs[0].aval.size:
+            entry = Entry(emitted, slots, emitted.ints, emitted.extent)
+            entry.comment = f"sort  {lines_of([equation])}"
+            entry.pieces = pieces(emitted.extent, nanoseconds(equation))
+            self.append(entry)
 
     def _block_update(self, equation: Equation) -> None:
         """The kernel that writes a block into an array which is overwritten."""
