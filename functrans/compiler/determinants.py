@@ -1,11 +1,11 @@
 """Determinants in compiled code: from the factors that LAPACK finds, by NumPy's formula.
 
-`ft_lu_diagonal_f32`, `_f64`, `_c64`, `_c128` take buffers a, with a stack of matrices; memory for
+`ft_lu_diagonal_f64`, `_c128` take buffers a, with a stack of matrices; memory for
 one matrix and for n words; and for `parity` and `diagonal`, the results of the primitive
 `lu_diagonal`; and these integers: n, how many matrices.
 
-The matrices are transposed on the way, since Fortran reads columns first: so the pivots, and
-with them the sign of a nan and whether a matrix counts as singular, are those of NumPy.
+As in NumPy it is done in double precision, and matrices are transposed on the way, since Fortran
+reads columns first: so pivots, the sign of a nan and what counts as singular are NumPy's.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.gemm import NAMES, TYPES, boxed
-from functrans.compiler.stacks import over_stack, scratch
+from functrans.compiler.decompositions import reduced_svd
+from functrans.compiler.gemm import DOUBLE, TYPES, boxed
+from functrans.compiler.stacks import over_stack, scratch, turn
 from functrans.core.program import Equation
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import (
@@ -30,35 +31,48 @@ from functrans.primitives.arithmetic import (
     zeros_like,
 )
 from functrans.primitives.determinants import lu_diagonal_p
+from functrans.primitives.linear_algebra import conjugate, product
 from functrans.primitives.reductions import reduce_prod_p, reduce_sum_p
 from functrans.primitives.shaping import broadcast_p, concatenate_p, full, reshape_p, slice_axis
 from functrans.primitives.transcendental import exp_p, log_p
+
+LARGEST_GRADIENT = 12
+"""Beyond, NumPy's evaluation, which has no singular values where the inverse is as good, is faster
+than they are by more than its call from native code takes."""
 
 # --- as Programs ----------------------------------------------------------------------------------
 
 
 def determinant(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any]:
     """det(a) = sign exp(log |det(a)|), which does not overflow on the way."""
+    return _determinant
 
-    def det(a: Any) -> Any:
-        sign, logarithm = _sign_and_logarithm(a)
-        size = exp_p.bind(logarithm)
-        return sign * (size if dtype_of(a).kind == "f" else complex_p.bind(size, zeros_like(size)))
 
-    return det
+def _determinant(a: Any) -> Any:
+    sign, logarithm = _sign_and_logarithm(a)
+    size = exp_p.bind(logarithm)
+    if dtype_of(size) != dtype_of(sign):
+        size = complex_p.bind(size, zeros_like(size))
+    return convert(sign * size, dtype_of(a))
 
 
 def sign_and_logarithm(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any]:
     """slogdet."""
-    return _sign_and_logarithm
+
+    def slogdet(a: Any) -> list[Any]:
+        sign, logarithm = _sign_and_logarithm(a)
+        return [convert(sign, dtype_of(a)), convert(logarithm, real_dtype(dtype_of(a)))]
+
+    return slogdet
 
 
-def _sign_and_logarithm(a: Any) -> list[Any]:
+def _sign_and_logarithm(a: Any) -> tuple[Any, Any]:
+    """In double precision."""
     *stack, n, _ = shape_of(a)
-    dtype = dtype_of(a)
+    dtype = np.dtype(np.complex128 if dtype_of(a).kind == "c" else np.float64)
     if 0 in (*stack, n):
-        return [full(stack, 1, dtype), full(stack, 0, real_dtype(dtype))]
-    parity, diagonal = lu_diagonal_p.bind(a)
+        return full(stack, 1, dtype), full(stack, 0, np.float64)
+    parity, diagonal = lu_diagonal_p.bind(convert(a, dtype))
     axes = (len(stack),)
     if dtype.kind == "c":
         signs = sign_p.bind(diagonal)
@@ -66,15 +80,31 @@ def _sign_and_logarithm(a: Any) -> list[Any]:
         one = full(shape_of(diagonal), 1, dtype)
         signs = select(lt_p.bind(diagonal, zeros_like(diagonal)), -one, one)
     sign = convert(parity, dtype) * reduce_prod_p.bind(signs, axes=axes)
-    return [sign, reduce_sum_p.bind(log_p.bind(abs_p.bind(diagonal)), axes=axes)]
+    return sign, reduce_sum_p.bind(log_p.bind(abs_p.bind(diagonal)), axes=axes)
 
 
 def gradient(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
-    """cofactors; of matrices up to three by three the minors themselves."""
+    """cofactors: of matrices up to three by three the minors, else by singular values."""
     n = avals[0].shape[-1]
-    if not 2 <= n <= 3:
+    if not avals[0].size or not 2 <= n <= LARGEST_GRADIENT:
         return None
+    if n > 3:
+        return _cofactors
     return lambda a: _spoiled(_turned(a) if n == 2 else _minors(a, a), a)
+
+
+def _cofactors(a: Any) -> Any:
+    """det(u vh) conj(u d vh), where d has for each singular value the product of all others."""
+    u, s, vh = reduced_svd(a)
+    *stack, n = shape_of(s)
+    square = (*stack, n, n)
+    rows = broadcast_p.bind(reshape_p.bind(s, shape=(*stack, 1, n)), shape=square)
+    one = broadcast_p.bind(np.eye(n, dtype=bool), shape=square)
+    without = reduce_prod_p.bind(select(one, 1, rows), axes=(len(stack) + 1,))
+    scaled = convert(reshape_p.bind(without, shape=(*stack, 1, n)), dtype_of(a))
+    scale = reshape_p.bind(_determinant(product(u, vh)), shape=(*stack, 1, 1))
+    left = conjugate(u) * broadcast_p.bind(scale * scaled, shape=square)
+    return product(left, conjugate(vh))
 
 
 def gradient_along(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
@@ -124,54 +154,20 @@ def diagonal_ints(equation: Equation) -> tuple[int, ...]:
 
 def diagonal_ir(bits: int) -> str:
     """The functions, for Fortran integers of so many bits."""
-    head = "declare i64 @llvm.smin.i64(i64, i64)\n"
-    return head + "".join(_diagonal(x, bits) for x in NAMES) + "\nattributes #0 = { nounwind }\n"
+    return (
+        "".join(turn(x) + _diagonal(x, bits) for x in DOUBLE) + "\nattributes #0 = { nounwind }\n"
+    )
 
 
 def _diagonal(letter: str, bits: int) -> str:
-    of, real = TYPES[letter], "float" if letter in "sc" else "double"
+    of = TYPES[letter]
     setup = f"""\
   %info = alloca i64
 {boxed(bits, ("n",))}
 {scratch(1, "factors", "pivots", "parity")}
   %sa = mul i64 %n, %n"""
     work = f"""\
-  br label %rows
-
-rows:                                    ; eight rows at a time, whose cache lines stay while read
-  %r = phi i64 [ 0, %work ], [ %r.end, %column.done ]
-  %r.some = add i64 %r, 8
-  %r.end = call i64 @llvm.smin.i64(i64 %r.some, i64 %n)
-  br label %column
-
-column:
-  %c = phi i64 [ 0, %rows ], [ %c.next, %column.end ]
-  %to.row = mul i64 %c, %n
-  br label %element
-
-element:
-  %e = phi i64 [ %r, %column ], [ %e.next, %element ]
-  %from.row = mul i64 %e, %n
-  %from = add i64 %from.row, %c
-  %to = add i64 %to.row, %e
-  %from.at = getelementptr {of}, ptr %a, i64 %from
-  %to.at = getelementptr {of}, ptr %factors, i64 %to
-  %value = load {of}, ptr %from.at
-  store {of} %value, ptr %to.at
-  %e.next = add i64 %e, 1
-  %elements = icmp slt i64 %e.next, %r.end
-  br i1 %elements, label %element, label %column.end
-
-column.end:
-  %c.next = add i64 %c, 1
-  %columns = icmp slt i64 %c.next, %n
-  br i1 %columns, label %column, label %column.done
-
-column.done:
-  %rows.left = icmp slt i64 %r.end, %n
-  br i1 %rows.left, label %rows, label %factorize
-
-factorize:
+  call double @turn_{letter}(ptr %a, ptr %factors, i64 %n, i64 %n, i64 0)
   store i64 0, ptr %info
   call void @ft_blas_{letter}getrf(ptr %n.box, ptr %n.box, ptr %factors, ptr %n.box, ptr %pivots, \
 ptr %info)
@@ -180,15 +176,15 @@ ptr %info)
   br label %pivot
 
 pivot:
-  %k = phi i64 [ 0, %factorize ], [ %k.next, %stored ]
-  %sign = phi {real} [ 1.0, %factorize ], [ %sign.next, %stored ]
+  %k = phi i64 [ 0, %work ], [ %k.next, %stored ]
+  %sign = phi double [ 1.0, %work ], [ %sign.next, %stored ]
   %k.next = add i64 %k, 1
   %pivot.at = getelementptr i{bits}, ptr %pivots, i64 %k
   %pivot.int = load i{bits}, ptr %pivot.at
   %pivot.wide = {f"sext i{bits} %pivot.int to i64" if bits < 64 else "add i64 %pivot.int, 0"}
   %same = icmp eq i64 %pivot.wide, %k.next            ; they count from one
-  %turned = fneg {real} %sign
-  %sign.next = select i1 %same, {real} %sign, {real} %turned
+  %turned = fneg double %sign
+  %sign.next = select i1 %same, double %sign, double %turned
   %place = getelementptr {of}, ptr %diagonal, i64 %k
   br i1 %singular, label %clear, label %keep
 
@@ -209,9 +205,9 @@ stored:
   br i1 %pivots.left, label %pivot, label %finish
 
 finish:
-  %parity.found = select i1 %singular, {real} 0.0, {real} %sign.next
-  %parity.at = getelementptr {real}, ptr %parity, i64 %i
-  store {real} %parity.found, ptr %parity.at
+  %parity.found = select i1 %singular, double 0.0, double %sign.next
+  %parity.at = getelementptr double, ptr %parity, i64 %i
+  store double %parity.found, ptr %parity.at
   br label %done"""
     buffers = {"a": (0, "%sa"), "diagonal": (4, "%n")}
     return f"""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.convolutions import convolution, find, fold
+from functrans.compiler.decompositions import in_double, pseudoinverse
 from functrans.compiler.determinants import (
     determinant,
     gradient,
@@ -24,7 +25,16 @@ from functrans.compiler.sorting import by_one_key
 from functrans.core.program import Atom, Equation, Program, Var
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
-from functrans.primitives.arithmetic import add_p, eq_p, max_p, min_p, mul_p, ne_p, or_p, select
+from functrans.primitives.arithmetic import (
+    add_p,
+    eq_p,
+    max_p,
+    min_p,
+    mul_p,
+    ne_p,
+    or_p,
+    select,
+)
 from functrans.primitives.identities import optimization_barrier_p
 from functrans.primitives.linear_algebra import solve_p
 from functrans.primitives.loops import scan_p
@@ -146,6 +156,8 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "argmin": _arg_extremum(reduce_min_p),
     "inv": _inverse,
     "sort": by_one_key,
+    **dict.fromkeys(("eigh", "eigvalsh", "svd", "svdvals", "qr"), in_double),
+    "pinv": pseudoinverse,
     "det": determinant,
     "slogdet": sign_and_logarithm,
     "cofactors": gradient,

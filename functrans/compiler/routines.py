@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from functrans.compiler.blas import LETTERS
+from functrans.compiler.decompositions import (
+    eigh_ints,
+    eigh_scratch,
+    qr_ints,
+    qr_scratch,
+    svd_ints,
+    svd_scratch,
+)
 from functrans.compiler.determinants import diagonal_ints
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.lu import lu_scratch, solve_ints
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Routine:
-    """A function of the runtime for every dtype that LAPACK knows.
+    """A function of the runtime for dtypes that LAPACK knows.
 
     Its buffers are the operands, the memory to work in, and the results.
 
@@ -30,21 +40,29 @@ class Routine:
         ints: its integers; None for what it cannot take.
         scratch: bytes of each piece of memory to work in.
         in_place: the last operand is copied to the result, and is no buffer of its own.
+        double: it takes double precision only.
     """
 
     function: str
     ints: Callable[[Equation], tuple[int, ...] | None]
     scratch: Callable[[Equation], Sequence[int]] = lambda equation: ()
     in_place: bool = False
+    double: bool = False
 
 
 ROUTINES = {
     "cholesky": Routine("cholesky", cholesky_ints, in_place=True),
     "triangular_solve": Routine("triangular", triangular_ints, in_place=True),
     "solve": Routine("solve", solve_ints, lu_scratch, in_place=True),
-    "lu_diagonal": Routine("lu_diagonal", diagonal_ints, lu_scratch),
+    "lu_diagonal": Routine("lu_diagonal", diagonal_ints, lu_scratch, double=True),
+    "eigh": Routine("eigh", eigh_ints, eigh_scratch, double=True),
+    "eigvalsh": Routine("eigvalsh", eigh_ints, eigh_scratch, double=True),
+    "svd": Routine("svd", svd_ints, svd_scratch, double=True),
+    "svdvals": Routine("svdvals", svd_ints, svd_scratch, double=True),
+    "qr": Routine("qr", qr_ints, qr_scratch, double=True),
 }
 """By the name of the primitive."""
+_DOUBLE = frozenset(map(np.dtype, ("f8", "c16")))
 
 
 def append_routine(block: BlockLowering, equation: Equation) -> bool:
@@ -52,7 +70,8 @@ def append_routine(block: BlockLowering, equation: Equation) -> bool:
     name, out = equation.primitive.name, equation.outputs[0].aval
     routine = ROUTINES[name]
     dtype = equation.inputs[0].aval.dtype
-    ints = routine.ints(equation) if dtype in GEMM_DTYPES and out.size else None
+    taken = dtype in (_DOUBLE if routine.double else GEMM_DTYPES)
+    ints = routine.ints(equation) if taken and out.size else None
     if ints is None:
         return False
     operands = [*map(block.slot, equation.inputs)]
