@@ -17,6 +17,7 @@ from functrans.compiler.fuse import Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, View
 from functrans.compiler.memory import Temporary
+from functrans.compiler.merge_sort import emit_sort, nanoseconds
 from functrans.compiler.products import canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
 from functrans.compiler.routines import ROUTINES, append_routine, lines_of
@@ -25,7 +26,7 @@ from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
-from functrans.compiler.sorting import emit_sort, is_native_sort, nanoseconds
+from functrans.compiler.sorting import is_native_sort
 from functrans.compiler.threads import pieces
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.core.program import Atom, Equation, Literal, Program, Var
