@@ -1,8 +1,8 @@
 """Which sorts compiled code does itself, and the others as Programs of these.
 
-The native form (functrans/compiler/merge_sort.py) is stable, by one real key along the last axis, with
-at most one operand beside it. Other axes are brought last; positions are sorted with the key, and
-other operands gathered by them; several keys are taken one after the other.
+The native form (functrans/compiler/merge_sort.py) is stable, by one real key along the last axis,
+with at most one operand beside it. Other axes are brought last; positions are sorted with the key,
+and other operands gathered by them; several keys are taken one after the other.
 """
 
 from __future__ import annotations
