@@ -220,8 +220,7 @@ element:
 {_less("less", "%all", "%key.all", dtype, many)}
 {_less("greater", "%key.all", "%all", dtype, many)}
   %earlier = icmp ult <{RUN} x i64> <{lanes}>, %i.all
-  %equal.or.less = xor <{RUN} x i1> %greater, splat (i1 true)
-  %equal.before = and <{RUN} x i1> %equal.or.less, %earlier
+  %equal.before = select <{RUN} x i1> %greater, <{RUN} x i1> zeroinitializer, <{RUN} x i1> %earlier
   %before = or <{RUN} x i1> %less, %equal.before
   %before.real = and <{RUN} x i1> %before, %real
   %bits = bitcast <{RUN} x i1> %before.real to i{RUN}
