@@ -1,4 +1,4 @@
-"""Addresses of matrix products and triangular routines in the BLAS that NumPy or SciPy has loaded.
+"""Addresses of BLAS's products and LAPACK's routines in the library that NumPy or SciPy has loaded.
 
 NumPy's extension module is linked to its BLAS, so the dynamic linker finds the symbols through it:
 no second library, no second pool of threads, no import of SciPy. Where no known name resolves, the
@@ -97,22 +97,26 @@ def from_scipy() -> Blas | None:
     return Blas("fortran", 32, gemm, gemv)
 
 
-@cache
 def find_triangular() -> tuple[int, dict[str, int]]:
-    """The width of integers, and the addresses of the routines TRIANGULAR by their names.
+    """The routines TRIANGULAR of every dtype, see `find_lapack`."""
+    return find_lapack(tuple(x + routine for routine in TRIANGULAR for x in LETTERS.values()))
+
+
+@cache
+def find_lapack(names: tuple[str, ...]) -> tuple[int, dict[str, int]]:
+    """The width of integers, and the addresses of routines in Fortran's convention by their names.
 
     Raises:
         ImportError: neither NumPy nor SciPy gives them.
     """
-    found = _triangular_from_numpy() or _triangular_from_scipy()
+    found = _lapack_from_numpy(names) or _lapack_from_scipy(names)
     if found is None:
         raise ImportError("functrans found no LAPACK in NumPy or SciPy: reinstall scipy")
     return found
 
 
-def _triangular_from_numpy() -> tuple[int, dict[str, int]] | None:
+def _lapack_from_numpy(names: tuple[str, ...]) -> tuple[int, dict[str, int]] | None:
     library = _numpy_library()
-    names = [letter + routine for routine in TRIANGULAR for letter in LETTERS.values()]
     for pattern, bits in _FORTRAN_NAMES if library else ():
         try:
             return bits, {name: _address(library, pattern.format(name)) for name in names}
@@ -121,13 +125,12 @@ def _triangular_from_numpy() -> tuple[int, dict[str, int]] | None:
     return None
 
 
-def _triangular_from_scipy() -> tuple[int, dict[str, int]] | None:
+def _lapack_from_scipy(names: tuple[str, ...]) -> tuple[int, dict[str, int]] | None:
     try:
         from scipy.linalg import cython_blas, cython_lapack
     except ImportError:
         return None
     exported = {**cython_blas.__pyx_capi__, **cython_lapack.__pyx_capi__}
-    names = [letter + routine for routine in TRIANGULAR for letter in LETTERS.values()]
     if b"int *" not in _capsule_name(exported["dpotrf"]):
         return None
     return 32, {name: _capsule_pointer(exported[name]) for name in names}

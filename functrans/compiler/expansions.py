@@ -11,14 +11,31 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.convolutions import convolution, find, fold
+from functrans.compiler.decompositions import in_double, pseudoinverse
+from functrans.compiler.determinants import (
+    determinant,
+    gradient,
+    gradient_along,
+    sign_and_logarithm,
+)
 from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, rewrite
+from functrans.compiler.sorting import by_one_key
 from functrans.core.program import Atom, Equation, Program, Var
 from functrans.core.simplify import inline_into
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
-from functrans.primitives.arithmetic import add_p, eq_p, max_p, min_p, mul_p, ne_p, or_p, select
+from functrans.primitives.arithmetic import (
+    add_p,
+    eq_p,
+    max_p,
+    min_p,
+    mul_p,
+    ne_p,
+    or_p,
+    select,
+)
 from functrans.primitives.identities import optimization_barrier_p
 from functrans.primitives.linear_algebra import solve_p
 from functrans.primitives.loops import scan_p
@@ -54,7 +71,10 @@ def _expansion(equation: Equation) -> Program | None:
     function = rule(equation, avals) if rule else None
     if function is None:
         return None
-    return make_program_flat(lambda xs: [function(*xs)], avals, equation.primitive.name)
+    many = equation.primitive.multiple_results
+    return make_program_flat(
+        lambda xs: list(function(*xs)) if many else [function(*xs)], avals, equation.primitive.name
+    )
 
 
 # --- positions of extrema, cumulative operations, inverses ----------------------------------------
@@ -136,6 +156,13 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "argmax": _arg_extremum(reduce_max_p),
     "argmin": _arg_extremum(reduce_min_p),
     "inv": _inverse,
+    "sort": by_one_key,
+    **dict.fromkeys(("eigh", "eigvalsh", "svd", "svdvals", "qr"), in_double),
+    "pinv": pseudoinverse,
+    "det": determinant,
+    "slogdet": sign_and_logarithm,
+    "cofactors": gradient,
+    "cofactors_along": gradient_along,
     # from -0.0, which keeps the sign of a first zero
     "cumsum": _running(add_p, lambda dtype: -dtype.type(0), "iufc"),
     # no complex ones: 1 times infinity would have a nan

@@ -16,17 +16,18 @@ from functrans.compiler.expansions import expand
 from functrans.compiler.fuse import Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, View
-from functrans.compiler.lu import solve_ints
 from functrans.compiler.memory import Temporary
-from functrans.compiler.products import GEMM_DTYPES, canonical_products, gemm_of
+from functrans.compiler.merge_sort import emit_sort, nanoseconds
+from functrans.compiler.products import canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
+from functrans.compiler.routines import ROUTINES, append_routine, lines_of
 from functrans.compiler.scatter import emit_block_update, emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
+from functrans.compiler.sorting import is_native_sort
 from functrans.compiler.threads import pieces
-from functrans.compiler.triangular import cholesky_ints, triangular_ints
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
@@ -40,13 +41,6 @@ FLOPS_PER_NANOSECOND = 8.0
 """Of small products on one core."""
 SINGLE_THREADED = 2 * (1 << 18)
 """Flops up to which BLAS leaves a product to one thread."""
-
-FACTORIZATIONS: dict[str, tuple[str, Callable[[Equation], tuple[int, ...] | None]]] = {
-    "cholesky": ("cholesky", cholesky_ints),
-    "triangular_solve": ("triangular", triangular_ints),
-    "solve": ("solve", solve_ints),
-}
-"""The runtime's functions for primitives that LAPACK computes in place, and their integers."""
 
 StepLowering = Callable[["BlockLowering", Equation], None]
 control_flow: dict[str, StepLowering] = {}
@@ -225,7 +219,7 @@ class BlockLowering:
     def _append_kernel(self, step: Kernel, emitted: EmittedKernel) -> None:
         slots = tuple(self.slot(a) for a in emitted.buffers)
         parts = pieces(emitted.extent, _nanoseconds(step, emitted))
-        comment = _lines_of([m.equation for m in step.members])
+        comment = lines_of([m.equation for m in step.members])
         comment += f"  in {step.blocks} blocks" if step.blocks > 1 else ""
         comment += f"  in {parts} pieces" if parts > 1 else ""
         entry = Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts)
@@ -256,10 +250,13 @@ class BlockLowering:
             return
         if equation.primitive.name == "dot_general" and self._product(equation):
             return
-        if equation.primitive.name in FACTORIZATIONS and self._factorization(equation):
+        if equation.primitive.name in ROUTINES and append_routine(self, equation):
             return
         if is_scatter(equation):
             self._scatter(equation)
+            return
+        if is_native_sort(equation):
+            self._sort(equation)
             return
         self._callback(equation)
 
@@ -269,7 +266,7 @@ class BlockLowering:
         if emitted is None:
             return False
         slots = tuple(self.slot(a) for a in emitted.buffers)
-        comment = f"{equation.primitive.name} in registers  {_lines_of([equation])}"
+        comment = f"{equation.primitive.name} in registers  {lines_of([equation])}"
         self.append(Entry(emitted, slots, emitted.ints, emitted.extent, comment))
         return True
 
@@ -284,14 +281,24 @@ class BlockLowering:
             self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment="operand of scatter"))
         emitted = emit_scatter(equation)
         slots = tuple(self.slot(a) for a in emitted.buffers)
-        self.append(Entry(emitted, slots, emitted.ints, 1, f"scatter  {_lines_of([equation])}"))
+        self.append(Entry(emitted, slots, emitted.ints, 1, f"scatter  {lines_of([equation])}"))
+
+    def _sort(self, equation: Equation) -> None:
+        """The kernel that sorts rows, which threads divide."""
+        emitted = emit_sort(equation)
+        slots = tuple(self.slot(a) for a in emitted.buffers)
+        if equation.inputs[0].aval.size:
+            entry = Entry(emitted, slots, emitted.ints, emitted.extent)
+            entry.comment = f"sort  {lines_of([equation])}"
+            entry.pieces = pieces(emitted.extent, nanoseconds(equation))
+            self.append(entry)
 
     def _block_update(self, equation: Equation) -> None:
         """The kernel that writes a block into an array which is overwritten."""
         if equation.inputs[1].aval.size:
             emitted = emit_block_update(equation)
             slots = tuple(self.slot(a) for a in emitted.buffers)
-            self.append(Entry(emitted, slots, emitted.ints, 1, f"update  {_lines_of([equation])}"))
+            self.append(Entry(emitted, slots, emitted.ints, 1, f"update  {lines_of([equation])}"))
 
     def _product(self, equation: Equation) -> bool:
         gemm = gemm_of(equation)
@@ -309,40 +316,12 @@ class BlockLowering:
             target = emit_small_product(equation, gemm)
             ints = target.ints
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
-        comment = f"matrix product {size}  {_lines_of([equation])}"
+        comment = f"matrix product {size}  {lines_of([equation])}"
         entry = Entry(target, slots, ints, gemm.batch, comment, flops=flops)
         if flops <= SINGLE_THREADED * gemm.batch:
             entry.pieces = pieces(gemm.batch, flops / FLOPS_PER_NANOSECOND)
         self.append(entry)
         return True
-
-    def _factorization(self, equation: Equation) -> bool:
-        """A copy of the last operand, on which LAPACK or BLAS works in place."""
-        out = equation.outputs[0]
-        name = equation.primitive.name
-        function, ints_of = FACTORIZATIONS[name]
-        ints = ints_of(equation)
-        if not out.aval.size or out.aval.dtype not in GEMM_DTYPES or ints is None:
-            return False
-        *others, given = map(self.slot, equation.inputs)
-        if name == "solve":  # the factors take the place of the matrices
-            a = equation.inputs[0].aval
-            factors, pivots = self.temporary(a.nbytes), self.temporary(8 * a.shape[-1])
-            self._copy(others[0], factors, a.nbytes, name)
-            others = [factors, pivots]
-        slots = (*others, self.slot(out))
-        self._copy(given, slots[-1], out.aval.nbytes, name)
-        target = f"ft_{function}_{NAMES[LETTERS[out.aval.dtype.str[1:]]]}"
-        comment = f"{name} {out.aval}  {_lines_of([equation])}"
-        cost = equation.primitive.cost
-        assert cost is not None
-        flops = float(cost([a.aval for a in equation.inputs], [out.aval], **equation.params))
-        self.append(Entry(target, slots, ints, comment=comment, flops=flops))
-        return True
-
-    def _copy(self, source: int, target: int, nbytes: int, name: str) -> None:
-        entry = Entry("ft_copy", (source, target), (nbytes,), comment=f"operand of {name}")
-        self.append(entry)
 
     def _callback(self, equation: Equation) -> None:
         """What has no native form: its NumPy evaluation, called from the schedule."""
@@ -351,7 +330,7 @@ class BlockLowering:
         ins, outs = equation.inputs, equation.outputs
         slots = tuple(map(self.slot, (*ins, *outs)))
         specs = [a.aval for a in ins], [v.aval for v in outs]
-        comment = f"NumPy: {primitive.name}  {_lines_of([equation])}"
+        comment = f"NumPy: {primitive.name}  {lines_of([equation])}"
         # the user's own function may keep what it is given; NumPy's evaluations do not
         keeps = primitive.name in ("pure_callback", "io_callback", "debug_callback")
         self.append(Entry(call, slots, comment=comment, specs=specs, copy_inputs=keeps))
@@ -363,9 +342,3 @@ def _nanoseconds(step: Kernel, emitted: EmittedKernel) -> float:
     width = max((a.aval.dtype.itemsize for a in emitted.buffers), default=8)
     operations = step.weight * math.prod(step.shape) * width
     return max(moved, operations / BYTES_COMPUTED_PER_NANOSECOND)
-
-
-def _lines_of(equations: list[Equation]) -> str:
-    """The user's lines that equations come from, each once."""
-    lines = dict.fromkeys(str(e.source) for e in equations if e.source)
-    return ", ".join(lines)

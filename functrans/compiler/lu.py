@@ -1,7 +1,7 @@
 """Square systems as native functions: LLVM IR that factorises by LAPACK and substitutes by BLAS.
 
-`ft_solve_f32`, `_f64`, `_c64`, `_c128` take buffers a, with a stack of matrices, whose factors
-replace them; pivots, n words; and x, which holds the right-hand sides; and these integers:
+`ft_solve_f32`, `_f64`, `_c64`, `_c128` take buffers a, with a stack of matrices; memory for one
+matrix and for n words; and x, which holds the right-hand sides; and these integers:
 
     0   n: a is n×n
     1   columns of x
@@ -14,8 +14,8 @@ solution of a singular system is nan.
 
 from __future__ import annotations
 
-from functrans.compiler.gemm import NAMES, TYPES, boxed, nan_of
-from functrans.compiler.stacks import over_stack
+from functrans.compiler.gemm import BYTES, NAMES, TYPES, boxed, nan_of
+from functrans.compiler.stacks import over_stack, scratch
 from functrans.core.program import Equation
 
 FLAGS = {"right": "R", "upper": "U", "lower": "L", "plain": "N", "turned": "T", "unit": "U"}
@@ -29,11 +29,19 @@ def solve_ints(equation: Equation) -> tuple[int, ...]:
     return n, columns, a.size // max(n * n, 1)
 
 
+def lu_scratch(equation: Equation) -> tuple[int, int]:
+    """The bytes of one matrix and of its pivots."""
+    a = equation.inputs[0].aval
+    n = a.shape[-1]
+    return n * n * a.dtype.itemsize, 8 * n
+
+
 def lu_ir(bits: int) -> str:
     """The functions, for Fortran integers of so many bits; they stand beside the triangular ones,
     whose declarations they share."""
     flags = [f"@{name} = private constant i8 {ord(x)}\n" for name, x in FLAGS.items()]
-    return "".join([*flags, *[_solve(letter, bits) for letter in NAMES]])
+    copy = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)\n"
+    return "".join([copy, *flags, *[_solve(letter, bits) for letter in NAMES]])
 
 
 def _solve(letter: str, bits: int) -> str:
@@ -42,14 +50,15 @@ def _solve(letter: str, bits: int) -> str:
   %one = add i64 0, 1
   %info = alloca i64
 {boxed(bits, ("n", "columns", "one"))}
-  %pivots.buf = getelementptr ptr, ptr %bufs, i64 1
-  %pivots = load ptr, ptr %pivots.buf
+{scratch(1, "factors", "pivots")}
   %sa = mul i64 %n, %n
+  %bytes = mul i64 %sa, {BYTES[letter]}
   %sx = mul i64 %n, %columns
   %single = icmp eq i64 %columns, 1"""
     work = f"""\
+  call void @llvm.memcpy.p0.p0.i64(ptr %factors, ptr %a, i64 %bytes, i1 false)
   store i64 0, ptr %info
-  call void @ft_blas_{letter}getrf(ptr %n.box, ptr %n.box, ptr %a, ptr %n.box, ptr %pivots, \
+  call void @ft_blas_{letter}getrf(ptr %n.box, ptr %n.box, ptr %factors, ptr %n.box, ptr %pivots, \
 ptr %info)
   %status = load i{bits}, ptr %info
   %singular = icmp ne i{bits} %status, 0
@@ -67,17 +76,17 @@ substitute:
   br i1 %single, label %vector, label %matrix
 
 vector:
-  call void @ft_blas_{letter}trsv(ptr @upper, ptr @turned, ptr @plain, ptr %n.box, ptr %a, \
+  call void @ft_blas_{letter}trsv(ptr @upper, ptr @turned, ptr @plain, ptr %n.box, ptr %factors, \
 ptr %n.box, ptr %x, ptr %one.box)
-  call void @ft_blas_{letter}trsv(ptr @lower, ptr @turned, ptr @unit, ptr %n.box, ptr %a, \
+  call void @ft_blas_{letter}trsv(ptr @lower, ptr @turned, ptr @unit, ptr %n.box, ptr %factors, \
 ptr %n.box, ptr %x, ptr %one.box)
   br label %exchange
 
 matrix:
   call void @ft_blas_{letter}trsm(ptr @right, ptr @upper, ptr @plain, ptr @plain, \
-ptr %columns.box, ptr %n.box, ptr @one_{letter}, ptr %a, ptr %n.box, ptr %x, ptr %columns.box)
+ptr %columns.box, ptr %n.box, ptr @one_{letter}, ptr %factors, ptr %n.box, ptr %x, ptr %columns.box)
   call void @ft_blas_{letter}trsm(ptr @right, ptr @lower, ptr @plain, ptr @unit, \
-ptr %columns.box, ptr %n.box, ptr @one_{letter}, ptr %a, ptr %n.box, ptr %x, ptr %columns.box)
+ptr %columns.box, ptr %n.box, ptr @one_{letter}, ptr %factors, ptr %n.box, ptr %x, ptr %columns.box)
   br label %exchange
 
 exchange:                                             ; the last pivot first
@@ -115,7 +124,7 @@ swap:
 
 exchanged:
   br label %exchange"""
-    buffers = {"a": (0, "%sa"), "x": (2, "%sx")}
+    buffers = {"a": (0, "%sa"), "x": (3, "%sx")}
     return f"""
 declare void @ft_blas_{letter}getrf({", ".join(["ptr"] * 6)})
 """ + over_stack("solve", letter, ("n", "columns", "count"), setup, buffers, work)

@@ -23,7 +23,9 @@ an entry beyond those a function reads are harmless.
 | `ft_fill0` | target | bytes |
 | `ft_gemm_f32`, `_f64`, `_c64`, `_c128` | x, y, out | see functrans/compiler/gemm.py |
 | `ft_cholesky_f32` …, `ft_triangular_f32` … | | see functrans/compiler/triangular.py |
-| `ft_solve_f32` … | a, pivots, x | see functrans/compiler/lu.py |
+| `ft_solve_f32` … | a, scratch, pivots, x | see functrans/compiler/lu.py |
+| `ft_lu_diagonal_f64` … | | see functrans/compiler/determinants.py |
+| `ft_eigh_f64` …, `ft_svd_f64` …, `ft_qr_f64` … | | see functrans/compiler/decompositions.py |
 
 A *moving row* is `slot set, slot of the stacked array, bytes per step`: before every step the slot
 is set to that step's slice (inputs and outputs alike; the last slice first if reverse).
@@ -43,15 +45,15 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from functrans.compiler.blas import find_blas, find_triangular
+from functrans.compiler.blas import find_blas, find_lapack, find_triangular
 from functrans.compiler.engine import compile_module, keep_for_ever
-from functrans.compiler.gemm import NAMES, gemm_ir, gemm_symbols
+from functrans.compiler.gemm import DOUBLE, NAMES, gemm_ir, gemm_symbols
 from functrans.compiler.lu import lu_ir
 from functrans.compiler.triangular import triangular_ir
 
@@ -82,6 +84,8 @@ _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
     f"ft_{kind}_{name}" for kind in ("cholesky", "triangular", "solve") for name in NAMES.values()
 )
+_DIAGONALS = tuple(f"ft_lu_diagonal_{NAMES[x]}" for x in DOUBLE)
+_DECOMPOSITIONS = ("eigh", "eigvalsh", "svd", "svdvals", "qr")
 _TIMERS = ("ft_start_timer", "ft_stop_timer")
 _PYTHON = (
     "PyDict_GetItem",
@@ -133,9 +137,20 @@ def _definition(name: str) -> _MethodDef:
 
 def address_of(name: str) -> int:
     """The address of a native function; BLAS is looked for when the first product is asked for."""
-    groups = {_PRODUCTS: _products, _TRIANGULAR: _triangular, _TIMERS: _timers}
-    load = next((load for names, load in groups.items() if name in names), _control)
-    return load()[name]
+    return _loaders().get(name, _control)()[name]
+
+
+@cache
+def _loaders() -> dict[str, Callable[[], dict[str, int]]]:
+    """What loads a function, by its name; modules are compiled and loaded when one is asked for."""
+    groups = [(_PRODUCTS, _products), (_TRIANGULAR, _triangular), (_DIAGONALS, _diagonals)]
+    loaders: dict[str, Callable[[], dict[str, int]]] = {}
+    for names, load in (*groups, (_TIMERS, _timers)):
+        loaders |= dict.fromkeys(names, load)
+    for letter in DOUBLE:
+        names = _decomposition_names(letter)
+        loaders |= dict.fromkeys(names, partial(_decompositions, letter))
+    return loaders
 
 
 def _text(name: str) -> str:
@@ -161,6 +176,29 @@ def _triangular() -> dict[str, int]:
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
     text = triangular_ir(bits) + lu_ir(bits)
     return compile_module(text, _TRIANGULAR, symbols, False)
+
+
+@cache
+def _diagonals() -> dict[str, int]:
+    from functrans.compiler.determinants import diagonal_ir  # with the primitives, for few programs
+
+    bits, routines = find_triangular()
+    symbols = {f"ft_blas_{x}getrf": routines[f"{x}getrf"] for x in DOUBLE}
+    return compile_module(diagonal_ir(bits), _DIAGONALS, symbols, False)
+
+
+@cache
+def _decompositions(letter: str) -> dict[str, int]:
+    from functrans.compiler.decompositions import decompositions_ir, lapack_names
+
+    bits, routines = find_lapack(lapack_names(letter))
+    symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
+    text = decompositions_ir(letter, bits)
+    return compile_module(text, _decomposition_names(letter), symbols, False)
+
+
+def _decomposition_names(letter: str) -> tuple[str, ...]:
+    return tuple(f"ft_{kind}_{NAMES[letter]}" for kind in _DECOMPOSITIONS)
 
 
 @cache

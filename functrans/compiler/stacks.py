@@ -66,6 +66,97 @@ end:
 """
 
 
+def letters(*names: str) -> str:
+    """Instructions that put integers into memory as letters, at %name.c."""
+    return "\n".join(
+        f"  %{name}.c = alloca i8\n  %{name}.8 = trunc i64 %{name} to i8\n"
+        f"  store i8 %{name}.8, ptr %{name}.c"
+        for name in names
+    )
+
+
+def scratch(first: int, *names: str) -> str:
+    """Instructions that load the pointers of memory to work in, from a buffer on, as %name."""
+    return "\n".join(
+        f"  %{name}.buf = getelementptr ptr, ptr %bufs, i64 {first + i}\n"
+        f"  %{name} = load ptr, ptr %{name}.buf"
+        for i, name in enumerate(names)
+    )
+
+
+def turn(letter: str) -> str:
+    """The function `turn_d` or `turn_z(from, to, rows, columns, read)`, which transposes a matrix.
+
+    The result is 0.0 if all elements that count are finite, else nan; those count that are not
+    above the diagonal (read = 1), not below it (2), or all (0).
+    """
+    of = TYPES[letter]
+    term = "  %term = fmul double %value, 0.0"
+    if letter == "z":
+        term = f"""\
+  %re = extractvalue {of} %value, 0
+  %im = extractvalue {of} %value, 1
+  %re.term = fmul double %re, 0.0
+  %im.term = fmul double %im, 0.0
+  %term = fadd double %re.term, %im.term"""
+    return f"""
+define internal double @turn_{letter}(ptr %from, ptr %to, i64 %rows, i64 %columns, i64 %read) #0 {{
+start:
+  %lower = icmp eq i64 %read, 1
+  %upper = icmp eq i64 %read, 2
+  br label %strip
+
+strip:                                   ; eight rows at a time, whose cache lines stay while read
+  %r = phi i64 [ 0, %start ], [ %r.end, %strip.done ]
+  %strip.sum = phi double [ 0.0, %start ], [ %sum.next, %strip.done ]
+  %r.some = add i64 %r, 8
+  %whole = icmp slt i64 %r.some, %rows
+  %r.end = select i1 %whole, i64 %r.some, i64 %rows
+  br label %column
+
+column:
+  %c = phi i64 [ 0, %strip ], [ %c.next, %column.done ]
+  %column.sum = phi double [ %strip.sum, %strip ], [ %sum.next, %column.done ]
+  %to.row = mul i64 %c, %rows
+  br label %element
+
+element:
+  %e = phi i64 [ %r, %column ], [ %e.next, %element ]
+  %sum = phi double [ %column.sum, %column ], [ %sum.next, %element ]
+  %from.row = mul i64 %e, %columns
+  %from.index = add i64 %from.row, %c
+  %to.index = add i64 %to.row, %e
+  %from.at = getelementptr {of}, ptr %from, i64 %from.index
+  %to.at = getelementptr {of}, ptr %to, i64 %to.index
+  %value = load {of}, ptr %from.at
+  store {of} %value, ptr %to.at
+{term}
+  %is.above = icmp slt i64 %e, %c
+  %is.below = icmp sgt i64 %e, %c
+  %above.lower = and i1 %is.above, %lower
+  %below.upper = and i1 %is.below, %upper
+  %unread = or i1 %above.lower, %below.upper
+  %counts = select i1 %unread, double 0.0, double %term
+  %sum.next = fadd double %sum, %counts
+  %e.next = add i64 %e, 1
+  %elements = icmp slt i64 %e.next, %r.end
+  br i1 %elements, label %element, label %column.done
+
+column.done:
+  %c.next = add i64 %c, 1
+  %more.columns = icmp slt i64 %c.next, %columns
+  br i1 %more.columns, label %column, label %strip.done
+
+strip.done:
+  %more.rows = icmp slt i64 %r.end, %rows
+  br i1 %more.rows, label %strip, label %end
+
+end:
+  ret double %sum.next
+}}
+"""
+
+
 def _loads(names: Sequence[str]) -> str:
     """Instructions that load the integers of a kernel, in order, as %name."""
     return "\n".join(

@@ -19,7 +19,7 @@ into account, and nothing is copied.
 from __future__ import annotations
 
 from functrans.compiler.gemm import BYTES, NAMES, TYPES, boxed, constants, nan_of
-from functrans.compiler.stacks import over_stack
+from functrans.compiler.stacks import letters, over_stack
 from functrans.core.program import Equation
 
 
@@ -59,18 +59,10 @@ def triangular_ir(bits: int) -> str:
     return head + "".join(parts) + "\nattributes #0 = { nounwind }\n"
 
 
-def _letters(names: tuple[str, ...]) -> str:
-    return "\n".join(
-        f"  %{name}.c = alloca i8\n  %{name}.8 = trunc i64 %{name} to i8\n"
-        f"  store i8 %{name}.8, ptr %{name}.c"
-        for name in names
-    )
-
-
 def _triangular(letter: str, bits: int) -> str:
-    letters = ("side", "uplo", "trans", "diag")
+    flags = ("side", "uplo", "trans", "diag")
     setup = f"""\
-{_letters(letters)}
+{letters(*flags)}
   %one = add i64 0, 1
 {boxed(bits, ("rows", "columns", "n", "one"))}
   %sa = mul i64 %n, %n
@@ -88,7 +80,7 @@ sides:
   call void @ft_blas_{letter}trsm(ptr %side.c, ptr %uplo.c, ptr %trans.c, ptr %diag.c, \
 ptr %rows.box, ptr %columns.box, ptr @one_{letter}, ptr %a, ptr %n.box, ptr %x, ptr %rows.box)
   br label %done"""
-    ints = (*letters, "rows", "columns", "n", "count", "vector")
+    ints = (*flags, "rows", "columns", "n", "count", "vector")
     buffers = {"a": (0, "%sa"), "x": (1, "%sx")}
     return f"""
 declare void @ft_blas_{letter}trsm({", ".join(["ptr"] * 11)})

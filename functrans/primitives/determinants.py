@@ -231,3 +231,36 @@ slogdet_p: Primitive = Primitive(
     multiple_results=True,
 )
 slogdet_p.batch = on_stack(slogdet_p)
+
+# --- lu_diagonal: what compiled code makes det and slogdet of -------------------------------------
+
+
+def _infer_lu_diagonal(a: Aval) -> tuple[Aval, Aval]:
+    check_square("lu_diagonal", a)
+    return Aval(a.shape[:-2], real_dtype(a.dtype)), Aval(a.shape[:-1], a.dtype)
+
+
+def _evaluate_lu_diagonal(a: Any) -> list[Any]:
+    from scipy.linalg import get_lapack_funcs  # type: ignore[import-untyped]
+
+    parity = np.ones(a.shape[:-2], real_dtype(a.dtype))
+    diagonal = np.zeros(a.shape[:-1], a.dtype)
+    getrf = get_lapack_funcs("getrf", (a,))
+    for i in np.ndindex(parity.shape if a.size else 0):
+        factors, pivots, singular = getrf(a[i])
+        exchanges = np.count_nonzero(pivots != np.arange(len(pivots)))
+        parity[i] = 0 if singular else (-1) ** exchanges
+        diagonal[i] = 0 if singular else np.diagonal(factors)
+    return [parity, diagonal]
+
+
+lu_diagonal_p: Primitive = Primitive(
+    "lu_diagonal",
+    infer=_infer_lu_diagonal,
+    evaluate=_evaluate_lu_diagonal,
+    cost=_lu_flops,
+    multiple_results=True,
+)
+lu_diagonal_p.batch = on_stack(lu_diagonal_p)
+"""The parity of the exchanges of rows, 1 or -1, and the diagonal of U, of a = P L U; both are 0 for
+a singular matrix. It comes into Programs after all derivatives are taken."""

@@ -11,7 +11,7 @@ from functrans import lax
 
 def _loss(w, x):
     y = lax.fori_loop(0, 40, lambda i, s: fnp.tanh(s @ w), x)
-    return fnp.sum(fnp.sort(y, axis=0) ** 2)
+    return fnp.sum(fnp.real(fnp.fft.fft(y, axis=0)))
 
 
 ARGS = np.eye(30), np.ones((30, 30))
@@ -36,7 +36,7 @@ def test_schedules_are_graphs() -> None:
     steps = sum(1 for _ in lowered.schedule.entries())
     assert dot.count("shape=ellipse") == 3  # two inputs and an output
     assert dot.count("[label=") - dot.count(" -> ") - 3 == steps
-    assert "numpy_sort" in dot and "ft_gemm_f64" in dot and 'label="runs"' in dot
+    assert "numpy_fft" in dot and "ft_gemm_f64" in dot and 'label="runs"' in dot
     assert lowered.to_mermaid().count("-->|") == dot.count(" -> ")
 
 
@@ -58,5 +58,5 @@ def test_what_is_compiled_leaves_files(tmp_path: Path) -> None:
 
 def test_a_program_without_kernels_leaves_files_too(tmp_path: Path) -> None:
     with ft.config(dump_dir=tmp_path):
-        ft.jit(lambda x: fnp.sort(x))(np.arange(11.0))
+        ft.jit(lambda x: fnp.fft.fft(x))(np.arange(11.0) + 0j)
     assert {f.name for f in next(tmp_path.iterdir()).iterdir()} >= {"program.txt", "schedule.txt"}

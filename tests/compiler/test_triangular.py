@@ -7,6 +7,7 @@ import pytest
 
 import functrans as ft
 from functrans.compiler import blas
+from functrans.compiler.decompositions import lapack_names
 from functrans.primitives.linear_algebra import cholesky_p, inv_p, solve_p, triangular_solve_p
 
 FLAGS = list(itertools.product([False, True], repeat=5))
@@ -102,6 +103,7 @@ def test_the_solution_of_a_singular_system_is_nan_and_leaves_the_others(columns,
 def test_scipy_gives_the_routines_where_numpy_does_not(monkeypatch):
     bits, routines = blas.find_triangular()
     assert bits in (32, 64) and all(routines.values())
-    monkeypatch.setattr(blas, "_triangular_from_numpy", lambda: None)
-    bits, others = blas.find_triangular.__wrapped__()
-    assert bits == 32 and others.keys() == routines.keys()
+    monkeypatch.setattr(blas, "_lapack_from_numpy", lambda names: None)
+    for names in (tuple(routines), *map(lapack_names, "dz")):
+        bits, others = blas.find_lapack.__wrapped__(names)
+        assert bits == 32 and others.keys() == set(names) and all(others.values())

@@ -396,6 +396,7 @@ for dtype in ("f4", "f8", "c8", "c16"):
     for name in ("inv", "det", "slogdet", "cofactors"):
         case(name, invertible((3, 3), dtype))
     case("cofactors_along", invertible((3, 3), dtype), array((3, 3), dtype))
+    case("lu_diagonal", invertible((3, 3), dtype), smooth=False)
 for dtype in ("f8", "c16"):
     case("cholesky", positive_definite((2, 3, 3), dtype))
     case("solve", invertible((2, 3, 3), dtype), array((2, 3, 2), dtype))

@@ -1,0 +1,97 @@
+"""Equations that routines of the runtime compute: their buffers, integers and memory to work in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from functrans.compiler.blas import LETTERS
+from functrans.compiler.decompositions import (
+    eigh_ints,
+    eigh_scratch,
+    qr_ints,
+    qr_scratch,
+    svd_ints,
+    svd_scratch,
+)
+from functrans.compiler.determinants import diagonal_ints
+from functrans.compiler.gemm import NAMES
+from functrans.compiler.lu import lu_scratch, solve_ints
+from functrans.compiler.products import GEMM_DTYPES
+from functrans.compiler.schedule import Entry
+from functrans.compiler.triangular import cholesky_ints, triangular_ints
+from functrans.core.program import Equation
+
+if TYPE_CHECKING:
+    from functrans.compiler.lower import BlockLowering
+
+
+@dataclass(frozen=True)
+class Routine:
+    """A function of the runtime for dtypes that LAPACK knows.
+
+    Its buffers are the operands, the memory to work in, and the results.
+
+    Attributes:
+        function: its name, without the dtype.
+        ints: its integers; None for what it cannot take.
+        scratch: bytes of each piece of memory to work in.
+        in_place: the last operand is copied to the result, and is no buffer of its own.
+        double: it takes double precision only.
+    """
+
+    function: str
+    ints: Callable[[Equation], tuple[int, ...] | None]
+    scratch: Callable[[Equation], Sequence[int]] = lambda equation: ()
+    in_place: bool = False
+    double: bool = False
+
+
+ROUTINES = {
+    "cholesky": Routine("cholesky", cholesky_ints, in_place=True),
+    "triangular_solve": Routine("triangular", triangular_ints, in_place=True),
+    "solve": Routine("solve", solve_ints, lu_scratch, in_place=True),
+    "lu_diagonal": Routine("lu_diagonal", diagonal_ints, lu_scratch, double=True),
+    "eigh": Routine("eigh", eigh_ints, eigh_scratch, double=True),
+    "eigvalsh": Routine("eigvalsh", eigh_ints, eigh_scratch, double=True),
+    "svd": Routine("svd", svd_ints, svd_scratch, double=True),
+    "svdvals": Routine("svdvals", svd_ints, svd_scratch, double=True),
+    "qr": Routine("qr", qr_ints, qr_scratch, double=True),
+}
+"""By the name of the primitive."""
+_DOUBLE = frozenset(map(np.dtype, ("f8", "c16")))
+
+
+def append_routine(block: BlockLowering, equation: Equation) -> bool:
+    """The call of a routine; False if there is none for these operands."""
+    name, out = equation.primitive.name, equation.outputs[0].aval
+    routine = ROUTINES[name]
+    dtype = equation.inputs[0].aval.dtype
+    taken = dtype in (_DOUBLE if routine.double else GEMM_DTYPES)
+    ints = routine.ints(equation) if taken and out.size else None
+    if ints is None:
+        return False
+    operands = [*map(block.slot, equation.inputs)]
+    results = [*map(block.slot, equation.outputs)]
+    if routine.in_place:
+        copied = (operands.pop(), results[0])
+        block.append(Entry("ft_copy", copied, (out.nbytes,), comment=f"operand of {name}"))
+    scratch = [*map(block.temporary, routine.scratch(equation))]
+    avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
+    target = f"ft_{routine.function}_{NAMES[LETTERS[dtype.str[1:]]]}"
+    comment = f"{name} {out}  {lines_of([equation])}"
+    entry = Entry(target, (*operands, *scratch, *results), ints, comment=comment, specs=avals)
+    cost = equation.primitive.cost
+    assert cost is not None
+    entry.flops = float(cost(*avals, **equation.params))
+    block.append(entry)
+    return True
+
+
+def lines_of(equations: Sequence[Equation]) -> str:
+    """The user's lines that equations come from, each once."""
+    lines = dict.fromkeys(str(e.source) for e in equations if e.source)
+    return ", ".join(lines)

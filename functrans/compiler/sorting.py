@@ -1,0 +1,84 @@
+"""Which sorts compiled code does itself, and the others as Programs of these.
+
+The native form (functrans/compiler/merge_sort.py) is stable, by one real key along the last axis,
+with at most one operand beside it. Other axes are brought last; positions are sorted with the key,
+and other operands gathered by them; several keys are taken one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler.llvm import SUPPORTED
+from functrans.core.program import Equation
+from functrans.core.types import Aval, aval_of, shape_of
+from functrans.primitives.shaping import iota, transpose_p
+from functrans.primitives.sorting import sort_p, take_along
+
+LONGEST_NARROW = 512
+"""Elements of a row of one or two bytes each, beyond which NumPy, which sorts them by counting, is
+faster with its call from native code."""
+
+
+# --- other forms as Programs ----------------------------------------------------------------------
+
+
+def by_one_key(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
+    """A `sort` as sorts by one key along the last axis; None if it is one, or NumPy's."""
+    axis, num_keys = equation.params["axis"], equation.params["num_keys"]
+    keys, rank = avals[:num_keys], avals[0].ndim
+    if not all(map(is_key, (aval.update(shape=(aval.shape[axis],)) for aval in keys))):
+        return None
+    if is_native_sort(equation) or any(a.dtype not in SUPPORTED for a in avals):
+        return None
+    there = (*[a for a in range(rank) if a != axis], axis)
+    back = tuple(int(a) for a in np.argsort(there))
+
+    def sort(*operands: Any) -> list[Any]:
+        moved = [transpose_p.bind(x, permutation=there) for x in operands]
+        outs = _sorted(moved, num_keys)
+        return [transpose_p.bind(x, permutation=back) for x in outs]
+
+    return sort
+
+
+def _sorted(operands: list[Any], num_keys: int) -> list[Any]:
+    """Operands sorted along their last axis."""
+    shape = shape_of(operands[0])
+    last = len(shape) - 1
+    if _one_key([aval_of(x) for x in operands], num_keys):
+        return sort_p.bind(*operands, axis=last, num_keys=1)
+    order = iota(shape, last, np.int64)
+    for place, key in enumerate(reversed(operands[:num_keys])):  # the last key first
+        moved = take_along(key, order, last) if place else key
+        _, order = sort_p.bind(moved, order, axis=last, num_keys=1)
+    return [take_along(x, order, last) for x in operands]
+
+
+# --- the native form ------------------------------------------------------------------------------
+
+
+def is_native_sort(equation: Equation) -> bool:
+    """Whether this is a sort that can be emitted."""
+    if equation.primitive is not sort_p:
+        return False
+    avals = [a.aval for a in equation.inputs]
+    last = equation.params["axis"] == avals[0].ndim - 1
+    return last and is_key(avals[0]) and _one_key(avals, equation.params["num_keys"])
+
+
+def is_key(aval: Aval) -> bool:
+    """Whether a native kernel sorts by such rows."""
+    long = aval.dtype.itemsize <= 2 and aval.shape[-1] > LONGEST_NARROW
+    return _is_real(aval) and not long
+
+
+def _one_key(avals: Sequence[Aval], num_keys: int) -> bool:
+    return num_keys == 1 and len(avals) <= 2 and all(map(_is_real, avals))
+
+
+def _is_real(aval: Aval) -> bool:
+    return aval.dtype in SUPPORTED and aval.dtype.kind != "c"
