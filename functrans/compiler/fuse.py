@@ -143,8 +143,10 @@ def choose_inlined(
 def _chain_weights(
     program: Program, consumers: dict[Var, list[Equation]], limit: int
 ) -> dict[Var, int]:
-    """Instructions per element to compute a variable from arrays, cut where a chain gets long."""
+    """Instructions per element to compute a variable from arrays, among them what takes long and is
+    needed often; and cut where a chain gets long."""
     weight: dict[Var, int] = {}
+    stored: set[Any] = set()
     for equation in program.equations:
         if not is_elemental(equation):
             continue
@@ -152,17 +154,17 @@ def _chain_weights(
         for atom in equation.inputs:
             if isinstance(atom, Var):
                 below = weight.get(atom, 0)
-                again = below * (_times(atom, consumers[atom]) - 1) > RECOMPUTE_LIMIT
-                shared = len(consumers[atom]) > 1 and below > RECOMPUTE_LIMIT
-                total += 0 if again or shared or below >= limit else below
+                total += 0 if atom in stored or below >= limit else below
         for var in equation.outputs:
             weight[var] = total
+            if total * (_times(var, consumers[var]) - 1) > RECOMPUTE_LIMIT:
+                stored.add(var)
     return weight
 
 
 def _times(var: Var, consumers: list[Equation]) -> float:
     """How often each element of var is computed if it is where consumers read it."""
-    return sum(_reads(var, c, {}, {}) for c in consumers)
+    return sum(_reads(var, c, {}, {}) if is_elemental(c) else 1.0 for c in consumers)
 
 
 def _reads(var: Var, consumer: Equation, inlined: dict, times_read: dict[Var, float]) -> float:

@@ -1,8 +1,8 @@
 """Python's search for cyclic garbage, put off while many objects are made that all stay.
 
-A trace and what the compiler makes of it are hundreds of thousands of objects, none of them garbage,
-and every few hundred new ones Python looks for cycles among them: a third of the time of a first
-call of an unrolled program of 3,000 steps.
+A trace and what the compiler makes of it are hundreds of thousands of objects, none of them
+garbage, and every few hundred new ones Python looks for cycles among them: a third of the time of
+a first call of an unrolled program of 3,000 steps.
 """
 
 from __future__ import annotations
