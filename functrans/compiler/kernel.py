@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from functrans.compiler.blocks import FEW_ITERATIONS, block_size
-from functrans.compiler.elements import BAKED, INDEX, Elements, shown_key
+from functrans.compiler.elements import INDEX, Elements, shown_key
 from functrans.compiler.emitted import ONE_BY_ONE, EmittedKernel
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
@@ -17,6 +18,11 @@ from functrans.compiler.index import Counter, IndexExpr, flat, unflat
 from functrans.compiler.llvm import Value
 from functrans.core.lowering import Indexed
 from functrans.core.program import Equation, Literal, Var
+
+RESULTS_IN_CACHE = 4096
+"""Results over which a sum goes again and again: as many as the nearest cache holds."""
+VECTORS = (4, 8)
+"""Iterations of a loop that fill a vector, or a few."""
 
 
 @dataclass(frozen=True)
@@ -162,19 +168,19 @@ class _Emitter(Elements):
         """The innermost axis is kept: accumulate whole rows in the output, which stays in cache."""
         equations = [m.equation for m in self.kernel.members]
         reductions = [e for e in equations if is_reduction(e)]
-        last = self.loops[-1]
-        outer = [loop for loop in self.loops[:-1] if not loop.reduced]
+        first = next(i for i, loop in enumerate(self.loops) if loop.reduced)
         folded = [loop for loop in self.loops if loop.reduced]
+        outer, inner = self.loops[:first], self.loops[first + len(folded) :]
         at = self._result_index(self._kept_index(index))
+        if inner[-1].counter.extent in VECTORS:
+            # LLVM unrolls the short loop and makes vectors of it; left alone, it would take them
+            # across iterations of the loop around, and sort elements into them
+            self.scalar_loops.add([*folded, *inner][-2])
         with self._nest(outer):
-            with self._nest([last]):
+            with self._nest(inner):
                 for equation in reductions:
                     self._store(equation.outputs[0], at, self._identity(equation))
-            if last.counter.extent <= BAKED:
-                # LLVM unrolls the short loop and makes vectors of it; left alone, it would take
-                # them across iterations of the loop around, and sort elements into them
-                self.scalar_loops.add(folded[-1])
-            with self._nest(folded), self._nest([last]):
+            with self._nest(folded), self._nest(inner):
                 for equation in equations:
                     if not is_reduction(equation):
                         self._compute(index, equation)
@@ -316,8 +322,12 @@ def _loops(kernel: Kernel, apart: set[int]) -> list[Loop]:
         loops.append(Loop(tuple(group), Counter(position, extent), reduced))
     if not loops or loops[-1].reduced:
         return [g for g in loops if not g.reduced] + [g for g in loops if g.reduced]
-    kept_before = [g for g in loops[:-1] if not g.reduced]
-    return kept_before + [g for g in loops[:-1] if g.reduced] + [loops[-1]]
+    first = next((i for i, g in enumerate(loops) if g.reduced), len(loops))
+    folded = [g for g in loops if g.reduced]
+    inner = [g for g in loops[first:] if not g.reduced]
+    if math.prod(g.counter.extent for g in inner) > RESULTS_IN_CACHE:
+        return [*loops[:first], *inner[:-1], *folded, loops[-1]]
+    return [*loops[:first], *folded, *inner]
 
 
 def _long(loops: list[Loop], enough: int) -> Loop:
