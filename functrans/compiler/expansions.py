@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.convolutions import convolution, find, fold
+from functrans.compiler.convolutions import convolution
 from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, inline_into, rewrite
+from functrans.compiler.windows import find, fold
 from functrans.core.program import Atom, Equation, Program, Var
+from functrans.core.source import source_scope
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import add_p, eq_p, max_p, min_p, mul_p, ne_p, or_p, select
@@ -38,10 +40,7 @@ def expand(program: Program) -> Program:
         if inner is None:
             equations.append(equation.replace(inputs))
             continue
-        before = len(equations)
         results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
-        for new in equations[before:]:
-            new.source = equation.source
         renamed.update(zip(equation.outputs, results, strict=True))
     outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
     return drop_unused(rewrite(Program(program.inputs, equations, outputs, program.name)))
@@ -53,7 +52,9 @@ def _expansion(equation: Equation) -> Program | None:
     function = rule(equation, avals) if rule else None
     if function is None:
         return None
-    return make_program_flat(lambda xs: [function(*xs)], avals, equation.primitive.name)
+    with source_scope(equation.source):
+        inner = make_program_flat(lambda xs: [function(*xs)], avals, equation.primitive.name)
+    return expand(inner)  # an expansion may use others
 
 
 # --- positions of extrema, cumulative operations, inverses ----------------------------------------

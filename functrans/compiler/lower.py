@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, View
 from functrans.compiler.lu import solve_ints
 from functrans.compiler.memory import Temporary
-from functrans.compiler.products import GEMM_DTYPES, canonical_products, gemm_of
+from functrans.compiler.products import GEMM_DTYPES, batched_products, canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
 from functrans.compiler.scatter import emit_block_update, emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
@@ -58,7 +59,7 @@ def prepare(program: Program) -> Program:
     known = program.cache.get("prepared")
     if known is None:
         known = program
-        for step in (simplify, expand, canonical_products, update_late, own_outputs):
+        for step in (simplify, expand, batched_products, canonical_products, update_late, own_outputs):
             known = step(known)
         program.cache["prepared"] = known
     return known
@@ -153,6 +154,8 @@ class BlockLowering:
         self.block = Block()
         self.sizes = {slot: v.aval.nbytes for v, slot in places.items()}
         """Bytes of slots, as far as they are known."""
+        self.repeated: set[Var] = set()
+        """Matrices that stand for a batch of the same."""
 
     def run(self) -> Block:
         parts = self.parts
@@ -160,6 +163,8 @@ class BlockLowering:
         for step in parts.steps:
             if isinstance(step, View):
                 self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
+                if step.equation.primitive.name == "broadcast":
+                    self.repeated.add(step.equation.outputs[0])
             elif isinstance(step, Single):
                 self._single(step.equation)
             else:
@@ -298,10 +303,13 @@ class BlockLowering:
         out = equation.outputs[0].aval
         if gemm is None or out.size == 0:
             return out.size == 0 and self.slot(equation.outputs[0]) >= 0
+        same_x, same_y = (a in self.repeated for a in equation.inputs)
+        gemm = replace(gemm, same_x=same_x, same_y=same_y)
         x, y = map(self.slot, equation.inputs)
         slots = (x, y, self.slot(equation.outputs[0]))
+        if gemm.k == 0 or gemm.summed:
+            self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="of a product"))
         if gemm.k == 0:
-            self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="empty product"))
             return True
         target: Any = f"ft_gemm_{NAMES[LETTERS[out.dtype.str[1:]]]}"
         ints, flops = tuple(gemm.ints), 2.0 * gemm.m * gemm.k * gemm.n * gemm.batch
@@ -309,9 +317,10 @@ class BlockLowering:
             target = emit_small_product(equation, gemm)
             ints = target.ints
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
+        size += " summed" if gemm.summed else ""
         comment = f"matrix product {size}  {_lines_of([equation])}"
         entry = Entry(target, slots, ints, gemm.batch, comment, flops=flops)
-        if flops <= SINGLE_THREADED * gemm.batch:
+        if flops <= SINGLE_THREADED * gemm.batch and not gemm.summed:
             entry.pieces = pieces(gemm.batch, flops / FLOPS_PER_NANOSECOND)
         self.append(entry)
         return True

@@ -24,7 +24,7 @@ FEWEST = 8
 def is_small(gemm: Gemm, dtype: np.dtype) -> bool:
     """Whether a batch of products is better unrolled."""
     extents = max(gemm.m, gemm.n, gemm.k)
-    return dtype.kind == "f" and extents <= LARGEST and gemm.batch >= FEWEST
+    return dtype.kind == "f" and extents <= LARGEST and gemm.batch >= FEWEST and gemm.is_plain
 
 
 def emit_small_product(equation: Equation, gemm: Gemm) -> EmittedKernel:
