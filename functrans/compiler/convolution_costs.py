@@ -39,8 +39,10 @@ BLOCK = 1 << 21
 of 2 MB, and 3.2 with one matrix of 19 MB; blocks of 0.5 to 5 MB are as good."""
 LARGEST = 1 << 28
 """Bytes of windows of one block at most; beyond, NumPy convolves."""
-MOST_UNROLLED = 32
-"""Terms in the kernel of one element, or reductions in one pass: compile time grows with them."""
+MOST_TERMS = 32
+"""Of an element that a kernel computes at once: compile time grows with them, 0.1 s for so many."""
+MOST_SUMS = 16, 32
+"""Reductions in a pass over several axes and over one: 25 take 0.7 s to compile, 31 over one 0.2."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _windows(layer: Layer) -> Choice:
     x, out = _sizes(layer)
     taps, places = math.prod(layer.taps), math.prod(layer.places)
     matrix = layer.groups * layer.n * layer.inputs * taps * places
-    longest = max(*layer.taps[-1:], *layer.places[-1:], 1)
+    longest = max((*layer.taps[-1:], *layer.places[-1:]), default=1)
     # the kernel's gradient is summed over samples, which are its inputs
     samples = layer.inputs if taps > places else layer.n
     cost = RUN * matrix / longest + _moved_in_blocks(layer, matrix, samples)
@@ -185,9 +187,9 @@ def _applies(price: Callable[[Layer], Choice], layer: Layer) -> bool:
         pairs = zip(layer.taps, layer.places, strict=True)
         return layer.groups == 1 and all(1 in pair for pair in pairs)
     if price is _taps:
-        return layer.inputs * taps <= MOST_UNROLLED
+        return layer.inputs * taps <= MOST_TERMS
     if price is _places:
-        return 1 < places <= MOST_UNROLLED
+        return 1 < places <= MOST_SUMS[layer.rank < 2]
     if price is _products:
-        return 1 < taps <= MOST_UNROLLED and max(layer.strides, default=1) == 1
+        return 1 < taps <= MOST_TERMS and max(layer.strides, default=1) == 1
     return True
