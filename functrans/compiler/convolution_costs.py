@@ -40,9 +40,9 @@ of 2 MB, and 3.2 with one matrix of 19 MB; blocks of 0.5 to 5 MB are as good."""
 LARGEST = 1 << 28
 """Bytes of windows of one block at most; beyond, NumPy convolves."""
 MOST_TERMS = 32
-"""Of an element that a kernel computes at once: compile time grows with them, 0.1 s for so many."""
+"""Of an element that a kernel computes at once: compile time grows with them, to 0.1 s."""
 MOST_SUMS = 16, 32
-"""Reductions in a pass over several axes and over one: 25 take 0.7 s to compile, 31 over one 0.2."""
+"""Reductions in a pass over several axes, and over one. To compile 25 over several takes 0.7 s."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,9 @@ def _products(layer: Layer) -> Choice:
     products = layer.groups * taps * layer.features * layer.n * flat.size
     rows = layer.groups * layer.n * layer.features * flat.length
     columns = layer.n * flat.size
-    cost = _moved(layer, images) + _moved_in_blocks(layer, products, layer.n, 3) + _moved(layer, rows)
+    cost = (
+        _moved(layer, images) + _moved_in_blocks(layer, products, layer.n, 3) + _moved(layer, rows)
+    )
     cost += _product(layer, taps * layer.features, columns, layer.inputs, layer.groups)
     nbytes = products * layer.dtype.itemsize
     return Choice("products first", ways.product_first, cost, nbytes)

@@ -8,7 +8,7 @@ an offset into the flat image, and one long loop goes over all rows of it at onc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -90,7 +90,8 @@ class Layer:
 
     @property
     def padded(self) -> Sizes:
-        return tuple(n + low + high for n, (low, high) in zip(self.extents, self.padding))
+        """The operand's space with its padding."""
+        return tuple(n + sum(p) for n, p in zip(self.extents, self.padding, strict=True))
 
     @cached_property
     def by_tap(self) -> Flat:
@@ -256,9 +257,7 @@ def by_place(x: Any, w: Any, layer: Layer) -> Any:
     flat = layer.by_place
     groups, n, features, inputs = layer.groups, layer.n, layer.features, layer.inputs
     images = flat.images(x, layer)
-    rows = reshape_p.bind(
-        flat.rows(w, layer), shape=(groups, 1, features, inputs, flat.length)
-    )
+    rows = reshape_p.bind(flat.rows(w, layer), shape=(groups, 1, features, inputs, flat.length))
     # beyond a row the kernel has zeros, but the operand may have infinities
     mask = flat.mask()
     sums = []
@@ -277,7 +276,7 @@ def by_place(x: Any, w: Any, layer: Layer) -> Any:
 
 
 def product_first(x: Any, w: Any, layer: Layer) -> Any:
-    """Every element times the kernel's numbers of every tap, then shifts of the products, summed."""
+    """Every element times the kernel's numbers of every tap, then shifted products summed."""
     flat = layer.by_tap
     groups, features, taps = layer.groups, layer.features, len(flat.shifts)
     images = flat.images(x, layer, inputs_first=True)
@@ -362,6 +361,3 @@ def _product(kernel: Any, matrix: Any, split: Sizes, names: str) -> Any:
         kernel = reshape_p.bind(kernel, shape=shape_of(kernel)[1:])
         dimensions = (((1,), (axes["s"],)), ((), ()))
     return dot_general_p.bind(kernel, matrix, dimensions=dimensions)
-
-
-Way = Callable[[Any, Any, Layer], Any]

@@ -1,4 +1,4 @@
-"""Convolutions as Programs of primitives that have a form of code, each in the way that costs least.
+"""Convolutions as Programs of primitives that have a form of code, each in the cheapest way.
 
 The ways stand in functrans/compiler/convolution_ways.py, what they cost in
 functrans/compiler/convolution_costs.py. Both gradients of a convolution are convolutions again, so
@@ -94,7 +94,7 @@ def _by_inputs(x: Any, w: Any, params: dict[str, Any], some: int) -> Any:
         shape = (inputs // some, some, outer, *space)
         blocks.append(reshape_p.bind(swapped, shape=shape))
 
-    def add_block(values: list) -> list:
+    def add_block(values: Sequence[Any]) -> list:
         total, *pair = values
         order = (1, 0, *range(2, len(shape_of(x))))
         lhs, rhs = (transpose_p.bind(v, permutation=order) for v in pair)
@@ -132,8 +132,8 @@ def _by_phase(x: Any, w: Any, params: dict[str, Any], places: Sizes) -> Any:
     """Without the gaps' zeros: places of the result that are as far apart as elements meet the same
     taps of the kernel. Each of these phases becomes a feature, and then a place again.
 
-    With s the dilation and f = min(s, taps) the phases that meet anything, place s·q + r - a and tap
-    s·m + f - 1 - r meet element q + m - (low + a - f + 1) / s, whatever the phase r is: a makes
+    With s the dilation and f = min(s, taps) the phases that meet anything, place s·q + r - a and
+    tap s·m + f - 1 - r meet element q + m - (low + a - f + 1) / s, whatever the phase r is: a makes
     that a whole number.
     """
     steps, taps, extents = params["lhs_dilation"], shape_of(w)[2:], shape_of(x)[2:]
@@ -198,7 +198,7 @@ class _Phases:
 
 def _kernel_by_phase(w: Any, axes: Sequence[_Phases]) -> Any:
     """The kernel (O, I, taps…) as (O, phases…, I, taps of a phase…)."""
-    features, inputs, *taps = shape_of(w)
+    features, inputs = shape_of(w)[:2]
     rank = len(axes)
     zeros = (0,) * (2 + rank)
     w = pad(w, zeros, (0, 0, *[a.fewer for a in axes]), zeros)
@@ -213,8 +213,7 @@ def _alike(x: Any, kernel: Any, axes: Sequence[_Phases], chosen: list, options: 
     along every axis, of which some are `chosen` along the first axes."""
     if len(chosen) < len(axes):
         parts = [
-            _alike(x, kernel, axes, [*chosen, some], options)
-            for some in axes[len(chosen)].alike
+            _alike(x, kernel, axes, [*chosen, some], options) for some in axes[len(chosen)].alike
         ]
         return concatenate_p.bind(*parts, axis=2 + len(chosen)) if len(parts) > 1 else parts[0]
     features, inputs = shape_of(kernel)[0], shape_of(kernel)[1 + len(axes)]

@@ -55,11 +55,18 @@ control_flow: dict[str, StepLowering] = {}
 
 
 def prepare(program: Program) -> Program:
-    """All Program → Program passes of the compiler, in order."""
+    """A Program after all PASSES."""
     known = program.cache.get("prepared")
     if known is None:
         known = program
-        for step in (simplify, expand, batched_products, canonical_products, update_late, own_outputs):
+        for step in (
+            simplify,
+            expand,
+            batched_products,
+            canonical_products,
+            update_late,
+            own_outputs,
+        ):
             known = step(known)
         program.cache["prepared"] = known
     return known
@@ -78,6 +85,17 @@ def own_outputs(program: Program) -> Program:
         taken.add(atom)
         outputs.append(atom)
     return Program(program.inputs, equations, outputs, program.name)
+
+
+PASSES = (
+    simplify,
+    expand,
+    batched_products,
+    canonical_products,
+    update_late,
+    own_outputs,
+)
+"""Program → Program, in order."""
 
 
 def lower(program: Program, donated: frozenset[int] = frozenset()) -> Schedule:

@@ -144,9 +144,7 @@ def _batched(equation: Equation, i: int, rewriter: Rewriter) -> Atom:
     stack, matrix = equation.inputs[i], equation.inputs[1 - i]
     axis = contracting[i][0]
     lead = stack.aval.shape[:axis]
-    repeated = rewriter.emit(
-        equation, broadcast_p, [matrix], shape=(*lead, *matrix.aval.shape)
-    )
+    repeated = rewriter.emit(equation, broadcast_p, [matrix], shape=(*lead, *matrix.aval.shape))
     batch = tuple(range(axis))
     operands: list[Atom] = [repeated, repeated]
     operands[i] = stack
