@@ -212,8 +212,8 @@ def no_plans(monkeypatch, tmp_path):
 
 
 def test_large_windows_come_in_blocks(monkeypatch, no_plans):
-    monkeypatch.setattr(costs, "CACHE", 1 << 16)
-    monkeypatch.setattr(costs, "BLOCK", 1 << 16)
+    monkeypatch.setattr(costs, "CACHE", 1 << 17)
+    monkeypatch.setattr(costs, "BLOCK", 1 << 17)
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(6, 16, 8, 8)), rng.normal(size=(48, 16, 3, 3))
 
