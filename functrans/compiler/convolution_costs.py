@@ -3,7 +3,8 @@
 A cost is nanoseconds on one core: operations by what a core computes, and bytes by what it moves.
 Only ratios matter, so the constants are those of one machine (AMD EPYC of 2024 with AVX-512, one
 thread, OpenBLAS of NumPy 2), by timing the ways on layers of LeNet, ResNet and MobileNet and on FIR
-filters; what was chosen there was the fastest way, or within 30 % of it.
+filters; what is chosen for them is the fastest way, or within 40 % of it, but where the fastest
+would take too long to compile.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ PRODUCT_BYTES = 480.0
 """Operands of multiplications and additions per nanosecond in products: 120 Gflop/s in float32."""
 KERNEL_BYTES = 360.0
 """The same in a kernel over long rows: 90 Gflop/s in float32."""
-THIN = 3.0
+THIN = 4.0
 """A product whose extent is this much in any direction takes twice as long for each operation."""
 CALL = 300.0
 """What a call of the library takes."""
@@ -67,11 +68,9 @@ def cheapest(layer: Layer) -> Choice:
     return min((price(layer) for price in PRICES if _applies(price, layer)), key=_cost)
 
 
-def block_of(choice: Choice, along: int) -> int:
-    """Of `along` samples or inputs, how many at a time keep what is stored in the caches."""
-    if choice.stored <= CACHE:
-        return along
-    fitting = max(1, int(along * BLOCK / choice.stored))
+def block_of(stored: float, along: int) -> int:
+    """How many of `along` at a time, a divisor of it, store no more than BLOCK, if one does."""
+    fitting = max(1, int(along * BLOCK / stored))
     return max(n for n in range(1, fitting + 1) if along % n == 0)
 
 
@@ -118,6 +117,12 @@ def _images(layer: Layer, flat: Flat) -> float:
     return layer.groups * layer.n * layer.inputs * size
 
 
+def _kept_images(layer: Layer, images: float) -> float:
+    """Bytes of images for which blocks pay: along one axis they are read as a stream. An FIR filter
+    over 4 million float32 takes 7 ms, and 11 in blocks."""
+    return images * layer.dtype.itemsize if layer.rank > 1 else 0.0
+
+
 # --- the ways -------------------------------------------------------------------------------------
 
 
@@ -150,7 +155,7 @@ def _taps(layer: Layer) -> Choice:
     terms = rows * flat.length * layer.inputs * math.prod(layer.taps)
     cost = _moved(layer, images) + _moved(layer, rows * flat.length, 3)
     cost += _computed(layer, terms, KERNEL_BYTES) + ROW * rows
-    return Choice("tap by tap", ways.by_tap, cost, images * layer.dtype.itemsize)
+    return Choice("tap by tap", ways.by_tap, cost, _kept_images(layer, images))
 
 
 def _places(layer: Layer) -> Choice:
@@ -162,7 +167,7 @@ def _places(layer: Layer) -> Choice:
     cost += _computed(layer, sums * layer.inputs * flat.length, KERNEL_BYTES)
     # every row of the kernel is a loop of its own, and every place has a sum in it
     cost += ROW * sums + ROW * layer.groups * layer.n * layer.features * layer.inputs
-    return Choice("place by place", ways.by_place, cost, images * layer.dtype.itemsize)
+    return Choice("place by place", ways.by_place, cost, _kept_images(layer, images))
 
 
 def _products(layer: Layer) -> Choice:

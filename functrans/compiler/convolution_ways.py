@@ -202,6 +202,12 @@ def _stored(x: Any) -> Any:
     return optimization_barrier_p.bind(x)[0]
 
 
+def stored_as(x: Any, shape: Sequence[int]) -> Any:
+    """x stored in loops over its own axes, then the same memory in another shape: whoever reads it
+    divides no index."""
+    return _stored(reshape_p.bind(_stored(x), shape=tuple(shape)))
+
+
 def _grouped(x: Any, layer: Layer) -> Any:
     """The operand (N, C, space…) as (groups, n, inputs, space…)."""
     space = shape_of(x)[2:]

@@ -14,20 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from functrans.compiler.convolution_costs import LARGEST, Choice, block_of, cheapest
-from functrans.compiler.convolution_ways import Layer
+from functrans.compiler.convolution_blocks import cuts
+from functrans.compiler.convolution_costs import CACHE, LARGEST, Choice, block_of, cheapest
+from functrans.compiler.convolution_ways import Layer, stored_as
 from functrans.compiler.products import GEMM_DTYPES
-from functrans.core.program import Equation, Program
+from functrans.core.program import Equation
 from functrans.core.source import noted
-from functrans.core.trace import make_program_flat
-from functrans.core.types import Aval, aval_of, shape_of
+from functrans.core.types import Aval, shape_of
 from functrans.primitives.convolution import conv_general_dilated_p
-from functrans.primitives.identities import optimization_barrier_p
-from functrans.primitives.loops import scan_p
 from functrans.primitives.shaping import (
     concatenate_p,
     flip_p,
-    full,
     pad,
     reshape_p,
     slice_p,
@@ -50,16 +47,14 @@ def convolution(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any]
         return lambda x, w: _by_phase(x, w, params, out.shape[2:])
     layer = Layer.of(lhs, rhs, out, params)
     choice = cheapest(layer)
-    # the results of blocks of inputs are added up, those of samples read the kernel again
-    by_inputs = layer.groups == 1 and rhs.size > 2 * out.size
-    along = layer.inputs if by_inputs else 1 if layer.by_batch else layer.n
-    some = block_of(choice, along)
-    if choice.stored * some > LARGEST * along:
+    if choice.stored > CACHE:
+        cut = next((c for c in cuts(layer) if c.along > 1), None)
+        if cut is not None:
+            some = block_of(choice.stored, cut.along)
+            return lambda x, w: cut.loop(x, w, params, some)
+    if choice.stored > LARGEST:
         return None
-    if some == along:
-        return _chosen(choice, layer)
-    loop = _by_inputs if by_inputs else _by_samples
-    return lambda x, w: loop(x, w, params, some)
+    return _chosen(choice, layer)
 
 
 def _chosen(choice: Choice, layer: Layer) -> Callable[..., Any]:
@@ -68,57 +63,6 @@ def _chosen(choice: Choice, layer: Layer) -> Callable[..., Any]:
             return choice.way(x, w, layer)
 
     return compute
-
-
-def _by_samples(x: Any, w: Any, params: dict[str, Any], some: int) -> Any:
-    """A loop over blocks of so many samples."""
-    n, *rest = shape_of(x)
-    block = aval_of(x).update(shape=(some, *rest))
-    body = make_program_flat(
-        lambda values: [conv_general_dilated_p.bind(values[1], values[0], **params)],
-        [aval_of(w), block],
-        "samples",
-    )
-    xs = reshape_p.bind(x, shape=(n // some, some, *rest))
-    (ys,) = _scan(body, [w], [], [xs])
-    return reshape_p.bind(ys, shape=(n, *shape_of(ys)[2:]))
-
-
-def _by_inputs(x: Any, w: Any, params: dict[str, Any], some: int) -> Any:
-    """A loop over blocks of so many inputs, whose results are summed. In the kernel's gradient of a
-    convolution the inputs are samples."""
-    blocks = []
-    for v in (x, w):
-        outer, inputs, *space = shape_of(v)
-        swapped = transpose_p.bind(v, permutation=(1, 0, *range(2, 2 + len(space))))
-        shape = (inputs // some, some, outer, *space)
-        blocks.append(reshape_p.bind(swapped, shape=shape))
-
-    def add_block(values: Sequence[Any]) -> list:
-        total, *pair = values
-        order = (1, 0, *range(2, len(shape_of(x))))
-        lhs, rhs = (transpose_p.bind(v, permutation=order) for v in pair)
-        return [total + conv_general_dilated_p.bind(lhs, rhs, **params)]
-
-    out = conv_general_dilated_p.infer(aval_of(x), aval_of(w), **params)
-    avals = [aval_of(b).update(shape=shape_of(b)[1:]) for b in blocks]
-    body = make_program_flat(add_block, [out, *avals], "inputs")
-    return _scan(body, [], [full(out.shape, 0, out.dtype)], blocks)[0]
-
-
-def _scan(body: Program, consts: list, carry: list, xs: list) -> list:
-    return scan_p.bind(
-        *consts,
-        *carry,
-        *xs,
-        program=body,
-        num_consts=len(consts),
-        num_carry=len(carry),
-        length=shape_of(xs[0])[0],
-        reverse=False,
-        unroll=1,
-        checkpoint=None,
-    )
 
 
 def _spread(x: Any, w: Any, params: dict[str, Any]) -> Any:
@@ -147,9 +91,8 @@ def _by_phase(x: Any, w: Any, params: dict[str, Any], places: Sizes) -> Any:
     out = transpose_p.bind(out, permutation=(0, 1, *order))
     unmet = [n for a in axes for n in (0, a.step - a.phases)]
     zeros = (0,) * (2 + len(unmet))
-    # in loops over phases, of which there are few, no place has to be divided
-    (out,) = optimization_barrier_p.bind(pad(out, zeros, (0, 0, *unmet), zeros))
-    out = reshape_p.bind(out, shape=(n, features, *[a.count * a.step for a in axes]))
+    out = pad(out, zeros, (0, 0, *unmet), zeros)
+    out = stored_as(out, (n, features, *[a.count * a.step for a in axes]))
     if shape_of(out)[2:] == places:
         return out
     start = [a.skipped for a in axes]

@@ -14,7 +14,7 @@ from functrans.compiler.blas import LETTERS
 from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.expansions import expand
-from functrans.compiler.fuse import Partition, partition
+from functrans.compiler.fuse import BARRIER, Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, View
 from functrans.compiler.lu import solve_ints
@@ -73,11 +73,15 @@ def prepare(program: Program) -> Program:
 
 
 def own_outputs(program: Program) -> Program:
-    """Every output is an array of its own: copies of inputs, constants and repeated outputs."""
+    """Every output is an array of its own: copies of inputs, constants and repeated outputs, and
+    what barriers would hand on."""
     taken: set[Any] = set(program.inputs)
     equations = list(program.equations)
     outputs: list[Atom] = []
+    barriers = [e for e in equations if e.primitive.name == BARRIER]
+    before = {y: x for e in barriers for y, x in zip(e.outputs, e.inputs, strict=True)}
     for atom in program.outputs:
+        atom = before.get(atom, atom) if isinstance(atom, Var) else atom
         if isinstance(atom, Literal) or atom in taken:
             copy = Var(atom.aval)
             equations.append(Equation(copy_p, [atom], {}, [copy]))

@@ -8,6 +8,7 @@ import functrans.numpy as fnp
 from functrans import lax, nn
 from functrans.compiler import convolution_costs as costs
 from functrans.compiler import convolution_ways as ways
+from functrans.compiler import convolutions
 from functrans.compiler.convolution_ways import Layer
 from functrans.core.types import aval_of
 from functrans.primitives.convolution import conv_general_dilated_p
@@ -211,28 +212,37 @@ def no_plans(monkeypatch, tmp_path):
     monkeypatch.setenv("FUNCTRANS_CACHE_DIR", str(tmp_path))  # none of before
 
 
-def test_large_windows_come_in_blocks(monkeypatch, no_plans):
-    monkeypatch.setattr(costs, "CACHE", 1 << 17)
-    monkeypatch.setattr(costs, "BLOCK", 1 << 17)
+BLOCKS = {  # shapes of x and w, padding, groups of features; and loops
+    "samples": ((6, 16, 8, 6), (48, 16, 3, 3), "SAME", 1, ("samples, 6", "inputs, 6")),
+    "rows": ((1, 16, 12, 8), (48, 16, 3, 3), "SAME", 1, ("rows, 4",)),
+    "strided rows": ((1, 32, 17, 16), (48, 32, 3, 2), "VALID", 1, ("rows, 8",)),
+    "depthwise": ((8, 32, 8, 8), (32, 1, 3, 3), "SAME", 32, ("samples, 8",)),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_what_exceeds_the_caches_comes_in_blocks(name, monkeypatch, no_plans):
+    sx, sw, padding, groups, loops = BLOCKS[name]
+    for module in (costs, convolutions):
+        monkeypatch.setattr(module, "CACHE", 1 << 16)
+    monkeypatch.setattr(costs, "BLOCK", 1 << 15)
     rng = np.random.default_rng(0)
-    x, w = rng.normal(size=(6, 16, 8, 8)), rng.normal(size=(48, 16, 3, 3))
+    x, w = rng.normal(size=sx), rng.normal(size=sw)
 
     def loss(x, w):
-        return fnp.sum(lax.conv(x, w, (1, 1), "SAME") ** 2)
+        strides = (2, 1) if name == "strided rows" else (1, 1)
+        y = lax.conv_general_dilated(x, w, strides, padding, feature_group_count=groups)
+        return fnp.sum(y**2)
 
     both = ft.jit(ft.grad(loss, (0, 1)))
     for got, want in zip(both(x, w), ft.grad(loss, (0, 1))(x, w), strict=True):
         np.testing.assert_allclose(got, want, 1e-10, 1e-10)
     source = both.lower(x, w).source
-    assert "scan of samples, 6 steps" in source
-    assert "scan of inputs, 6 steps" in source
-    assert "f64[16,3,3,1,8,8] (out)" in source
-    assert "f64[16,3,3,6,8,8]" not in source
+    for loop in loops:
+        assert f"scan of {loop} steps" in source
 
 
 def test_windows_beyond_the_limit_are_left_to_numpy(monkeypatch, no_plans):
-    from functrans.compiler import convolutions
-
     monkeypatch.setattr(convolutions, "LARGEST", 1000)
     x, w = np.ones((2, 30, 9, 9)), np.ones((4, 30, 3, 3))
     compiled = ft.jit(lambda x, w: lax.conv(x, w, (1, 1), "SAME"))
