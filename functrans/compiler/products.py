@@ -106,7 +106,7 @@ def _layout(x: Aval, contracting: tuple[int, ...], batch: tuple[int, ...]) -> st
 def batched_products(program: Program) -> Program:
     """Batches of products, each with the same matrix, in place of those products that are over a
     middle axis of an operand and would need a copy of it."""
-    if not any(map(_middle, program.equations)):
+    if all(_middle(e) is None for e in program.equations):
         return program
     rewriter = Rewriter()
     for old in program.equations:
