@@ -36,8 +36,10 @@ class Gemm:
     summed: bool = False
 
     @property
-    def is_plain(self) -> bool:
-        return not (self.same_x or self.same_y or self.summed)
+    def steps(self) -> tuple[int, int, int]:
+        """Elements from one x, y, out of the batch to the next."""
+        m, n, k = self.m, self.n, self.k
+        return m * k * (not self.same_x), k * n * (not self.same_y), m * n * (not self.summed)
 
     @property
     def ints(self) -> list[int]:
@@ -45,8 +47,7 @@ class Gemm:
         ldx = m if self.transpose_x else k
         ldy = k if self.transpose_y else n
         shape = [int(self.transpose_x), int(self.transpose_y), m, n, k]
-        x, y, out = m * k * (not self.same_x), k * n * (not self.same_y), m * n * (not self.summed)
-        return [*shape, max(ldx, 1), max(ldy, 1), max(n, 1), x, y, out, int(self.summed)]
+        return [*shape, max(ldx, 1), max(ldy, 1), max(n, 1), *self.steps, int(self.summed)]
 
 
 def gemm_of(equation: Equation) -> Gemm | None:

@@ -91,3 +91,16 @@ def test_products_over_a_middle_axis(name, dtype):
     tolerance = 1e-3 if dtype == "f4" else 1e-10
     np.testing.assert_allclose(compiled(x, y), f(x, y), tolerance, tolerance)
     assert f"matrix product {called}" in compiled.lower(x, y).source
+
+
+@pytest.mark.parametrize("m", [4, 20])
+@pytest.mark.parametrize("first", [True, False])
+def test_one_matrix_for_a_whole_batch_is_not_copied(first, m):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(m, m)), rng.normal(size=(50, m, m))
+    f = lambda x, y: x @ y if first else y @ x
+    compiled = ft.jit(lambda x, y: f(fnp.broadcast_to(x, y.shape), y))
+    np.testing.assert_allclose(compiled(x, y), f(x, y), 1e-12, 1e-12)
+    lowered = compiled.lower(x, y)
+    assert lowered.memory_analysis()["temp_size_in_bytes"] == 0
+    assert ("unrolled" in lowered.source) == (m == 4)
