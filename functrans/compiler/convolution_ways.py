@@ -1,7 +1,7 @@
 """The ways in which a convolution without gaps can be computed, as functions of its operands.
 
 Wherever windows are read one shift after the other, each row of the operand is stored with its
-padding, and the elements that one step of the windows meets lie together (`_Flat`): then a shift is
+padding, and the elements that one step of the windows meets lie together (`Flat`): then a shift is
 an offset into the flat image, and one long loop goes over all rows of it at once.
 """
 
