@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.convolutions import convolution, find, fold
+from functrans.compiler.convolutions import convolution
 from functrans.compiler.decompositions import in_double, pseudoinverse
 from functrans.compiler.determinants import (
     determinant,
@@ -22,8 +22,10 @@ from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, rewrite
 from functrans.compiler.sorting import by_one_key
+from functrans.compiler.windows import find, fold
 from functrans.core.program import Atom, Equation, Program, Var
 from functrans.core.simplify import inline_into
+from functrans.core.source import source_scope
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import (
@@ -56,10 +58,7 @@ def expand(program: Program) -> Program:
         if inner is None:
             equations.append(equation.replace(inputs))
             continue
-        before = len(equations)
         results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
-        for new in equations[before:]:
-            new.source = equation.source
         renamed.update(zip(equation.outputs, results, strict=True))
     outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
     return drop_unused(rewrite(Program(program.inputs, equations, outputs, program.name)))
@@ -72,9 +71,13 @@ def _expansion(equation: Equation) -> Program | None:
     if function is None:
         return None
     many = equation.primitive.multiple_results
-    return make_program_flat(
-        lambda xs: list(function(*xs)) if many else [function(*xs)], avals, equation.primitive.name
-    )
+
+    def run(xs: Sequence[Any]) -> list[Any]:
+        return list(function(*xs)) if many else [function(*xs)]
+
+    with source_scope(equation.source):
+        inner = make_program_flat(run, avals, equation.primitive.name)
+    return expand(inner)  # an expansion may use others
 
 
 # --- positions of extrema, cumulative operations, inverses ----------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.grouping import KERNEL_LIMIT, LONG_CHAIN, SHORT_LIMIT, Grouper, Step
+from functrans.compiler.products import is_repeated
 from functrans.compiler.updates import NOTHING, Updates
 from functrans.core.lowering import Pointwise
 from functrans.core.program import Equation, Program, Var
@@ -86,19 +87,23 @@ def consumers_of(program: Program) -> dict[Var, list[Equation]]:
 
 
 def choose_views(program: Program, updates: Updates = NOTHING) -> set[Var]:
-    """Arrays under another name: those behind barriers, and reshaped ones that libraries read."""
+    """Arrays under another name: those behind barriers, reshaped ones that libraries read, and
+    matrices that are repeated in a batch of products."""
     consumers = consumers_of(program)
     views: set[Var] = set()
     outputs = set(program.outputs)
     for equation in reversed(program.equations):
         name = equation.primitive.name
-        if name not in ("reshape", BARRIER) or not isinstance(equation.inputs[0], Var):
+        if name not in ("reshape", "broadcast", BARRIER) or not isinstance(equation.inputs[0], Var):
             continue
         var = equation.outputs[0]
-        called = name == BARRIER or any(
-            (c.outputs and c.outputs[0] in views) or not (is_elemental(c) or is_reduction(c))
-            for c in consumers[var]
-        )
+        if name == "broadcast":
+            called = is_repeated(equation, consumers[var])
+        else:
+            called = name == BARRIER or any(
+                (c.outputs and c.outputs[0] in views) or not (is_elemental(c) or is_reduction(c))
+                for c in consumers[var]
+            )
         if called and var not in outputs and equation.inputs[0] not in updates.until:
             views.add(var)
     return views

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from functrans.compiler.blas import LETTERS
 from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.expansions import expand
-from functrans.compiler.fuse import Partition, partition
+from functrans.compiler.fuse import BARRIER, Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, View
 from functrans.compiler.memory import Temporary
 from functrans.compiler.merge_sort import emit_sort, nanoseconds
-from functrans.compiler.products import canonical_products, gemm_of
+from functrans.compiler.products import batched_products, canonical_products, gemm_of
 from functrans.compiler.registers import emit_region
 from functrans.compiler.routines import ROUTINES, append_routine, lines_of
 from functrans.compiler.scatter import emit_block_update, emit_scatter, is_scatter
@@ -48,22 +49,33 @@ control_flow: dict[str, StepLowering] = {}
 
 
 def prepare(program: Program) -> Program:
-    """All Program → Program passes of the compiler, in order."""
+    """A Program after all PASSES."""
     known = program.cache.get("prepared")
     if known is None:
         known = program
-        for step in (simplify, expand, canonical_products, update_late, own_outputs):
+        for step in (
+            simplify,
+            expand,
+            batched_products,
+            canonical_products,
+            update_late,
+            own_outputs,
+        ):
             known = step(known)
         program.cache["prepared"] = known
     return known
 
 
 def own_outputs(program: Program) -> Program:
-    """Every output is an array of its own: copies of inputs, constants and repeated outputs."""
+    """Every output is an array of its own: copies of inputs, constants and repeated outputs, and
+    what barriers would hand on."""
     taken: set[Any] = set(program.inputs)
     equations = list(program.equations)
     outputs: list[Atom] = []
+    barriers = [e for e in equations if e.primitive.name == BARRIER]
+    before = {y: x for e in barriers for y, x in zip(e.outputs, e.inputs, strict=True)}
     for atom in program.outputs:
+        atom = before.get(atom, atom) if isinstance(atom, Var) else atom
         if isinstance(atom, Literal) or atom in taken:
             copy = Var(atom.aval)
             equations.append(Equation(copy_p, [atom], {}, [copy]))
@@ -71,6 +83,17 @@ def own_outputs(program: Program) -> Program:
         taken.add(atom)
         outputs.append(atom)
     return Program(program.inputs, equations, outputs, program.name)
+
+
+PASSES = (
+    simplify,
+    expand,
+    batched_products,
+    canonical_products,
+    update_late,
+    own_outputs,
+)
+"""Program → Program, in order."""
 
 
 def lower(program: Program, donated: frozenset[int] = frozenset()) -> Schedule:
@@ -147,6 +170,8 @@ class BlockLowering:
         self.block = Block()
         self.sizes = {slot: v.aval.nbytes for v, slot in places.items()}
         """Bytes of slots, as far as they are known."""
+        self.repeated: set[Var] = set()
+        """Matrices that stand for a batch of the same."""
 
     def run(self) -> Block:
         parts = self.parts
@@ -154,6 +179,8 @@ class BlockLowering:
         for step in parts.steps:
             if isinstance(step, View):
                 self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
+                if step.equation.primitive.name == "broadcast":
+                    self.repeated.add(step.equation.outputs[0])
             elif isinstance(step, Single):
                 self._single(step.equation)
             else:
@@ -305,10 +332,13 @@ class BlockLowering:
         out = equation.outputs[0].aval
         if gemm is None or out.size == 0:
             return out.size == 0 and self.slot(equation.outputs[0]) >= 0
+        same_x, same_y = (a in self.repeated for a in equation.inputs)
+        gemm = replace(gemm, same_x=same_x, same_y=same_y)
         x, y = map(self.slot, equation.inputs)
         slots = (x, y, self.slot(equation.outputs[0]))
+        if gemm.k == 0 or gemm.summed:
+            self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="of a product"))
         if gemm.k == 0:
-            self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="empty product"))
             return True
         target: Any = f"ft_gemm_{NAMES[LETTERS[out.dtype.str[1:]]]}"
         ints, flops = tuple(gemm.ints), 2.0 * gemm.m * gemm.k * gemm.n * gemm.batch
@@ -316,9 +346,10 @@ class BlockLowering:
             target = emit_small_product(equation, gemm)
             ints = target.ints
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
+        size += " summed" if gemm.summed else ""
         comment = f"matrix product {size}  {lines_of([equation])}"
         entry = Entry(target, slots, ints, gemm.batch, comment, flops=flops)
-        if flops <= SINGLE_THREADED * gemm.batch:
+        if flops <= SINGLE_THREADED * gemm.batch and not gemm.summed:
             entry.pieces = pieces(gemm.batch, flops / FLOPS_PER_NANOSECOND)
         self.append(entry)
         return True

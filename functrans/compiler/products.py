@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from functrans.compiler.simplify import Rewriter
+from functrans.compiler.simplify import Rewriter, drop_unused, rewrite
 from functrans.core.program import Atom, Equation, Program, Var
 from functrans.core.types import Aval
-from functrans.primitives.products import Dimensions
-from functrans.primitives.shaping import transpose_p
+from functrans.primitives.products import Dimensions, dot_general_p
+from functrans.primitives.shaping import broadcast_p, transpose_p
 
 GEMM_DTYPES = frozenset(np.dtype(d) for d in ("f4", "f8", "c8", "c16"))
 
 
 @dataclass(frozen=True)
 class Gemm:
-    """out[b] = op(x[b]) op(y[b]), row-major: what the library is told; strides in elements."""
+    """out[b] = op(x[b]) op(y[b]), row-major: what the library is told; strides in elements.
+
+    One operand may be the same for the whole batch, or the products of the batch may be summed.
+    """
 
     transpose_x: bool
     transpose_y: bool
@@ -27,6 +31,15 @@ class Gemm:
     n: int
     k: int
     batch: int
+    same_x: bool = False
+    same_y: bool = False
+    summed: bool = False
+
+    @property
+    def steps(self) -> tuple[int, int, int]:
+        """Elements from one x, y, out of the batch to the next."""
+        m, n, k = self.m, self.n, self.k
+        return m * k * (not self.same_x), k * n * (not self.same_y), m * n * (not self.summed)
 
     @property
     def ints(self) -> list[int]:
@@ -34,7 +47,7 @@ class Gemm:
         ldx = m if self.transpose_x else k
         ldy = k if self.transpose_y else n
         shape = [int(self.transpose_x), int(self.transpose_y), m, n, k]
-        return [*shape, max(ldx, 1), max(ldy, 1), max(n, 1), m * k, k * n, m * n, 0]
+        return [*shape, max(ldx, 1), max(ldy, 1), max(n, 1), *self.steps, int(self.summed)]
 
 
 def gemm_of(equation: Equation) -> Gemm | None:
@@ -45,14 +58,37 @@ def gemm_of(equation: Equation) -> Gemm | None:
     (cx, cy), (bx, by) = equation.params["dimensions"]
     pairs = sorted(zip(cx, cy, strict=True))
     cx, cy = tuple(i for i, _ in pairs), tuple(j for _, j in pairs)
+    m = math.prod(n for i, n in enumerate(x.shape) if i not in cx and i not in bx)
+    n = math.prod(n for i, n in enumerate(y.shape) if i not in cy and i not in by)
     tx, ty = _layout(x, cx, bx), _layout(y, cy, by)
+    summed = (tx is None or ty is None) and _leads(cx, cy, bx) and _copies_cost_more(x, m, n)
+    if summed:
+        cx, bx, cy, by = cx[1:], cx[:1], cy[1:], cy[:1]
+        tx, ty = _layout(x, cx, bx), _layout(y, cy, by)
     if tx is None or ty is None:
         return None
     k = math.prod(x.shape[i] for i in cx)
     batch = math.prod(x.shape[i] for i in bx)
-    m = math.prod(n for i, n in enumerate(x.shape) if i not in cx and i not in bx)
-    n = math.prod(n for i, n in enumerate(y.shape) if i not in cy and i not in by)
-    return Gemm(tx == "contracting first", ty == "contracting last", m, n, k, batch)
+    turned = tx == "contracting first", ty == "contracting last"
+    return Gemm(*turned, m, n, k, batch, summed=summed)
+
+
+def _leads(cx: tuple[int, ...], cy: tuple[int, ...], batch: tuple[int, ...]) -> bool:
+    """Whether the first axis of both operands is one over which the product sums."""
+    return not batch and len(cx) > 1 and cx[0] == cy[0] == 0
+
+
+COPIED_PER_CALL = 1 << 15
+"""Bytes that are copied in cache in the time that a call of the library costs: 0.5 µs."""
+
+
+def _copies_cost_more(x: Aval, m: int, n: int) -> bool:
+    """Whether a product for every index of x's first axis costs less than to copy operands.
+
+    Each of them reads and writes the whole result again; a copy reads and writes both operands.
+    """
+    k = x.size // max(m * x.shape[0], 1)
+    return COPIED_PER_CALL + 2 * m * n * x.dtype.itemsize < 2 * (m + n) * k * x.dtype.itemsize
 
 
 def _layout(x: Aval, contracting: tuple[int, ...], batch: tuple[int, ...]) -> str | None:
@@ -66,6 +102,78 @@ def _layout(x: Aval, contracting: tuple[int, ...], batch: tuple[int, ...]) -> st
     if (*contracting, *rest) == tuple(range(n, x.ndim)):
         return "contracting first"
     return None
+
+
+def batched_products(program: Program) -> Program:
+    """Batches of products, each with the same matrix, in place of those products that are over a
+    middle axis of an operand and would need a copy of it."""
+    if all(_middle(e) is None for e in program.equations):
+        return program
+    rewriter = Rewriter()
+    for old in program.equations:
+        equation = old.replace([rewriter.name(a) for a in old.inputs])
+        middle = _middle(equation)
+        if middle is None:
+            results: Any = rewriter.add(equation)
+        else:
+            results = [_batched(equation, middle, rewriter)]
+        rewriter.replaced.update(zip(old.outputs, results, strict=True))
+    outputs = [rewriter.name(a) for a in program.outputs]
+    return drop_unused(rewrite(Program(program.inputs, rewriter.equations, outputs, program.name)))
+
+
+def _middle(equation: Equation) -> int | None:
+    """Which operand is a stack of matrices over whose first axis the product is, the other being a
+    matrix by which it is cheaper to multiply each than to bring that axis to an end."""
+    if equation.primitive.name != "dot_general" or gemm_of(equation) is not None:
+        return None
+    (cx, cy), (batch, _) = equation.params["dimensions"]
+    if batch or len(cx) != 1 or equation.inputs[0].aval.dtype not in GEMM_DTYPES:
+        return None
+    for i, axis in enumerate((cx[0], cy[0])):
+        stack, matrix = equation.inputs[i].aval, equation.inputs[1 - i].aval
+        if matrix.ndim == 2 and 0 < axis < stack.ndim - 1 and stack.size and matrix.size:
+            samples = math.prod(stack.shape[:axis])
+            copied = 2 * stack.nbytes // samples
+            return i if COPIED_PER_CALL + matrix.nbytes < copied else None
+    return None
+
+
+def _batched(equation: Equation, i: int, rewriter: Rewriter) -> Atom:
+    """The product with operand `i` a batch of matrices, the other repeated for each."""
+    contracting, _ = equation.params["dimensions"]
+    stack, matrix = equation.inputs[i], equation.inputs[1 - i]
+    axis = contracting[i][0]
+    lead = stack.aval.shape[:axis]
+    repeated = rewriter.emit(equation, broadcast_p, [matrix], shape=(*lead, *matrix.aval.shape))
+    batch = tuple(range(axis))
+    operands: list[Atom] = [repeated, repeated]
+    operands[i] = stack
+    axes = [(axis + contracting[1 - i][0],)] * 2
+    axes[i] = (axis,)
+    dimensions = (tuple(axes), (batch, batch))
+    out = rewriter.emit(equation, dot_general_p, operands, dimensions=dimensions)
+    if i == 0:
+        return out
+    # the matrix's axis comes first in the product that this one stands for
+    order = (axis, *batch, *range(axis + 1, out.aval.ndim))
+    return rewriter.emit(equation, transpose_p, [out], permutation=order)
+
+
+def is_repeated(equation: Equation, consumers: Sequence[Equation]) -> bool:
+    """Whether a broadcast need not exist, since it is the same matrix in whole batches."""
+    x, out = equation.inputs[0], equation.outputs[0]
+    new = out.aval.ndim - x.aval.ndim
+    if equation.primitive.name != "broadcast" or x.aval.shape != out.aval.shape[new:] or not new:
+        return False
+    return all(_takes_repeated(c, out, new) for c in consumers)
+
+
+def _takes_repeated(equation: Equation, var: Var, new: int) -> bool:
+    if equation.primitive.name != "dot_general" or equation.inputs[0] is equation.inputs[1]:
+        return False
+    batch = equation.params["dimensions"][1][equation.inputs.index(var)]
+    return batch == tuple(range(new)) and gemm_of(equation) is not None
 
 
 def canonical_products(program: Program) -> Program:

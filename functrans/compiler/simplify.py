@@ -217,13 +217,15 @@ def _transpose(e: Equation, r: Rewriter) -> Atom | None:
         composed = tuple(first[p] for p in permutation)
         if composed == tuple(range(len(composed))):
             return inner.inputs[0]
-        return r.emit(e, e.primitive, [inner.inputs[0]], permutation=composed)
-    return _transposed_product(e, r)
+        source = inner.inputs[0]
+        product = _transposed_product(e, source, composed, r)
+        return product or r.emit(e, e.primitive, [source], permutation=composed)
+    return _transposed_product(e, e.inputs[0], permutation, r)
 
 
-def _transposed_product(e: Equation, r: Rewriter) -> Atom | None:
+def _transposed_product(e: Equation, x: Atom, permutation: Any, r: Rewriter) -> Atom | None:
     """(x y)ᵀ = yᵀ xᵀ: the same product with its operands exchanged."""
-    inner = r.produced_by(e.inputs[0], "dot_general")
+    inner = r.produced_by(x, "dot_general")
     if inner is None:
         return None
     (cx, cy), (bx, by) = inner.params["dimensions"]
@@ -232,7 +234,7 @@ def _transposed_product(e: Equation, r: Rewriter) -> Atom | None:
     right = y.aval.ndim - len(cy) - len(by)
     batch = tuple(range(n))
     exchanged = (*batch, *range(n + left, n + left + right), *range(n, n + left))
-    if e.params["permutation"] != exchanged:
+    if permutation != exchanged:
         return None
     return r.emit(e, inner.primitive, [y, x], dimensions=((cy, cx), (by, bx)))
 

@@ -24,7 +24,7 @@ FEWEST = 8
 def is_small(gemm: Gemm, dtype: np.dtype) -> bool:
     """Whether a batch of products is better unrolled."""
     extents = max(gemm.m, gemm.n, gemm.k)
-    return dtype.kind == "f" and extents <= LARGEST and gemm.batch >= FEWEST
+    return dtype.kind == "f" and extents <= LARGEST and gemm.batch >= FEWEST and not gemm.summed
 
 
 def emit_small_product(equation: Equation, gemm: Gemm) -> EmittedKernel:
@@ -61,10 +61,9 @@ class _Unrolled:
         i: Value,
     ) -> None:
         self.b, self.type, self.dtype, self.gemm = k.b, _LLVM[dtype.char], dtype, gemm
-        sizes = (gemm.m * gemm.k, gemm.k * gemm.n, gemm.m * gemm.n)
         self.x, self.y, self.out = (
             self._named(f"getelementptr {self.type}, ptr {p}, i64 {self._at(i, size)}")
-            for p, size in zip(pointers, sizes, strict=True)
+            for p, size in zip(pointers, gemm.steps, strict=True)
         )
 
     def emit(self) -> None:

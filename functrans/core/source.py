@@ -16,17 +16,19 @@ _local = threading.local()
 
 
 class Source(NamedTuple):
-    """A line of the user's: the code object and the line number in it."""
+    """A line of the user's: the code object and the line number in it; and what to say of it."""
 
     code: CodeType
     line: int
+    note: str = ""
 
     @property
     def file(self) -> str:
         return os.path.basename(self.code.co_filename)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} ({self.code.co_name})"
+        note = f": {self.note}" if self.note else ""
+        return f"{self.file}:{self.line} ({self.code.co_name}){note}"
 
     def explain(self) -> str:
         """The line as an error shows it: file, line, function and the text of the line."""
@@ -37,12 +39,12 @@ class Source(NamedTuple):
         return f"at {self.file}:{self.line} in {self.code.co_name}{tail}"
 
     def __reduce__(self) -> Any:
-        return (_restored, (self.code.co_filename, self.code.co_name, self.line))
+        return (_restored, (self.code.co_filename, self.code.co_name, self.line, self.note))
 
 
-def _restored(filename: str, name: str, line: int) -> Source:
+def _restored(filename: str, name: str, line: int, note: str) -> Source:
     """A Source from a pickle: code objects do not pickle, what is shown of them does."""
-    return Source(_restored.__code__.replace(co_filename=filename, co_name=name), line)
+    return Source(_restored.__code__.replace(co_filename=filename, co_name=name), line, note)
 
 
 class _Around(NamedTuple):
@@ -89,6 +91,14 @@ def source_scope(source: Source | None) -> Iterator[None]:
         yield
     finally:
         _local.source = before
+
+
+@contextmanager
+def noted(note: str) -> Iterator[None]:
+    """Equations made here carry the current source with a note for people."""
+    source = current_source()
+    with source_scope(None if source is None else source._replace(note=note)):
+        yield
 
 
 def call_user(fun: Callable[..., Any], *args: Any) -> Any:

@@ -1,4 +1,5 @@
-"""Convolutions and windows compile to native code, also their gradients, and equal evaluation."""
+"""Windows and cumulative operations compile to native code, also their gradients, and equal
+evaluation."""
 
 import numpy as np
 import pytest
@@ -6,41 +7,6 @@ import pytest
 import functrans as ft
 import functrans.numpy as fnp
 from functrans import lax
-
-CONVOLUTIONS = {  # shapes of lhs and rhs, and options
-    "plain": ((2, 3, 8, 7), (4, 3, 3, 3), {"padding": "SAME"}),
-    "strided": ((2, 3, 9, 8), (4, 3, 3, 2), {"padding": "VALID", "window_strides": (2, 3)}),
-    "one by one": ((3, 4, 5, 5), (6, 4, 1, 1), {"padding": "VALID"}),
-    "dilated": ((1, 2, 9, 9), (3, 2, 3, 3), {"padding": "SAME", "rhs_dilation": (2, 1)}),
-    "gaps": ((1, 2, 4, 5), (3, 2, 3, 3), {"padding": ((1, 2), (2, 1)), "lhs_dilation": (2, 3)}),
-    "feature groups": ((2, 6, 6, 6), (8, 3, 3, 3), {"padding": "SAME", "feature_group_count": 2}),
-    "depthwise": ((2, 5, 6, 6), (5, 1, 3, 3), {"padding": "SAME", "feature_group_count": 5}),
-    "batch groups": ((4, 3, 6, 6), (6, 3, 3, 3), {"padding": "SAME", "batch_group_count": 2}),
-    "cropped": ((2, 2, 7, 7), (2, 2, 3, 3), {"padding": ((-1, 1), (0, -2))}),
-    "one axis": ((2, 3, 20), (4, 3, 5), {"padding": "SAME"}),
-    "three axes": ((1, 2, 4, 4, 4), (3, 2, 2, 2, 2), {"padding": "VALID"}),
-}
-
-
-@pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolutions_and_their_gradients(name, dtype):
-    sx, sw, options = CONVOLUTIONS[name]
-    options = {"window_strides": (1,) * (len(sx) - 2), **options}
-    rng = np.random.default_rng(0)
-    x, w = rng.normal(size=sx).astype(dtype), rng.normal(size=sw).astype(dtype)
-
-    def loss(x, w):
-        y = lax.conv_general_dilated(x, w, **options)
-        return fnp.sum(fnp.real(y * y * np.arange(1.0, y.size + 1).reshape(y.shape) / y.size))
-
-    both = ft.value_and_grad(loss, (0, 1))
-    compiled = ft.jit(both)
-    tolerance = 1e-4 if dtype == "f4" else 1e-10
-    for got, want in zip(ft.tree.leaves(compiled(x, w)), ft.tree.leaves(both(x, w)), strict=True):
-        np.testing.assert_allclose(got, want, tolerance, tolerance)
-    assert "NumPy" not in compiled.lower(x, w).source
-
 
 WINDOWS = {
     "apart": {"window": (1, 2, 2), "strides": (1, 2, 2), "padding": "VALID"},
@@ -70,28 +36,6 @@ def test_windows_and_their_gradients(name, fold):
         np.testing.assert_allclose(got, want, 1e-12)
     np.testing.assert_array_equal(ft.jit(pool)(x), pool(x))
     assert "NumPy" not in compiled.lower(x).source
-
-
-def test_a_convolution_and_its_kernel_s_gradient_share_their_windows():
-    x, w = np.ones((2, 3, 8, 8)), np.ones((4, 3, 3, 3))
-
-    def loss(w):
-        return fnp.sum(lax.conv(x, w, (1, 1), "SAME") ** 2)
-
-    source = ft.jit(ft.grad(loss)).lower(w).source
-    kernels = [k for k in source.split("\n\n")[1:] if "f64[3,3,3,2,8,8] (out)" in k]
-    assert len(kernels) == 1
-
-
-def test_matrices_beyond_the_limit_are_left_to_numpy(monkeypatch, tmp_path):
-    from functrans.compiler import convolutions
-
-    monkeypatch.setattr(convolutions, "LARGEST_MATRIX", 1000)
-    monkeypatch.setenv("FUNCTRANS_CACHE_DIR", str(tmp_path))  # no plan of before
-    x, w = np.ones((2, 3, 9, 9)), np.ones((4, 3, 3, 3))
-    compiled = ft.jit(lambda x, w: lax.conv(x, w, (1, 1), "SAME"))
-    assert "NumPy: conv_general_dilated" in compiled.lower(x, w).source
-    np.testing.assert_allclose(compiled(x, w), lax.conv(x, w, (1, 1), "SAME"))
 
 
 def test_the_greatest_of_a_window_is_looked_for_among_the_same_numbers():

@@ -68,3 +68,39 @@ def test_outer_products_are_elementwise(sx, sy, dimensions):
     assert got.shape == expected.shape
     np.testing.assert_allclose(got, expected)
     assert "gemm" not in compiled.lower(x, y).source
+
+
+MIDDLE = {  # shapes and contracted axes, of which one lies between others; and what is called
+    "matrix first": ((24, 16), (3, 16, 20, 20), ((1,), (1,)), "24x16x400 x3"),
+    "matrix last": ((3, 16, 400), (16, 24), ((1,), (0,)), "400x16x24 x3"),
+    "two batch axes": ((24, 16), (2, 3, 16, 400), ((1,), (2,)), "24x16x400 x6"),
+    "large matrix": ((400, 160), (3, 160, 8), ((1,), (1,)), "400x160x24 "),
+    "sum over batch": ((3, 24, 400), (3, 16, 400), ((0, 2), (0, 2)), "24x400x16 x3 summed"),
+    "sum over few": ((3, 200, 5), (3, 300, 5), ((0, 2), (0, 2)), "200x15x300 "),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
+@pytest.mark.parametrize("name", MIDDLE)
+def test_products_over_a_middle_axis(name, dtype):
+    sx, sy, contracted, called = MIDDLE[name]
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=s).astype(dtype) for s in (sx, sy))
+    f = lambda x, y: dot_general_p.bind(x, y, dimensions=(contracted, ((), ())))
+    compiled = ft.jit(f)
+    tolerance = 1e-3 if dtype == "f4" else 1e-10
+    np.testing.assert_allclose(compiled(x, y), f(x, y), tolerance, tolerance)
+    assert f"matrix product {called}" in compiled.lower(x, y).source
+
+
+@pytest.mark.parametrize("m", [4, 20])
+@pytest.mark.parametrize("first", [True, False])
+def test_one_matrix_for_a_whole_batch_is_not_copied(first, m):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(m, m)), rng.normal(size=(50, m, m))
+    f = lambda x, y: x @ y if first else y @ x
+    compiled = ft.jit(lambda x, y: f(fnp.broadcast_to(x, y.shape), y))
+    np.testing.assert_allclose(compiled(x, y), f(x, y), 1e-12, 1e-12)
+    lowered = compiled.lower(x, y)
+    assert lowered.memory_analysis()["temp_size_in_bytes"] == 0
+    assert ("unrolled" in lowered.source) == (m == 4)
