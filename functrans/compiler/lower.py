@@ -30,6 +30,7 @@ from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.sorting import is_native_sort
 from functrans.compiler.threads import pieces
 from functrans.compiler.updates import Updates, of_program, update_late
+from functrans.compiler.weights import instructions
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
 
@@ -40,6 +41,8 @@ BYTES_COMPUTED_PER_NANOSECOND = 128.0
 
 FLOPS_PER_NANOSECOND = 8.0
 """Of small products on one core."""
+INSTRUCTIONS_PER_NANOSECOND = 4.0
+"""Of scalar code on one core."""
 SINGLE_THREADED = 2 * (1 << 18)
 """Flops up to which BLAS leaves a product to one thread."""
 
@@ -293,8 +296,11 @@ class BlockLowering:
         if emitted is None:
             return False
         slots = tuple(self.slot(a) for a in emitted.buffers)
+        nanoseconds = instructions(equation, prepare) / INSTRUCTIONS_PER_NANOSECOND
+        parts = pieces(emitted.extent, nanoseconds)
         comment = f"{equation.primitive.name} in registers  {lines_of([equation])}"
-        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, comment))
+        comment += f"  in {parts} pieces" if parts > 1 else ""
+        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts))
         return True
 
     def _scatter(self, equation: Equation) -> None:

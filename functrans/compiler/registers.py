@@ -95,7 +95,13 @@ class _Region(Elements):
             if isinstance(place, list):
                 out = Memory(self._pointer(var, written=True), None, var.aval)
                 self._write(place, out, self._array_name(var))
-        return self._finish(1)
+        return self._finish(equation.params["length"] if self._runs_apart(equation) else 1)
+
+    def _runs_apart(self, equation: Equation) -> bool:
+        """Whether threads can share the steps of a loop: that of the kernel, which carries nothing,
+        as the loop over examples that `vmap` makes of loops (functrans/primitives/lanes.py)."""
+        is_own = equation is self.outermost and equation.primitive.name == "scan"
+        return is_own and not equation.params["num_carry"] and not self.updates.of(equation)
 
     def _body(self, program: Program, updates: Updates = NOTHING) -> None:
         """The equations of a Program whose inputs have places."""
@@ -254,7 +260,8 @@ class _Region(Elements):
         cells = self._carry(equation, n_consts, n_carry, updates)
         length = super()._constant(params["length"])
         self._line(f"for step in range({params['length']}):")
-        with self.b.loop("0", length) as step, self._scope():
+        bounds = ("%lo", "%hi") if self._runs_apart(equation) else ("0", length)
+        with self.b.loop(*bounds) as step, self._scope():
             at = step.text
             if params["reverse"]:
                 at = self._op("sub nsw i64", self._op("sub nsw i64", length, "1"), at)

@@ -195,8 +195,30 @@ stop:
   ret i64 2
 }
 
-; For loops inside of kernels, which look at their own counters.
+; For loops inside of kernels, which look at their own counters. Threads that share a kernel never
+; touch Python: they ask whether the kernel is to stop (functrans/compiler/threads.ll).
+@worker.status = internal global ptr null
+
+define void @ft_set_worker_status(ptr %function) #0 {
+  store ptr %function, ptr @worker.status
+  ret void
+}
+
 define i64 @ft_poll(ptr %last) #0 {
+start:
+  %function = load ptr, ptr @worker.status
+  %none = icmp eq ptr %function, null
+  br i1 %none, label %own, label %ask
+
+ask:                                                  ; -1 where this is no worker
+  %stop = call i64 %function()
+  %is.worker = icmp sge i64 %stop, 0
+  br i1 %is.worker, label %worker, label %own
+
+worker:
+  ret i64 %stop
+
+own:
   %status = call i64 @poll(i64 63, ptr %last)
   ret i64 %status
 }

@@ -76,6 +76,7 @@ _CONTROL = (
     "ft_copy",
     "ft_fill0",
     "ft_poll",
+    "ft_set_worker_status",
 )
 _CALLS = ("ft_dispatch", "ft_leaves", "ft_views")
 _POOL = tuple(f"ft_pool_{name}" for name in ("malloc", "calloc", "realloc", "free", "limit"))

@@ -12,6 +12,8 @@
 @job = internal global { ptr, ptr, ptr, i64 } zeroinitializer, align 64  ; kernel, bufs, ints, extent
 @mutex = internal global [128 x i8] zeroinitializer, align 64
 @wake = internal global [128 x i8] zeroinitializer, align 64
+@started = internal global i64 0, align 64              ; workers that have noted who they are
+@ids = internal global [MOST x i64] zeroinitializer, align 64
 
 declare i32 @ft_pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @ft_pthread_mutex_init(ptr, ptr)
@@ -21,6 +23,8 @@ declare i32 @ft_pthread_cond_init(ptr, ptr)
 declare i32 @ft_pthread_cond_wait(ptr, ptr)
 declare i32 @ft_pthread_cond_broadcast(ptr)
 declare i32 @ft_sched_yield()
+declare i64 @ft_pthread_self()
+declare i64 @ft_poll(ptr)
 
 ; Where piece k of n begins: at a multiple of 64 if there are many iterations, so that no two threads
 ; write to one cache line.
@@ -51,6 +55,11 @@ claim:
   br i1 %mine, label %run, label %end
 
 run:
+  %failed = load atomic i64, ptr @failed seq_cst, align 8
+  %useless = icmp ne i64 %failed, 0
+  br i1 %useless, label %done, label %call
+
+call:
   %kernel = load ptr, ptr @job
   %bufs = load ptr, ptr getelementptr ({ ptr, ptr, ptr, i64 }, ptr @job, i64 0, i32 1)
   %ints = load ptr, ptr getelementptr ({ ptr, ptr, ptr, i64 }, ptr @job, i64 0, i32 2)
@@ -77,6 +86,10 @@ end:
 ; A worker: looks for a new job for some microseconds, then sleeps until there is one.
 define internal ptr @worker(ptr %unused) #0 {
 start:
+  %place = atomicrmw add ptr @started, i64 1 seq_cst
+  %id = call i64 @ft_pthread_self()
+  %id.at = getelementptr i64, ptr @ids, i64 %place
+  store atomic i64 %id, ptr %id.at seq_cst, align 8
   br label %rest
 
 rest:
@@ -122,9 +135,42 @@ job.after.sleep:
   br label %rest
 }
 
+; Whether a worker is to stop what it does: the status of the piece that failed, or 0. -1 for threads
+; that are no workers. Kernels ask within long loops.
+define i64 @ft_worker_status() #0 {
+start:
+  %id = call i64 @ft_pthread_self()
+  %count = load atomic i64, ptr @started seq_cst, align 8
+  br label %next
+
+next:
+  %k = phi i64 [ 0, %start ], [ %k.next, %other ]
+  %more = icmp ult i64 %k, %count
+  br i1 %more, label %compare, label %none
+
+compare:
+  %at = getelementptr i64, ptr @ids, i64 %k
+  %known = load atomic i64, ptr %at seq_cst, align 8
+  %same = icmp eq i64 %known, %id
+  br i1 %same, label %worker, label %other
+
+other:
+  %k.next = add i64 %k, 1
+  br label %next
+
+worker:
+  %status = load atomic i64, ptr @failed seq_cst, align 8
+  ret i64 %status
+
+none:
+  ret i64 -1
+}
+
 ; Kernel entry: the kernel whose address is ints[0], in ints[1] pieces, with the ints after these.
 define i64 @ft_split(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {
 start:
+  %clock = alloca i64
+  store i64 0, ptr %clock
   %kernel = load ptr, ptr %ints
   %n.at = getelementptr i64, ptr %ints, i64 1
   %n = load i64, ptr %n.at
@@ -171,7 +217,7 @@ share:
   br label %wait
 
 wait:
-  %spins = phi i64 [ 0, %share ], [ %spins.next, %pause ], [ 0, %yield ]
+  %spins = phi i64 [ 0, %share ], [ %spins.next, %pause ], [ 0, %look.up ], [ 0, %ask ], [ 0, %stop ]
   %rest = load atomic i64, ptr @left seq_cst, align 8
   %finished = icmp eq i64 %rest, 0
   br i1 %finished, label %done, label %pause
@@ -184,6 +230,20 @@ pause:
 
 yield:
   call i32 @ft_sched_yield()
+  br label %look.up
+
+look.up:                                              ; workers may take long: has Python a Ctrl-C?
+  %already = load atomic i64, ptr @failed seq_cst, align 8
+  %stopping = icmp ne i64 %already, 0
+  br i1 %stopping, label %wait, label %ask
+
+ask:
+  %signal = call i64 @ft_poll(ptr %clock)
+  %quiet = icmp eq i64 %signal, 0
+  br i1 %quiet, label %wait, label %stop
+
+stop:
+  store atomic i64 %signal, ptr @failed seq_cst, align 8
   br label %wait
 
 done:
@@ -224,5 +284,6 @@ define void @ft_forget_workers() #0 {
   store atomic i64 0, ptr @workers seq_cst, align 8
   store atomic i64 0, ptr @busy seq_cst, align 8
   store atomic i64 0, ptr @sleeping seq_cst, align 8
+  store atomic i64 0, ptr @started seq_cst, align 8
   ret void
 }

@@ -3,7 +3,7 @@
 Only loops over independent results are divided, so results do not depend on the number of threads;
 where a reduction has too few, its blocks have some (functrans/compiler/blocks.py). Workers are
 POSIX threads that wait in native code and never touch Python; where there are none (Windows),
-kernels run on the calling thread. One job is divided at a time: a call from another thread
+kernels run on the calling thread, which alone looks for Ctrl-C and stops the others. One job is divided at a time: a call from another thread
 meanwhile runs undivided, which is as good when all cores are busy.
 """
 
@@ -25,7 +25,8 @@ SPLIT_NANOSECONDS = 60_000
 """Kernels estimated to take less run on one thread: waking another takes up to 10 µs."""
 PIECE_NANOSECONDS = 20_000
 """What a piece takes at least."""
-_FUNCTIONS = ("ft_split", "ft_start_workers", "ft_forget_workers")
+MOST_WORKERS = 255
+_FUNCTIONS = ("ft_split", "ft_start_workers", "ft_forget_workers", "ft_worker_status")
 _POSIX = (
     "pthread_create",
     "pthread_mutex_init",
@@ -34,6 +35,7 @@ _POSIX = (
     "pthread_cond_init",
     "pthread_cond_wait",
     "pthread_cond_broadcast",
+    "pthread_self",
     "sched_yield",
 )
 _lock = threading.Lock()
@@ -70,7 +72,7 @@ def split_address() -> int:
     with _lock:
         if not _started:
             ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(_native()["ft_start_workers"])(
-                num_threads() - 1
+                min(num_threads() - 1, MOST_WORKERS)
             )
             _started = True
     return _native()["ft_split"]
@@ -91,17 +93,23 @@ def _pause() -> str | None:
 
 @cache
 def _native() -> dict[str, int]:
+    from functrans.compiler import runtime
+
     text = (Path(__file__).parent / "threads.ll").read_text("utf-8")
     pause = _pause() or ""
     name, argument = pause.rstrip(")").split("(")
-    text = text.replace("PAUSE", pause)
+    text = text.replace("PAUSE", pause).replace("MOST", str(MOST_WORKERS))
     text += f"\ndeclare void {name}({argument.split(' ')[0]})\nattributes #0 = {{ nounwind }}\n"
     process: Any = ctypes.CDLL(None)
     symbols = {
         f"ft_{name}": ctypes.cast(getattr(process, name), ctypes.c_void_p).value or 0
         for name in _POSIX
     }
-    return compile_module(text, _FUNCTIONS, symbols, optimize=False)
+    symbols["ft_poll"] = runtime.address_of("ft_poll")
+    native = compile_module(text, _FUNCTIONS, symbols, optimize=False)
+    install = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(runtime.address_of("ft_set_worker_status"))
+    install(native["ft_worker_status"])
+    return native
 
 
 def _after_fork() -> None:

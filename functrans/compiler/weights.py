@@ -18,6 +18,9 @@ STACK_LIMIT = 4096
 """Elements of what an inner loop stacks or updates, which lives on the stack."""
 TOO_MUCH = float("inf")
 
+WHILE_STEPS = 8
+"""Of a while loop, where it is to be guessed what takes long."""
+
 Prepared = Callable[[Program], Program]
 
 
@@ -91,3 +94,21 @@ def _program_weight(program: Program, prepared: Prepared, updates: Updates = NOT
         if total > WEIGHT_LIMIT:
             return TOO_MUCH
     return total
+
+
+def instructions(equation: Equation, prepared: Prepared) -> float:
+    """How many a region runs, roughly."""
+    name, params = equation.primitive.name, equation.params
+    if name == "cond":
+        return max(_instructions_of(prepared(p), prepared) for p in params["branches"])
+    if name == "scan":
+        return params["length"] * _instructions_of(prepared(params["program"]), prepared)
+    if name == "while_loop":
+        programs = params["cond_program"], params["body_program"]
+        return WHILE_STEPS * sum(_instructions_of(prepared(p), prepared) for p in programs)
+    # what is updated in place is less than the whole, whose weight is infinite
+    return min(weight(equation, prepared), SIZE_LIMIT)
+
+
+def _instructions_of(program: Program, prepared: Prepared) -> float:
+    return sum(instructions(e, prepared) for e in program.equations)

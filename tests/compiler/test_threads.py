@@ -12,11 +12,21 @@ import numpy as np
 import pytest
 
 import functrans as ft
-from functrans import nn
+from functrans import lax, nn
 from functrans import numpy as fnp
 from functrans.compiler import lower, threads
 
 pytestmark = pytest.mark.skipif(threads.num_threads() < 2, reason="one core, or no POSIX threads")
+
+
+def collatz(x: Any) -> Any:
+    step = lambda c: (fnp.where(c[0] % 2 == 0, c[0] // 2, 3 * c[0] + 1), c[1] + 1)
+    return lax.while_loop(lambda c: c[0] > 1, step, (abs(x) // 1, 0))
+
+
+def root(x: Any) -> Any:
+    return lax.while_loop(lambda y: abs(y * y - x) > 1e-12, lambda y: 0.5 * (y + x / y), x)
+
 
 X = np.sin(np.arange(300_000.0)).reshape(600, 500)
 FUNCTIONS = {
@@ -27,6 +37,8 @@ FUNCTIONS = {
     "columns": lambda x: fnp.sum(fnp.cos(x), axis=0),
     "everything": lambda x: (fnp.sum(fnp.cos(x)), fnp.argmax(x), nn.softmax(x, axis=(0, 1))),
     "gradient": ft.grad(lambda x: fnp.sum(nn.log_softmax(x)[:, 3] ** 2)),
+    "examples": lambda x: ft.vmap(collatz)(fnp.ravel(x) * 100.0),
+    "gradients of examples": lambda x: ft.vmap(ft.grad(root))(fnp.ravel(x)[:5000] + 2.0),
     "several": lambda x: (fnp.sin(x), fnp.sort(fnp.cos(x), axis=1), fnp.exp(x) @ x.T),
 }
 

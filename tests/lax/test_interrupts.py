@@ -22,6 +22,13 @@ def endless(x: Any) -> Any:
     return lax.while_loop(lambda c: fnp.sum(c) < 1e9, lambda c: fnp.sin(c), x)
 
 
+def example(x: Any) -> Any:
+    """Endless from 1 on."""
+    return lax.while_loop(lambda v: v > 0, lambda v: fnp.where(x < 1.0, v - 1.0, v + 1.0), x + 9.0)
+
+
+EXAMPLES = ft.jit(ft.vmap(example))
+
 ENDLESS = {
     "eager": endless,
     "jit": ft.jit(endless),
@@ -33,6 +40,9 @@ ENDLESS = {
     "traced fori": lambda x: ft.jit(
         lambda x, n: lax.fori_loop(0, n, lambda i, c: fnp.sin(c), x)
     )(x, 2**60),
+    "all of many examples": lambda x: EXAMPLES(np.full(20_000, 1.0)),
+    # a thread other than that of the call may be the one that does not end
+    "the last of many examples": lambda x: EXAMPLES(np.linspace(0.0, 1.0, 20_000)),
 }  # fmt: skip
 
 
