@@ -2,9 +2,10 @@
 
 Only loops over independent results are divided, so results do not depend on the number of threads;
 where a reduction has too few, its blocks have some (functrans/compiler/blocks.py). Workers are
-POSIX threads that wait in native code and never touch Python; where there are none (Windows),
-kernels run on the calling thread, which alone looks for Ctrl-C and stops the others. One job is divided at a time: a call from another thread
-meanwhile runs undivided, which is as good when all cores are busy.
+POSIX threads that wait in native code and never touch Python: the thread of the call alone looks
+for Ctrl-C, and stops the others. Where there are none (Windows), kernels run on the calling thread.
+One job is divided at a time: a call from another thread meanwhile runs undivided, which is as good
+when all cores are busy.
 """
 
 from __future__ import annotations
