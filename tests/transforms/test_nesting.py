@@ -147,21 +147,28 @@ def test_grad_through_the_result_of_a_pull_back() -> None:
     np.testing.assert_allclose(ft.jit(ft.grad(f))(x), numeric, rtol=1e-8)
 
 
+AROUND: dict[str, Callable[[Any], Any]] = {
+    "vmap": lambda along: ft.vmap(along)(np.eye(3)),
+    "jit": lambda along: np.stack([ft.jit(along)(t) for t in np.eye(3)]),
+    "transpose": lambda along: np.stack([ft.linear_transpose(along, X)(t)[0] for t in np.eye(3)]),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("kind", ["scan", "while_loop", "cond", "checkpointed"])
-def test_a_body_that_creates_arrays_is_evaluated_under_an_outer_vmap(kind: str) -> None:
-    """The gradient at a known point inside of vmap has values, and so has what its loops create."""
+def test_a_derivative_at_constants_runs_loops_that_create_arrays(kind: str, around: str) -> None:
+    """The gradient at a known point has values, and so has what its loops create."""
     step = lambda c: fnp.sin(c) * fnp.arange(500.0)[3:6]
     count = lambda c: (c[0] + 1, step(c[1]))
+    goes_on = lambda c: c[0] < 4
     loops: dict[str, Callable[[Any], Any]] = {
         "scan": lambda x: lax.scan(lambda c, _: (step(c), None), x, None, 4)[0],
-        "while_loop": lambda x: lax.while_loop(lambda c: c[0] < 4, count, (0, x))[1],
+        "while_loop": lambda x: lax.while_loop(goes_on, count, (0, x))[1],
         "cond": lambda x: lax.cond(fnp.sum(x) > 0, step, lambda c: c, x),
-        "checkpointed": lambda x: lax.while_loop(lambda c: c[0] < 4, count, (0, x), checkpoint=2)[
-            1
-        ],
+        "checkpointed": lambda x: lax.while_loop(goes_on, count, (0, x), checkpoint=2)[1],
     }
     gradient = ft.grad(lambda x: fnp.sum(loops[kind](x) ** 2))
-    got = ft.vmap(lambda t: ft.jvp(gradient, (X,), (t,))[1])(np.eye(3))
+    got = AROUND[around](lambda t: ft.jvp(gradient, (X,), (t,))[1])
     np.testing.assert_allclose(got, ft.jit(ft.jacfwd(gradient))(X), rtol=1e-12)
 
 
