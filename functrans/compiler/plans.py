@@ -11,7 +11,7 @@ import hashlib
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,30 +25,36 @@ from functrans.compiler.link import stored
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.compiler.threads import num_threads
 from functrans.core.primitive import Primitive
-from functrans.core.program import Program, programs_in
+from functrans.core.program import Program
 from functrans.core.types import Aval
 from functrans.primitives import OWN
 
 
 def plan_key(program: Program, donated: frozenset[int]) -> str | None:
     """The name of a Program's plan; None if it depends on what another process cannot know."""
-    if not _of_functrans(program):
-        return None
-    digest = hashlib.sha256()
     try:
-        for part in _parts((program, donated)):
-            digest.update(part.encode() + b"\0")
+        digest = _digest((program, donated))
     except _UnstableError:
         return None
-    return disk.key_of("plan", *target(), _version(), str(num_threads()), digest.hexdigest())
+    return disk.key_of("plan", *target(), _version(), str(num_threads()), digest)
 
 
-def _of_functrans(program: Program) -> bool:
-    """Whether all primitives are functrans's own: others may mean something else next time."""
-    return all(
-        e.primitive in OWN and all(map(_of_functrans, programs_in(e.params)))
-        for e in program.equations
-    )
+def _digest(x: Any) -> str:
+    digest = hashlib.sha256()
+    for part in _parts(x):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _digest_of_program(program: Program) -> str:
+    """Found once: Programs hold others, and these are often the same ones."""
+    if "digest" not in program.cache:
+        # primitives of others may mean something else next time
+        own = all(e.primitive in OWN for e in program.equations)
+        program.cache["digest"] = _digest(program.key) if own else None
+    if program.cache["digest"] is None:
+        raise _UnstableError
+    return program.cache["digest"]
 
 
 def load_plan(key: str) -> Schedule | None:
@@ -88,8 +94,7 @@ def _parts(x: Any) -> Iterator[str]:
     if kind in _AS_TEXT:
         yield kind.__name__ + _AS_TEXT[kind](x)
     elif isinstance(x, Program):
-        yield "program"
-        yield from _parts(x.key)
+        yield f"program {_digest_of_program(x)}"
     elif kind is tuple or kind is list:
         yield f"{kind.__name__} {len(x)}"
         for y in x:
@@ -100,6 +105,9 @@ def _parts(x: Any) -> Iterator[str]:
         yield f"dtype {x.str}"
     elif kind is type:
         yield f"type {x.__module__}.{x.__qualname__}"
+    elif is_dataclass(kind) and kind.__module__.startswith("functrans."):
+        yield f"{kind.__module__}.{kind.__qualname__}"
+        yield from _parts([getattr(x, field.name) for field in fields(kind)])
     elif kind is frozenset:
         yield f"frozenset {len(x)}"
         yield from sorted("\0".join(_parts(y)) for y in x)

@@ -86,6 +86,16 @@ def test_keys_tell_programs_apart() -> None:
     assert _key(lambda x: x * 2.0, x) == keys[2]
 
 
+def test_derivatives_of_loops_have_plans() -> None:
+    def f(x, steps):
+        return ft.lax.while_loop(lambda c: c[0] < steps, lambda c: (c[0] + 1, c[1] * x), (0, x))[1]
+
+    keys = [_key(lambda x, n=n: ft.grad(f)(x, n), 2.0) for n in (3, 4)]
+    keys += [_key(lambda x, n=n: ft.linearize(lambda x: f(x, n), x)[1](1.0), 2.0) for n in (3, 4)]
+    assert len({*keys}) == 4
+    assert None not in keys
+
+
 def test_programs_with_functions_of_the_user_have_no_plan() -> None:
     def f(x):
         return ft.pure_callback(np.sin, ft.ShapeDtypeStruct((3,), np.float64), x)
