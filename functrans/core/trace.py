@@ -295,10 +295,11 @@ class Tracer:
         _check_open(self.owner)
         raise ConcretizationError(
             f"NumPy asked for the data of a traced array of type {self.aval}.\n"
-            "  Use the function of the same name in functrans.numpy, functrans.pure_callback for "
-            "code that must run in Python, or functrans.stop_gradient(x) if the value outside jit "
-            "is wanted as a constant. To index a plain NumPy array with a traced index use "
-            "fnp.take(array, index) or fnp.asarray(array)[index]."
+            "  Use the function of the same name in functrans.numpy, x.astype(np.float32) for "
+            "np.float32(x), functrans.pure_callback for code that must run in Python, or "
+            "functrans.stop_gradient(x) if the value outside jit is wanted as a constant. To index "
+            "a plain NumPy array with a traced index use fnp.take(array, index) or "
+            "fnp.asarray(array)[index]."
         )
 
 
