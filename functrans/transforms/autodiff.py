@@ -118,6 +118,9 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     return (value, pull, aux) if has_aux else (value, pull)
 
 
+SCALAR = tree.structure(0)
+
+
 def value_and_grad(
     fun: Callable[..., Any],
     argnums: Argnums = 0,
@@ -418,8 +421,8 @@ def _check_outputs(value: Any, name: str, transform: str, holomorphic: bool, for
 
 
 def _check_scalar(name: str, value: Any, holomorphic: bool) -> None:
-    leaves = tree.leaves(value)
-    if len(leaves) != 1 or tree.structure(value) != tree.structure(0):
+    leaves, structure = tree.flatten(value)
+    if structure != SCALAR:
         raise TransformError(
             f"grad needs {name} to return one scalar, got {type(value).__name__} with "
             f"{len(leaves)} leaves. Use has_aux=True for (value, extra data), or jacrev."
