@@ -39,6 +39,7 @@ BAKED = 8
 PLAIN = frozenset({0.0, 0.5, 1.0, 2.0})
 """Numbers, up to their sign, that are constants of the kernel."""
 INDEX = np.dtype(np.int64)
+_BOUNDED = ("declare i64 @llvm.smax.i64(i64, i64)", "declare i64 @llvm.smin.i64(i64, i64)")
 _NUMBER = re.compile(r"-?\d+")
 
 
@@ -378,7 +379,7 @@ class Elements:
             "}",
         ]
         text = "\n".join([*body, *self._wrapper(arguments)])
-        declarations = tuple(self.b.declarations)
+        declarations = (*self.b.declarations, *_BOUNDED)
         digest = hashlib.sha256("\n".join([text, *declarations]).encode()).hexdigest()[:20]
         name = f"k{digest}"
         signature = ", ".join(
@@ -405,13 +406,22 @@ class Elements:
                 f"  %b{i} = getelementptr ptr, ptr %bufs, i64 {i}",
                 f"  %p{i} = load ptr, ptr %b{i}",
             ]
-        for i in range(len(self.int_names)):
-            lines += [
-                f"  %m{i} = getelementptr i64, ptr %ints, i64 {i}",
-                f"  %n{i} = load i64, ptr %m{i}",
-            ]
+        for i, (number, role) in enumerate(self.int_names):
+            lines += [f"  %m{i} = getelementptr i64, ptr %ints, i64 {i}", *_loaded(i, number, role)]
         call = arguments.replace("ptr noalias", "ptr")
         return [*lines, f"  %r = call i64 @KERNEL.body({call})", "  ret i64 %r", "}"]
+
+
+def _loaded(i: int, number: int, role: Any) -> list[str]:
+    """Loads an argument. That it is no constant says that it exceeds BAKED; LLVM, not knowing that,
+    would write every loop twice, for strides of one and for others."""
+    if isinstance(role, tuple):
+        return [f"  %n{i} = load i64, ptr %m{i}"]
+    kind, bound = ("smax", BAKED + 1) if number > 0 else ("smin", -BAKED - 1)
+    return [
+        f"  %l{i} = load i64, ptr %m{i}",
+        f"  %n{i} = call i64 @llvm.{kind}.i64(i64 %l{i}, i64 {bound})",
+    ]
 
 
 def shown_key(value: Any) -> str:
