@@ -39,7 +39,6 @@ BAKED = 8
 PLAIN = frozenset({0.0, 0.5, 1.0, 2.0})
 """Numbers, up to their sign, that are constants of the kernel."""
 INDEX = np.dtype(np.int64)
-_BOUNDED = ("declare i64 @llvm.smax.i64(i64, i64)", "declare i64 @llvm.smin.i64(i64, i64)")
 _NUMBER = re.compile(r"-?\d+")
 
 
@@ -70,6 +69,8 @@ class Elements:
         self.equation: Equation | None = None
         self.indices: list[IndexExpr] = []
         """Every index that was computed."""
+        self.gathers = False
+        """Whether a loop collects elements that lie apart in vectors."""
 
     # --- elements ---
 
@@ -379,7 +380,7 @@ class Elements:
             "}",
         ]
         text = "\n".join([*body, *self._wrapper(arguments)])
-        declarations = (*self.b.declarations, *_BOUNDED)
+        declarations = tuple(self.b.declarations)
         digest = hashlib.sha256("\n".join([text, *declarations]).encode()).hexdigest()[:20]
         name = f"k{digest}"
         signature = ", ".join(
@@ -407,21 +408,23 @@ class Elements:
                 f"  %p{i} = load ptr, ptr %b{i}",
             ]
         for i, (number, role) in enumerate(self.int_names):
-            lines += [f"  %m{i} = getelementptr i64, ptr %ints, i64 {i}", *_loaded(i, number, role)]
+            lines += self._loaded(i, number, role)
         call = arguments.replace("ptr noalias", "ptr")
         return [*lines, f"  %r = call i64 @KERNEL.body({call})", "  ret i64 %r", "}"]
 
-
-def _loaded(i: int, number: int, role: Any) -> list[str]:
-    """Loads an argument. That it is no constant says that it exceeds BAKED; LLVM, not knowing that,
-    would write every loop twice, for strides of one and for others."""
-    if isinstance(role, tuple):
-        return [f"  %n{i} = load i64, ptr %m{i}"]
-    kind, bound = ("smax", BAKED + 1) if number > 0 else ("smin", -BAKED - 1)
-    return [
-        f"  %l{i} = load i64, ptr %m{i}",
-        f"  %n{i} = call i64 @llvm.{kind}.i64(i64 %l{i}, i64 {bound})",
-    ]
+    def _loaded(self, i: int, number: int, role: Any) -> list[str]:
+        """Loads an argument. That it is no constant means that it exceeds BAKED; LLVM, not knowing
+        that, would make vectors for strides of one, and none for others."""
+        place = f"  %m{i} = getelementptr i64, ptr %ints, i64 {i}"
+        if not self.gathers or isinstance(role, tuple):
+            return [place, f"  %n{i} = load i64, ptr %m{i}"]
+        kind, bound = ("smax", BAKED + 1) if number > 0 else ("smin", -BAKED - 1)
+        self.b.declare(f"declare i64 @llvm.{kind}.i64(i64, i64)")
+        return [
+            place,
+            f"  %l{i} = load i64, ptr %m{i}",
+            f"  %n{i} = call i64 @llvm.{kind}.i64(i64 %l{i}, i64 {bound})",
+        ]
 
 
 def shown_key(value: Any) -> str:

@@ -9,8 +9,8 @@ from functrans.core.program import Atom, Var
 ONE_BY_ONE = ", !llvm.loop !0"
 """After the jump back of a loop whose iterations are not to be put into vectors."""
 AS_IT_STANDS = ", !llvm.loop !2"
-"""After the jump back of a short loop around long ones: a copy of those for each of its iterations
-takes LLVM several times as long to compile, and runs no faster."""
+"""After the jump back of a loop around long ones, which LLVM would write once for each of a few
+iterations: that takes several times as long to compile, and runs no faster."""
 TRAILER = """\
 attributes #0 = { nounwind alwaysinline }
 !0 = distinct !{!0, !1}
