@@ -336,14 +336,12 @@ def by_windows(x: Any, w: Any, layer: Layer) -> Any:
     if kept_last:
         x = transpose_p.bind(x, permutation=(1, 0, *range(2, 2 + layer.rank)))
     x = _padded(x, *layer.pads)
-    places = {"outer": layer.places, "outer_steps": layer.strides}
-    taps = {"inner": layer.taps, "inner_steps": layer.dilation}
-    if kept_last:
-        places, taps = (
-            {"inner": layer.places, "inner_steps": layer.strides},
-            {"outer": layer.taps, "outer_steps": layer.dilation},
-        )
-    matrix = windows_p.bind(x, **places, **taps)
+    places, taps = (layer.places, layer.strides), (layer.taps, layer.dilation)
+    outer, inner = (taps, places) if kept_last else (places, taps)
+    # parameters in one order, else the two matrices would not be seen to be equal
+    matrix = windows_p.bind(
+        x, outer=outer[0], outer_steps=outer[1], inner=inner[0], inner_steps=inner[1]
+    )
     summed, kept = layer.inputs * math.prod(layer.taps), n * math.prod(layer.places)
     kernel = reshape_p.bind(w, shape=(groups, features, summed))
     own, other = (1, groups) if layer.by_batch else (groups, 1)

@@ -8,11 +8,17 @@ from functrans.core.program import Atom, Var
 
 ONE_BY_ONE = ", !llvm.loop !0"
 """After the jump back of a loop whose iterations are not to be put into vectors."""
+AS_IT_STANDS = ", !llvm.loop !2"
+"""After the jump back of a loop around long ones, which LLVM would write once for each of a few
+iterations: that takes several times as long to compile, and runs no faster."""
 TRAILER = """\
-attributes #0 = { nounwind }
+attributes #0 = { nounwind alwaysinline }
 !0 = distinct !{!0, !1}
-!1 = !{!"llvm.loop.vectorize.enable", i1 false}"""
-"""What a module of kernels ends with, since their text refers to it."""
+!1 = !{!"llvm.loop.vectorize.enable", i1 false}
+!2 = distinct !{!2, !3}
+!3 = !{!"llvm.loop.unroll.disable"}"""
+"""What a module of kernels ends with, since their text refers to it. Bodies are inlined before
+anything else, so that they are optimised once."""
 
 
 @dataclass(frozen=True)
