@@ -18,11 +18,10 @@ from functrans.compiler.products import is_repeated
 from functrans.compiler.updates import NOTHING, Updates
 from functrans.core.lowering import Indexed, Pointwise
 from functrans.core.program import Equation, Program, Var
+from functrans.primitives.reductions import extremum_comparisons
 
 BARRIER = "optimization_barrier"
 """Where one is left, both sides of it read the same array in memory."""
-EXTREMA = ("reduce_max", "reduce_min")
-COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 RECOMPUTE_LIMIT = 10
 """Instructions per element that are cheaper done again than stored and loaded."""
 
@@ -151,16 +150,10 @@ def choose_inlined(
 
 
 def _compared_with_extrema(program: Program) -> set[Var]:
-    """What is compared with an extremum, as in derivatives of maxima: it is looked for among the
-    same numbers. Computed twice, they could be contracted in two ways, and differ in a bit."""
-    extrema: set[Any] = set()
-    compared: set[Any] = set()
-    for equation in program.equations:
-        name, reads = equation.primitive.name, extrema.intersection(equation.inputs)
-        if name in EXTREMA or (reads and isinstance(equation.primitive.lower, Indexed)):
-            extrema.update(equation.outputs)
-        elif reads and name in COMPARISONS:
-            compared.update(set(equation.inputs) - reads)
+    """What is looked for among the same numbers, see `extremum_comparisons`."""
+    compared: set[Any] = {
+        x for operands in extremum_comparisons(program).values() for x in operands
+    }
     for equation in reversed(program.equations):
         is_index = isinstance(equation.primitive.lower, Indexed)
         if is_index and not compared.isdisjoint(equation.outputs):
