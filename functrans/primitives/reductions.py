@@ -11,7 +11,7 @@ import numpy as np
 from functrans.core.errors import ShapeError
 from functrans.core.lowering import Indexed, Reduce
 from functrans.core.primitive import Primitive
-from functrans.core.program import Program, Var
+from functrans.core.program import Equation, Program, Var
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import convert, eq_p, mul_p, select_p, zeros_like
 from functrans.primitives.shaping import broadcast_p, flip_p, reshape_p
@@ -124,6 +124,7 @@ reduce_min_p: Primitive = reduction(
     combine=lambda b, a, x: b.minimum(a, x),
 )
 
+EXTREMA = ("reduce_max", "reduce_min", "pmax", "pmin")
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
@@ -136,13 +137,18 @@ def extremum_comparisons(program: Program) -> dict[Var, set[Any]]:
     extrema: set[Any] = set()
     compared = {}
     for equation in program.equations:
-        primitive, reads = equation.primitive, extrema.intersection(equation.inputs)
-        is_index = isinstance(primitive.lower, Indexed)
-        if primitive in (reduce_max_p, reduce_min_p) or (reads and is_index):
+        reads = extrema.intersection(equation.inputs)
+        is_index = isinstance(equation.primitive.lower, Indexed)
+        if _is_extremum(equation) or (reads and is_index):
             extrema.update(equation.outputs)
-        elif reads and primitive.name in COMPARISONS:
+        elif reads and equation.primitive.name in COMPARISONS:
             compared[equation.outputs[0]] = set(equation.inputs) - reads
     return compared
+
+
+def _is_extremum(equation: Equation) -> bool:
+    name = equation.primitive.name
+    return name in EXTREMA or (name == "scatter" and equation.params["op"] in ("max", "min"))
 
 
 def _jvp_prod(tangents: list, primals: list, out: Any, *, axes: Axes) -> Any:
