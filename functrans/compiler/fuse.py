@@ -16,8 +16,9 @@ from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.grouping import KERNEL_LIMIT, LONG_CHAIN, SHORT_LIMIT, Grouper, Step
 from functrans.compiler.products import is_repeated
 from functrans.compiler.updates import NOTHING, Updates
-from functrans.core.lowering import Pointwise
+from functrans.core.lowering import Indexed, Pointwise
 from functrans.core.program import Equation, Program, Var
+from functrans.primitives.reductions import extremum_comparisons
 
 BARRIER = "optimization_barrier"
 """Where one is left, both sides of it read the same array in memory."""
@@ -119,6 +120,7 @@ def choose_inlined(
     consumers = consumers_of(program)
     outputs = {a for a in program.outputs if isinstance(a, Var)}
     weight = _chain_weights(program, consumers, limit)
+    once = _compared_with_extrema(program)
     times_read: dict[Var, float] = {}
     inlined: dict[Var, Equation] = {}
     computed: dict[Equation, int] = {}
@@ -138,11 +140,25 @@ def choose_inlined(
         if any(latest > updates.until[a] for a in equation.inputs if a in updates.until):
             continue
         reads = sum(_reads(var, c, inlined, times_read) for c in consumers[var])
+        if var in once and weight[var] > 1 and reads > 1:
+            continue
         if weight[var] < limit and weight[var] * (reads - 1) <= RECOMPUTE_LIMIT:
             inlined[var] = equation
             times_read[var] = reads
             computed[equation] = latest
     return inlined
+
+
+def _compared_with_extrema(program: Program) -> set[Var]:
+    """What is looked for among the same numbers, see `extremum_comparisons`."""
+    compared: set[Any] = {
+        x for operands in extremum_comparisons(program).values() for x in operands
+    }
+    for equation in reversed(program.equations):
+        is_index = isinstance(equation.primitive.lower, Indexed)
+        if is_index and not compared.isdisjoint(equation.outputs):
+            compared.update(equation.inputs)
+    return compared
 
 
 def _chain_weights(

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import ShapeError
-from functrans.core.lowering import Reduce
+from functrans.core.lowering import Indexed, Reduce
 from functrans.core.primitive import Primitive
+from functrans.core.program import Equation, Program, Var
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import convert, eq_p, mul_p, select_p, zeros_like
 from functrans.primitives.shaping import broadcast_p, flip_p, reshape_p
@@ -122,6 +123,32 @@ reduce_min_p: Primitive = reduction(
     jvp=_jvp_extremum,
     combine=lambda b, a, x: b.minimum(a, x),
 )
+
+EXTREMA = ("reduce_max", "reduce_min", "pmax", "pmin")
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+
+
+def extremum_comparisons(program: Program) -> dict[Var, set[Any]]:
+    """What an extremum is compared with, by the result, as in derivatives of maxima.
+
+    An extremum is looked for among the numbers of which it is one. Computed twice, these could be
+    contracted in two ways, and differ in a bit.
+    """
+    extrema: set[Any] = set()
+    compared = {}
+    for equation in program.equations:
+        reads = extrema.intersection(equation.inputs)
+        is_index = isinstance(equation.primitive.lower, Indexed)
+        if _is_extremum(equation) or (reads and is_index):
+            extrema.update(equation.outputs)
+        elif reads and equation.primitive.name in COMPARISONS:
+            compared[equation.outputs[0]] = set(equation.inputs) - reads
+    return compared
+
+
+def _is_extremum(equation: Equation) -> bool:
+    name = equation.primitive.name
+    return name in EXTREMA or (name == "scatter" and equation.params["op"] in ("max", "min"))
 
 
 def _jvp_prod(tangents: list, primals: list, out: Any, *, axes: Axes) -> Any:

@@ -18,6 +18,7 @@ from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.simplify import share_equal
 from functrans.primitives.arithmetic import add_p
 from functrans.primitives.carries import Counts
+from functrans.primitives.reductions import extremum_comparisons
 
 Place = tuple[str, Any]
 
@@ -113,9 +114,13 @@ def _counters(body: Program, carry: Sequence[Var], outputs: Sequence[Atom]) -> d
 
 
 def _made(body: Program, free: Set[Var], kept: Set[Var] = frozenset()) -> set[Var]:
-    """What a few instructions make again: of less than itself, or for what is kept of the rest."""
+    """What a few instructions make again: of less than itself, or for what is kept of the rest.
+
+    Not where an extremum is: see `extremum_comparisons`.
+    """
     price = {v: 0 if v in free or v in kept else v.aval.nbytes for v in body.inputs}
     work = dict.fromkeys(body.inputs, 0)
+    masks = extremum_comparisons(body)
     made = set()
     for e in body.equations:
         instructions = _instructions(e)
@@ -123,7 +128,9 @@ def _made(body: Program, free: Set[Var], kept: Set[Var] = frozenset()) -> set[Va
         nbytes, total = sum(price[v] for v in reads), sum(work[v] for v in reads)
         for v in e.outputs:
             price[v], work[v] = 0 if v in free or v in kept else v.aval.nbytes, 0
-            if v in free or instructions is None or total + instructions > FEW_INSTRUCTIONS:
+            if v in free or v in masks or instructions is None:
+                continue
+            if total + instructions > FEW_INSTRUCTIONS:
                 continue
             if nbytes < (1 if v in kept else v.aval.nbytes):
                 price[v], work[v] = nbytes, total + instructions

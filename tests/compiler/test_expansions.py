@@ -109,3 +109,20 @@ def test_positions_are_looked_for_among_the_same_numbers():
     x = np.random.default_rng(0).normal(size=(64, 100)).astype(np.float32)
     f = lambda x, s: fnp.argmax(x * s + 0.1 * x, 1)  # cheap enough to be computed again
     np.testing.assert_array_equal(ft.jit(f)(x, np.float32(1.1)), f(x, np.float32(1.1)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((33, 4, 7, 7), (0, 3)), ((16, 65, 2), (0, 2)), ((65, 32), 0), ((7, 33), 1)]
+)
+def test_extrema_are_looked_for_among_the_same_numbers(shape, axes):
+    x = np.random.default_rng(0).normal(size=shape)
+
+    def f(x):
+        y = x * x * 0.3 + x * 1.7 - 0.2  # cheap enough to be computed again, and contracted
+        return fnp.sum(fnp.max(y, axes)), y
+
+    compare = lambda x: fnp.sum(f(x)[1] >= fnp.max(f(x)[1], axes, keepdims=True), axes)
+    gradient, _ = ft.grad(f, has_aux=True)(x)
+    compiled, _ = ft.jit(ft.grad(f, has_aux=True))(x)
+    np.testing.assert_allclose(compiled, gradient, rtol=1e-12)
+    np.testing.assert_array_equal(ft.jit(compare)(x), np.ones(compare(x).shape))

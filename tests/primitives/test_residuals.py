@@ -263,3 +263,24 @@ def test_equal_equations_are_shared() -> None:
     names = [e.primitive.name for e in shared.equations]
     assert names.count("sin") == 2 and names.count("neg") == 1
     assert share_equal(shared) is shared
+
+
+EXTREMA = {
+    "max": lambda y: fnp.max(y, 1),
+    "at max": lambda y: ft.at(np.zeros((7, 100)))[np.arange(64) % 7].max(y),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMA)
+def test_extrema_are_looked_for_among_the_same_numbers(name: str) -> None:
+    """Where the product is read twice it is not contracted into the sum, elsewhere it is."""
+
+    def loss(x: Any) -> Any:
+        def step(c: Any, x: Any) -> Any:
+            y = x * c
+            return 0.9 * c, fnp.sum(EXTREMA[name](y + 1.0)) + fnp.sum(y * y * y)
+
+        return fnp.sum(ft.lax.scan(step, 0.7, x)[1])
+
+    x = np.random.default_rng(0).normal(size=(5, 64, 100))
+    np.testing.assert_allclose(ft.jit(ft.grad(loss))(x), ft.grad(loss)(x), 1e-12)
