@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functrans.core.dependence import depends
+from functrans.core.effects import without_effects
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
@@ -29,8 +30,7 @@ def _tangents(
     outs, out_ts = forward.jvp(plain, primals[hints:], ts[hints:], linearizing=linearizing)
     if len(params["quick"].outputs) == len(outs):
         return outs, out_ts
-    results = hinted_call_p.bind(*primals, plain=plain, hints=hints, **params)
-    more = results[len(outs) :]
+    more = _hints(primals, plain=plain, hints=hints, **params)
     return [*outs, *more], [*out_ts, *[None] * len(more)]
 
 
@@ -43,8 +43,14 @@ def _jet(
     operands: list, order: int, run: Any, *, plain: Program, hints: int, **params: Any
 ) -> list[Any]:
     outs = run(plain, operands[hints:])
-    results = hinted_call_p.bind(*map(first_of, operands), plain=plain, hints=hints, **params)
-    return [*outs, *results[len(outs) :]]
+    return [*outs, *_hints(list(map(first_of, operands)), plain=plain, hints=hints, **params)]
+
+
+def _hints(operands: list, *, plain: Program, quick: Program, **params: Any) -> list[Any]:
+    """The further results alone: what has the others has the effects."""
+    plain, quick = without_effects(plain), without_effects(quick)
+    results = hinted_call_p.bind(*operands, plain=plain, quick=quick, **params)
+    return results[len(plain.outputs) :]
 
 
 def _batch(

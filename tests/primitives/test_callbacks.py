@@ -132,6 +132,19 @@ def test_effects_of_a_derivative_stay_in_order() -> None:
         assert log == [("before", 3.0), 3.0, 18.0, ("after", 3.0)]
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_effects_of_a_loop_that_keeps_carries_happen_once_in_second_derivatives(jit: bool) -> None:
+    log: list[float] = []
+
+    def f(x: Any) -> Any:
+        step = lambda c, _: (fnp.sin(by_print(log, c)), None)
+        return lax.scan(step, x, length=5, checkpoint=2)[0]
+
+    second = lambda x: ft.jvp(ft.grad(f), (x,), (1.0,))
+    (ft.jit(second) if jit else second)(0.3)
+    assert len(log) == 5
+
+
 def test_an_effect_before_an_error_of_the_function_has_happened() -> None:
     log: list[float] = []
 
