@@ -75,7 +75,8 @@ def test_special(name: str, args: tuple, edges: tuple) -> None:
     scalars = [x[2] for x in args]
     agree(ours, theirs, *[np.asarray(x) for x in scalars], rtol=rtol)
     assert type(ours(*scalars)) is np.float64
-    assert ours(*[np.ones(2, int)] * len(args)).dtype == np.float64
+    with np.errstate(divide="ignore"):
+        assert ours(*[np.ones(2, int)] * len(args)).dtype == np.float64
     check_grads(ours, args, 2, rtol=1e-4, atol=1e-4)
     mapped = ft.vmap(ours)(*args)
     np.testing.assert_allclose(mapped, ours(*args), rtol=1e-13)
