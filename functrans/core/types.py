@@ -243,11 +243,6 @@ def canonical_axes(axis: Any, ndim: int, what: str = "axis") -> tuple[int, ...]:
     return result
 
 
-def is_inexact(dtype: np.dtype) -> bool:
-    """Whether values of the dtype have a tangent space: floats and complex numbers."""
-    return dtype.kind in "fc"
-
-
 def described(x: Any) -> str:
     """What an error calls a value that is not what it should be.
 
