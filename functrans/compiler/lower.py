@@ -56,14 +56,7 @@ def prepare(program: Program) -> Program:
     known = program.cache.get("prepared")
     if known is None:
         known = program
-        for step in (
-            simplify,
-            expand,
-            batched_products,
-            canonical_products,
-            update_late,
-            own_outputs,
-        ):
+        for step in PASSES:
             known = step(known)
         program.cache["prepared"] = known
     return known
