@@ -41,7 +41,7 @@ from functrans.primitives.linear_algebra import (
     conjugate,
     flops,
     half_triangle,
-    on_stack,
+    on_stacks,
     product,
     transposed,
     triangle,
@@ -169,7 +169,7 @@ def _jvp_eigh(tangents: list, primals: list, outs: list, *, lower: bool) -> list
     return [_pairs(vectors, moved), product(vectors, turn)]
 
 
-eigh_p: Primitive = Primitive(
+eigh_p: Primitive = on_stacks(
     "eigh",
     infer=_infer_eigh,
     evaluate=_evaluate_eigh,
@@ -177,7 +177,6 @@ eigh_p: Primitive = Primitive(
     cost=lambda inputs, outputs, *, lower: flops(inputs, 9 * inputs[0].shape[-1] ** 3),
     multiple_results=True,
 )
-eigh_p.batch = on_stack(eigh_p)
 
 # --- eigvalsh: the eigenvalues alone, whose derivative has no quotient ----------------------------
 
@@ -196,14 +195,13 @@ def _jvp_eigvalsh(tangents: list, primals: list, values: Any, *, lower: bool) ->
     return _pairs(vectors, product(_hermitian(tangents[0], lower), vectors))
 
 
-eigvalsh_p: Primitive = Primitive(
+eigvalsh_p: Primitive = on_stacks(
     "eigvalsh",
     infer=lambda a, lower: _infer_eigh(a, lower=lower)[0],
     evaluate=_evaluate_eigvalsh,
     jvp=_jvp_eigvalsh,
     cost=lambda inputs, outputs, *, lower: flops(inputs, 4 / 3 * inputs[0].shape[-1] ** 3),
 )
-eigvalsh_p.batch = on_stack(eigvalsh_p)
 
 # --- svd: U, s in descending order, Vᴴ ------------------------------------------------------------
 
@@ -275,7 +273,7 @@ def _cost_svd(inputs: Sequence[Aval], outputs: Sequence[Aval], *, full_matrices:
     return flops(inputs, 4 * n * n * k + 22 * k**3 if full_matrices else 6 * n * k * k + 20 * k**3)
 
 
-svd_p: Primitive = Primitive(
+svd_p: Primitive = on_stacks(
     "svd",
     infer=_infer_svd,
     evaluate=_evaluate_svd,
@@ -283,7 +281,6 @@ svd_p: Primitive = Primitive(
     cost=_cost_svd,
     multiple_results=True,
 )
-svd_p.batch = on_stack(svd_p)
 
 # --- svdvals: the singular values alone, whose derivative has no quotient -------------------------
 
@@ -309,14 +306,13 @@ def _cost_svdvals(inputs: Sequence[Aval], outputs: Sequence[Aval]) -> float:
     return flops(inputs, 4 * n * k * k - 4 / 3 * k**3)
 
 
-svdvals_p: Primitive = Primitive(
+svdvals_p: Primitive = on_stacks(
     "svdvals",
     infer=_infer_svdvals,
     evaluate=_evaluate_svdvals,
     jvp=_jvp_svdvals,
     cost=_cost_svdvals,
 )
-svdvals_p.batch = on_stack(svdvals_p)
 
 # --- qr: Q with orthonormal columns, and the upper triangular R with a real diagonal --------------
 
@@ -370,7 +366,7 @@ def _cost_qr(inputs: Sequence[Aval], outputs: Sequence[Aval], *, complete: bool)
     return flops(inputs, factor + form)
 
 
-qr_p: Primitive = Primitive(
+qr_p: Primitive = on_stacks(
     "qr",
     infer=_infer_qr,
     evaluate=_evaluate_qr,
@@ -378,7 +374,6 @@ qr_p: Primitive = Primitive(
     cost=_cost_qr,
     multiple_results=True,
 )
-qr_p.batch = on_stack(qr_p)
 
 # --- pinv: singular values up to rcond times the largest are taken as zero ------------------------
 

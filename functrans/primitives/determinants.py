@@ -21,7 +21,7 @@ from functrans.primitives.linear_algebra import (
     flops,
     inner,
     inv_p,
-    on_stack,
+    on_stacks,
     over_stack,
     product,
     transposed,
@@ -49,14 +49,13 @@ def _per_matrix(x: Any) -> Any:
 
 # --- det ------------------------------------------------------------------------------------------
 
-det_p: Primitive = Primitive(
+det_p: Primitive = on_stacks(
     "det",
     infer=_infer_scalar,
     evaluate=lambda a: np.linalg.det(np.asarray(a)),
     jvp=lambda tangents, primals, out: inner(cofactors_p.bind(primals[0]), tangents[0]),
     cost=_lu_flops,
 )
-det_p.batch = on_stack(det_p)
 
 # --- cofactors: the gradient of det ---------------------------------------------------------------
 
@@ -107,14 +106,13 @@ def _jvp_cofactors(tangents: list, primals: list, out: Any) -> Any:
     return cofactors_along_p.bind(primals[0], tangents[0])
 
 
-cofactors_p: Primitive = Primitive(
+cofactors_p: Primitive = on_stacks(
     "cofactors",
     infer=_infer_cofactors,
     evaluate=_evaluate_cofactors,
     jvp=_jvp_cofactors,
     cost=lambda inputs, outputs: flops(inputs, 4 * inputs[0].shape[-1] ** 3),
 )
-cofactors_p.batch = on_stack(cofactors_p)
 
 # --- cofactors_along: the derivative of cofactors at a in a direction e ---------------------------
 
@@ -222,7 +220,7 @@ def _jvp_slogdet(tangents: list, primals: list, outs: list) -> list:
     return [outs[0] * complex_p.bind(zeros_like(turn), turn), real_p.bind(change)]
 
 
-slogdet_p: Primitive = Primitive(
+slogdet_p: Primitive = on_stacks(
     "slogdet",
     infer=_infer_slogdet,
     evaluate=lambda a: list(np.linalg.slogdet(np.asarray(a))),
@@ -230,7 +228,6 @@ slogdet_p: Primitive = Primitive(
     cost=_lu_flops,
     multiple_results=True,
 )
-slogdet_p.batch = on_stack(slogdet_p)
 
 # --- lu_diagonal: what compiled code makes det and slogdet of -------------------------------------
 
@@ -254,13 +251,12 @@ def _evaluate_lu_diagonal(a: Any) -> list[Any]:
     return [parity, diagonal]
 
 
-lu_diagonal_p: Primitive = Primitive(
+lu_diagonal_p: Primitive = on_stacks(
     "lu_diagonal",
     infer=_infer_lu_diagonal,
     evaluate=_evaluate_lu_diagonal,
     cost=_lu_flops,
     multiple_results=True,
 )
-lu_diagonal_p.batch = on_stack(lu_diagonal_p)
 """The parity of the exchanges of rows, 1 or -1, and the diagonal of U, of a = P L U; both are 0 for
 a singular matrix. It comes into Programs after all derivatives are taken."""

@@ -117,14 +117,15 @@ def flops(inputs: Sequence[Aval], per_matrix: float) -> float:
     return math.prod(a.shape[:-2]) * per_matrix * (4 if a.dtype.kind == "c" else 1)
 
 
-def on_stack(primitive: Primitive) -> Callable[..., Any]:
-    """The batching rule of a primitive of one operand that works on stacks."""
+def on_stacks(name: str, **rules: Any) -> Primitive:
+    """Define a primitive of one operand, a stack of matrices: batching is an axis more."""
 
     def batch(args: list, batched: list, **params: Any) -> tuple[Any, Any]:
         out = primitive.bind(*args, **params)
         return out, [True] * len(out) if primitive.multiple_results else True
 
-    return batch
+    primitive = Primitive(name, batch=batch, **rules)
+    return primitive
 
 
 # --- cholesky: L, lower, with L Lᴴ = A; only the lower triangle of A is read ----------------------
@@ -152,14 +153,13 @@ def _jvp_cholesky(tangents: list, primals: list, factor: Any) -> Any:
     return product(factor, half_triangle(both))
 
 
-cholesky_p: Primitive = Primitive(
+cholesky_p: Primitive = on_stacks(
     "cholesky",
     infer=_infer_cholesky,
     evaluate=_evaluate_cholesky,
     jvp=_jvp_cholesky,
     cost=lambda inputs, outputs: flops(inputs, inputs[0].shape[-1] ** 3 / 3),
 )
-cholesky_p.batch = on_stack(cholesky_p)
 
 # --- systems: shapes and batching of triangular_solve and solve -----------------------------------
 
@@ -366,11 +366,10 @@ def _jvp_inv(tangents: list, primals: list, inverse: Any) -> Any:
     return -product(product(inverse, tangents[0]), inverse)
 
 
-inv_p: Primitive = Primitive(
+inv_p: Primitive = on_stacks(
     "inv",
     infer=_infer_inv,
     evaluate=lambda a: over_stack(np.linalg.inv, np.asarray(a)),
     jvp=_jvp_inv,
     cost=lambda inputs, outputs: flops(inputs, 2 * inputs[0].shape[-1] ** 3),
 )
-inv_p.batch = on_stack(inv_p)
