@@ -289,8 +289,10 @@ class BlockLowering:
         if emitted is None:
             return False
         slots = tuple(self.slot(a) for a in emitted.buffers)
-        nanoseconds = instructions(equation, prepare) / INSTRUCTIONS_PER_NANOSECOND
-        parts = pieces(emitted.extent, nanoseconds)
+        parts = 1
+        if emitted.extent > 1:
+            time = instructions(equation, prepare) / INSTRUCTIONS_PER_NANOSECOND
+            parts = pieces(emitted.extent, time)
         comment = f"{equation.primitive.name} in registers  {lines_of([equation])}"
         comment += f"  in {parts} pieces" if parts > 1 else ""
         self.append(Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts))
