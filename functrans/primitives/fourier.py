@@ -22,8 +22,7 @@ from functrans.primitives.arithmetic import (
     real_p,
     zeros_like,
 )
-from functrans.primitives.shaping import pad
-from functrans.transforms.taylor import linear
+from functrans.primitives.shaping import pad, unary_linear
 
 SUPPORTED = tuple(np.dtype(c) for c in ("f4", "f8", "c8", "c16"))
 INVERSE_NORM = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
@@ -69,38 +68,32 @@ def _transform(
         whole = max(inputs[0].size, outputs[0].size)
         return (5 if kind == "c" and name != "irfft" else 2.5) * whole * math.log2(max(long, 2))
 
-    primitive = Primitive(
+    return unary_linear(
         name,
         infer=infer,
         evaluate=evaluate,
-        jvp=lambda tangents, primals, out, **params: primitive.bind(tangents[0], **params),
-        transpose=lambda ct, x, **params: [transpose(ct, x.aval, **params)],
-        taylor=linear(),
-        batch=lambda args, batched, *, axis, **params: (
-            primitive.bind(args[0], axis=axis + 1, **params),
-            True,
-        ),
+        transpose=transpose,
+        batch=lambda shape, *, axis, **params: {"axis": axis + 1, **params},
         cost=cost,
     )
-    return primitive
 
 
 # --- complex → complex, symmetric matrices --------------------------------------------------------
 
-fft_p: Primitive = _transform(
-    "fft",
-    "c",
-    lambda x, axis, norm: np.fft.fft(x, axis=axis, norm=norm),
-    lambda ct, aval, **params: fft_p.bind(ct, **params),
-    lambda x, axis: x,
-)
-ifft_p: Primitive = _transform(
-    "ifft",
-    "c",
-    lambda x, axis, norm: np.fft.ifft(x, axis=axis, norm=norm),
-    lambda ct, aval, **params: ifft_p.bind(ct, **params),
-    lambda x, axis: x,
-)
+
+def _symmetric(name: str, evaluate: Callable[..., Any]) -> Primitive:
+    primitive: Primitive = _transform(
+        name,
+        "c",
+        lambda x, axis, norm: evaluate(x, axis=axis, norm=norm),
+        lambda ct, aval, **params: primitive.bind(ct, **params),
+        lambda x, axis: x,
+    )
+    return primitive
+
+
+fft_p = _symmetric("fft", np.fft.fft)
+ifft_p = _symmetric("ifft", np.fft.ifft)
 
 # --- real → the first half of its transform, whose other half is the conjugate --------------------
 

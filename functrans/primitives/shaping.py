@@ -19,9 +19,24 @@ from functrans.transforms.taylor import linear
 
 
 def unary_linear(
-    name: str, *, infer: Any, evaluate: Any, transpose: Any, batch: Any, emit: Any
+    name: str,
+    *,
+    infer: Any,
+    evaluate: Any,
+    transpose: Any,
+    batch: Any,
+    emit: Any = None,
+    cost: Any = lambda inputs, outputs, **params: 0,
 ) -> Primitive:
-    """Define a primitive of one operand that only moves (or drops, or repeats) its elements."""
+    """Define a primitive that is linear in its one operand.
+
+    Args:
+        name, infer, evaluate, cost: of the primitive; by default it only moves, drops or repeats
+            elements.
+        transpose: `transpose(ct, aval, **params)`, the operand's cotangent.
+        batch: `batch(shape, **params)`, the parameters for an operand with a leading axis.
+        emit: of an element, for the compiler; None if it has no such form.
+    """
     primitive = Primitive(
         name,
         infer=infer,
@@ -33,8 +48,8 @@ def unary_linear(
             primitive.bind(args[0], **batch(shape_of(args[0]), **params)),
             True,
         ),
-        cost=lambda inputs, outputs, **params: 0,
-        lower=Indexed(emit),
+        cost=cost,
+        lower=emit and Indexed(emit),
     )
     return primitive
 
