@@ -61,7 +61,7 @@ def inline_calls(program: Program, only: Primitive | None = None) -> Program:
         only: the primitive whose calls are inlined; by default every one that holds a Program and
             does nothing but call it once no derivative is to be taken.
     """
-    if not any(_is_call(e, only) for e in program.equations):
+    if all(_called(e, only) is None for e in program.equations):
         return program
     equations: list[Equation] = []
     outputs = inline_into(equations, program, {}, only)
@@ -81,16 +81,20 @@ def inline_into(
 
     for equation in program.equations:
         inputs = [name(a) for a in equation.inputs]
-        if not _is_call(equation, only):
+        inner = _called(equation, only)
+        if inner is None:
             outputs = [Var(v.aval) for v in equation.outputs]
             equations.append(equation.replace(inputs, outputs))
             renamed.update(zip(equation.outputs, outputs, strict=True))
             continue
-        inner = equation.primitive.inline(**equation.params)  # type: ignore[misc]
         results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)), only)
         renamed.update(zip(equation.outputs, results, strict=True))
     return [name(a) for a in program.outputs]
 
 
-def _is_call(equation: Equation, only: Primitive | None) -> bool:
-    return equation.primitive.inline is not None and only in (None, equation.primitive)
+def _called(equation: Equation, only: Primitive | None) -> Program | None:
+    """The Program that an equation does nothing but call."""
+    primitive = equation.primitive
+    if primitive.inline is None or only not in (None, primitive):
+        return None
+    return primitive.inline(**equation.params)

@@ -238,11 +238,11 @@ def _infer_lu_diagonal(a: Aval) -> tuple[Aval, Aval]:
 
 
 def _evaluate_lu_diagonal(a: Any) -> list[Any]:
-    from scipy.linalg import get_lapack_funcs  # type: ignore[import-untyped]
+    from scipy.linalg import lapack
 
     parity = np.ones(a.shape[:-2], real_dtype(a.dtype))
     diagonal = np.zeros(a.shape[:-1], a.dtype)
-    getrf = get_lapack_funcs("getrf", (a,))
+    (getrf,) = lapack.get_lapack_funcs(("getrf",), (a,))
     for i in np.ndindex(parity.shape if a.size else 0):
         factors, pivots, singular = getrf(a[i])
         exchanges = np.count_nonzero(pivots != np.arange(len(pivots)))

@@ -32,6 +32,7 @@ from functrans.transforms.linear_maps import (
 from functrans.transforms.linearize import LinearMap
 from functrans.transforms.linearize import linearize as linearize_at
 
+_SCALAR = tree.structure(0)
 Argnums = int | Sequence[int]
 
 
@@ -116,9 +117,6 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     value = traced.flat.rebuild(outs)
     pull = Pullback.of(lin, primals, value)
     return (value, pull, aux) if has_aux else (value, pull)
-
-
-SCALAR = tree.structure(0)
 
 
 def value_and_grad(
@@ -377,14 +375,14 @@ def _of_chosen(
 def _check_inputs(
     chosen: tuple, positions: tuple, name: str, transform: str, holomorphic: bool, allow_int: bool
 ) -> None:
-    unfit = _kinds_without_derivative(transform, holomorphic, allow_int)
+    real = ("f" if transform == "jacfwd" else "fc") + ("biu" if allow_int else "")
+    kinds = "c" if holomorphic else real
     for i, argument in zip(positions, chosen, strict=True):
-        leaves, _ = flatten_args(argument, f"argument {i}")
-        if not any(dtype_of(x).kind in unfit for x in leaves):
+        flatten_args(argument, f"argument {i}")
+        found = _first_of_other_kinds(argument, kinds)
+        if found is None:
             continue
-        path, x = next(
-            p for p in tree.flatten_with_path(argument)[0] if dtype_of(p[1]).kind in unfit
-        )
+        path, x = found
         what = f"argument {i}{path} of {name} is {aval_of(x)}"
         if dtype_of(x).kind in "biu" and not allow_int:
             raise TransformError(
@@ -399,19 +397,19 @@ def _check_inputs(
         )
 
 
-def _kinds_without_derivative(transform: str, holomorphic: bool, allow_int: bool) -> str:
-    """Of the dtypes of arguments."""
-    kinds = "" if allow_int else "biu"
-    if holomorphic:
-        return kinds + "biuf"
-    return kinds + "c" if transform == "jacfwd" else kinds
+def _first_of_other_kinds(value: Any, kinds: str) -> tuple[str, Any] | None:
+    """The first leaf whose dtype is of none of these kinds, and its path."""
+    if all(dtype_of(x).kind in kinds for x in tree.leaves(value)):
+        return None
+    leaves = tree.flatten_with_path(value)[0]
+    return next(leaf for leaf in leaves if dtype_of(leaf[1]).kind not in kinds)
 
 
 def _check_outputs(value: Any, name: str, transform: str, holomorphic: bool, forward: bool) -> None:
-    fit = "c" if holomorphic else "fc" if forward else "f"
-    if all(dtype_of(y).kind in fit for y in tree.leaves(value)):
+    found = _first_of_other_kinds(value, "c" if holomorphic else "fc" if forward else "f")
+    if found is None:
         return
-    path, y = next(p for p in tree.flatten_with_path(value)[0] if dtype_of(p[1]).kind not in fit)
+    path, y = found
     if holomorphic:
         raise TransformError(f"holomorphic=True needs complex outputs, {name}{path} is real.")
     raise TransformError(
@@ -422,7 +420,7 @@ def _check_outputs(value: Any, name: str, transform: str, holomorphic: bool, for
 
 def _check_scalar(name: str, value: Any, holomorphic: bool) -> None:
     leaves, structure = tree.flatten(value)
-    if structure != SCALAR:
+    if structure != _SCALAR:
         raise TransformError(
             f"grad needs {name} to return one scalar, got {type(value).__name__} with "
             f"{len(leaves)} leaves. Use has_aux=True for (value, extra data), or jacrev."
