@@ -172,9 +172,6 @@ HESSIANS: dict[str, Callable[[Any], Any]] = {
 def test_what_was_kept_has_no_part_in_second_derivatives(
     order: str, k: int, kind: str, wrap: Any
 ) -> None:
-    if order == "gradients of a batch" and wrap is ft.jit and (k, kind) != (3, "while_loop"):
-        pytest.skip("takes a quarter of a minute to compile")
-
     def f(x: Any, k: int | None) -> Any:
         step = lambda v: fnp.sin(v) * x + v * 0.3
         if kind == "scan":
