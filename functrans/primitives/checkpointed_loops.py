@@ -41,8 +41,8 @@ Run = Callable[[Sequence[Any]], list[Any]]
 def is_worth_it(loop: Loop) -> bool:
     """Whether to keep carries where nobody asked for it.
 
-    Scalar code runs again in less time. And what vmap runs example by example needs no more memory
-    for a batch than for one of them, as long as nothing is kept of each.
+    What vmap runs example by example needs no more memory for a batch than for one of them, as long
+    as nothing is kept of each; and scalar code runs again in less time.
     """
     return loop.checkpoint is not None or not is_worth_a_loop([loop.body])
 

@@ -3,7 +3,8 @@
 Where examples differ in which branch they take or in how many steps they need, a batch of them has
 to run all branches, and as many steps as the slowest example. One by one each runs its own. In
 compiled code that is a loop around the loop: of scalar code, or of kernels over the arrays of one
-example. It is not done with large products, which are worth more together, nor with calls of NumPy.
+example. It is not done with large products, which are worth more together, nor with what has no
+such form (sorts, cumulative operations, calls of NumPy).
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ BRANCH_WORK = 10_000
 """Instructions of a branch without loops that take longer than to choose it for one example."""
 PRODUCT_LIMIT = 512
 """Flops of a product that is not worth more in a batch."""
-SYSTEMS = ("cholesky", "triangular_solve", "solve", "inv")
+BY_MATRIX = frozenset({
+    "cholesky", "triangular_solve", "solve", "inv", "det", "slogdet",
+    "eigh", "eigvalsh", "svd", "svdvals", "qr", "pinv",
+})  # fmt: skip
 """What runs matrix by matrix in a batch, too."""
 LOOPS = ("scan", "while_loop", "loop_tangent")
 
@@ -92,7 +96,7 @@ def _own_work(equation: Equation) -> float:
         return max(primitive.lower.cost, 1) * sum(v.size for v in avals[1])
     if isinstance(primitive.lower, Reduce) or primitive.name == "scatter":
         return max((a.size for a in (*avals[0], *avals[1])), default=0)
-    if primitive.name in SYSTEMS and primitive.cost is not None:
+    if primitive.name in BY_MATRIX and primitive.cost is not None:
         return primitive.cost(*avals, **params)
     if primitive.name == "dot_general" and primitive.cost is not None:
         flops = primitive.cost(*avals, **params)

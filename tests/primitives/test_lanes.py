@@ -58,6 +58,12 @@ def solved(x: Any) -> Any:
     return fnp.sum(lax.while_loop(lambda v: fnp.sum(v) < 3.0 - x / 2.0, step, fnp.zeros(12)))
 
 
+def iterated(x: Any) -> Any:
+    a = fnp.diag(fnp.linspace(0.1, 1.0, 12)) * x + 0.01
+    step = lambda m: m * 0.7 + 0.02 * fnp.linalg.eigh(m)[0]
+    return fnp.linalg.slogdet(lax.while_loop(lambda m: fnp.trace(m) > 2.0, step, a))[1]
+
+
 def large_branches(x: Any) -> Any:
     grid = fnp.linspace(0.1, 1.0, 2000) * x
     many = lambda v: fnp.sin(v) * fnp.exp(-v * v)
@@ -74,6 +80,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple, Any]] = {
     "loops in loops": (nested, (REALS,), 0),
     "large arrays": (relaxed, (REALS,), 0),
     "systems": (solved, (REALS,), 0),
+    "decompositions": (iterated, (REALS,), 0),
     "large branches": (large_branches, (REALS,), 0),
     "one argument mapped": (pair, (0.3, REALS), (None, 0)),
     "the other mapped": (pair, (REALS, 3.0), (0, None)),
@@ -95,7 +102,7 @@ def test_as_one_by_one(name: str, wrap: Any) -> None:
     ft.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), got, want)
 
 
-@pytest.mark.parametrize("f", [newton, choice, nested, relaxed, solved, large_branches])
+@pytest.mark.parametrize("f", [newton, choice, nested, relaxed, solved, iterated, large_branches])
 @pytest.mark.parametrize(
     "derivative",
     [
@@ -126,7 +133,7 @@ def test_loops_are_those_of_one_example(f: Any) -> None:
     assert not any(v.aval.shape for e in loops for v in e.outputs)
 
 
-@pytest.mark.parametrize("f", [relaxed, solved, large_branches])
+@pytest.mark.parametrize("f", [relaxed, solved, iterated, large_branches])
 def test_bodies_over_arrays_are_those_of_one_example(f: Any) -> None:
     inside = [e for e in make_program(ft.vmap(f))(REALS).equations if e.primitive.name == "scan"]
     assert len(inside) == 1
