@@ -467,34 +467,6 @@ def test_fori_loop_is_a_scan_with_static_bounds_and_a_while_with_traced_ones() -
     assert single.dtype == np.float32  # the counter is as weak as a Python int
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2, 127, 128, 129, 1000, 128**2, 128**2 + 1, 40_000])
-def test_reverse_mode_of_a_while_loop_of_many_steps(steps: int) -> None:
-    """The numbers of steps around those at which checkpoints take another level."""
-
-    def f(x: Any, n: Any) -> Any:
-        return lax.fori_loop(0, n, lambda i, v: fnp.sin(v) * x + v * 1e-3 * (i % 3), x)
-
-    values, slopes = lax.scan(
-        lambda c, i: ((fnp.sin(c[0]) * 1.5 + c[0] * 1e-3 * (i % 3),
-                       (fnp.cos(c[0]) * 1.5 + 1e-3 * (i % 3)) * c[1] + fnp.sin(c[0])), None),
-        (1.5, 1.0), np.arange(steps),
-    )[0]  # fmt: skip
-    value, slope = ft.jit(ft.value_and_grad(f))(1.5, steps)
-    np.testing.assert_allclose(value, values, rtol=1e-10)
-    np.testing.assert_allclose(slope, slopes, rtol=1e-8)
-
-
-def test_checkpoints_of_large_carries_take_bounded_memory() -> None:
-    def f(x: Any, n: Any) -> Any:
-        return fnp.sum(lax.fori_loop(0, n, lambda i, v: fnp.sin(v) * x, x))
-
-    x = np.linspace(0.1, 1.0, 200_000)
-    compiled = ft.jit(ft.grad(f)).lower(x, 30)
-    assert compiled.memory_analysis()["temp_size_in_bytes"] < 400 << 20
-    want = ft.grad(lambda x: f(x, 30))(x)  # known bounds: a scan, which keeps every step
-    np.testing.assert_allclose(compiled.compile()(x, 30), want, rtol=1e-12)
-
-
 def test_a_while_loop_that_the_gradient_does_not_pass_through() -> None:
     stop = ft.grad(lambda x: x * lax.while_loop(lambda v: v < 9.0, lambda v: v * 2.0, 1.0))
     assert stop(2.0) == 16.0
@@ -529,44 +501,6 @@ def test_a_number_is_true_as_predicate_where_it_is_not_zero() -> None:
     assert lax.cond(0.0, lambda: 1, lambda: 0) == 0
     assert lax.cond(True, lambda x: x, lambda x: -x, operand=3) == 3
     assert lax.cond(True, lambda x: 5, lambda x: 6, operand=None) == 5
-
-
-def test_invariant_residuals_are_not_stacked() -> None:
-    def f(w: Any) -> Any:
-        return lax.scan(lambda c, x: (fnp.dot(w * w, c), None), vec, None, length=50)[0]
-
-    _, push = ft.linearize(f, mat)
-    program = make_program(lambda w: ft.vjp(f, w)[1](vec))(mat)
-    backward = program.equations[-1]
-    scans = [e for e in program.equations if e.primitive.name == "scan"]
-    backward = scans[-1]
-    counts = backward.params["num_consts"] + backward.params["num_carry"]
-    stacked = [a.aval.shape for a in backward.inputs[counts:]]
-    # of the residuals only the carry differs from step to step; w * w and 2 w do not
-    assert stacked == [(50, 2)]
-    assert push(np.zeros_like(mat)).shape == (2,)
-
-
-def test_residuals_that_are_the_xs_are_not_stored_again() -> None:
-    def f(c: Any, xs: Any) -> Any:
-        return lax.scan(lambda c, x: (c * x, None), c, xs)[0]
-
-    forward = make_program(lambda c: ft.vjp(lambda c: f(c, xs3), c)[1](1.0))(2.0)
-    first = next(e for e in forward.equations if e.primitive.name == "scan")
-    assert [v.aval.shape for v in first.outputs] == [()]
-
-
-def test_linear_transpose_of_scan_with_a_counter() -> None:
-    def linear(x: Any) -> Any:
-        def step(c: Any, w: Any) -> Any:
-            i, v = c
-            return (i + 1, v * w + x * i), v * i
-
-        return lax.scan(step, (1.0, x * 0.0), xs3)[1]
-
-    (got,) = ft.linear_transpose(linear, 1.0)(np.array([1.0, 2.0, 3.0]))
-    want = np.dot(ft.jacfwd(linear)(1.0), [1.0, 2.0, 3.0])
-    np.testing.assert_allclose(got, want)
 
 
 def test_body_is_traced_once() -> None:

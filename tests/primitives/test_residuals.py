@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 
 import functrans as ft
+from functrans import lax
 from functrans import numpy as fnp
 from functrans.core.program import Equation, Program, programs_in
 from functrans.core.simplify import share_equal
+from functrans.transforms.inspect import make_program
 from tests.lax.constructs import Plain, Structured
 
 W, C, XS = np.array([0.3, 0.5, 0.7]), np.array([0.2, -0.4, 0.6]), np.linspace(-0.7, 1.0, 12)
 XS = XS.reshape(4, 3)
+
+VECTOR, MATRIX = np.array([0.4, 0.7]), np.array([[0.3, 0.2], [0.1, -0.5]])
 
 STACKED: dict[str, tuple[Callable[..., Any], list[str]]] = {}
 
@@ -284,3 +288,27 @@ def test_extrema_are_looked_for_among_the_same_numbers(name: str) -> None:
 
     x = np.random.default_rng(0).normal(size=(5, 64, 100))
     np.testing.assert_allclose(ft.jit(ft.grad(loss))(x), ft.grad(loss)(x), 1e-12)
+
+
+def test_invariant_residuals_are_not_stacked() -> None:
+    def f(w: Any) -> Any:
+        return lax.scan(lambda c, x: (fnp.dot(w * w, c), None), VECTOR, None, length=50)[0]
+
+    _, push = ft.linearize(f, MATRIX)
+    program = make_program(lambda w: ft.vjp(f, w)[1](VECTOR))(MATRIX)
+    scans = [e for e in program.equations if e.primitive.name == "scan"]
+    backward = scans[-1]
+    counts = backward.params["num_consts"] + backward.params["num_carry"]
+    stacked = [a.aval.shape for a in backward.inputs[counts:]]
+    # of the residuals only the carry differs from step to step; w * w and 2 w do not
+    assert stacked == [(50, 2)]
+    assert push(np.zeros_like(MATRIX)).shape == (2,)
+
+
+def test_residuals_that_are_the_xs_are_not_stored_again() -> None:
+    def f(c: Any, xs: Any) -> Any:
+        return lax.scan(lambda c, x: (c * x, None), c, xs)[0]
+
+    forward = make_program(lambda c: ft.vjp(lambda c: f(c, C), c)[1](1.0))(2.0)
+    first = next(e for e in forward.equations if e.primitive.name == "scan")
+    assert [v.aval.shape for v in first.outputs] == [()]

@@ -237,3 +237,31 @@ def test_too_much_to_keep_is_an_error_that_says_what_to_do() -> None:
     compile_it = ft.jit(ft.grad(f)).lower(np.ones(1000)).compile
     with pytest.raises(MemoryError, match=r"(?s)GiB.*of scan.*test_revolve.*checkpoint=k"):
         compile_it()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 127, 128, 129, 1000, 128**2, 128**2 + 1, 40_000])
+def test_reverse_mode_of_a_while_loop_of_many_steps(steps: int) -> None:
+    """The numbers of steps around those at which checkpoints take another level."""
+
+    def f(x: Any, n: Any) -> Any:
+        return lax.fori_loop(0, n, lambda i, v: fnp.sin(v) * x + v * 1e-3 * (i % 3), x)
+
+    values, slopes = lax.scan(
+        lambda c, i: ((fnp.sin(c[0]) * 1.5 + c[0] * 1e-3 * (i % 3),
+                       (fnp.cos(c[0]) * 1.5 + 1e-3 * (i % 3)) * c[1] + fnp.sin(c[0])), None),
+        (1.5, 1.0), np.arange(steps),
+    )[0]  # fmt: skip
+    value, slope = ft.jit(ft.value_and_grad(f))(1.5, steps)
+    np.testing.assert_allclose(value, values, rtol=1e-10)
+    np.testing.assert_allclose(slope, slopes, rtol=1e-8)
+
+
+def test_checkpoints_of_large_carries_take_bounded_memory() -> None:
+    def f(x: Any, n: Any) -> Any:
+        return fnp.sum(lax.fori_loop(0, n, lambda i, v: fnp.sin(v) * x, x))
+
+    x = np.linspace(0.1, 1.0, 200_000)
+    compiled = ft.jit(ft.grad(f)).lower(x, 30)
+    assert compiled.memory_analysis()["temp_size_in_bytes"] < 400 << 20
+    want = ft.grad(lambda x: f(x, 30))(x)  # known bounds: a scan, which keeps every step
+    np.testing.assert_allclose(compiled.compile()(x, 30), want, rtol=1e-12)

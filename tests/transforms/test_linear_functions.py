@@ -175,3 +175,16 @@ def test_constants_known_later_are_taken_for_zero() -> None:
     assert ft.jit(transposed)(0.0) == 2.0 and ft.vmap(transposed)(np.zeros(2)).tolist() == [2.0] * 2
     with pytest.raises(TransformError, match="affine"):
         ft.grad(lambda b: transposed(b) * b)(1.0)
+
+
+def test_linear_transpose_of_scan_with_a_counter() -> None:
+    def linear(x: Any) -> Any:
+        def step(c: Any, w: Any) -> Any:
+            i, v = c
+            return (i + 1, v * w + x * i), v * i
+
+        return lax.scan(step, (1.0, x * 0.0), X)[1]
+
+    (got,) = ft.linear_transpose(linear, 1.0)(np.array([1.0, 2.0, 3.0]))
+    want = np.dot(ft.jacfwd(linear)(1.0), [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(got, want)
