@@ -1,4 +1,7 @@
-"""A way to run what a Builder emits: `native(emit, dtypes, out)` is a function of 1-d arrays."""
+"""Ways to run what a Builder emits, and schedules.
+
+`native(emit, dtypes, out)` is a function of 1-d arrays.
+"""
 
 import ctypes
 import hashlib
@@ -6,6 +9,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from functrans.compiler import calls
 from functrans.compiler.engine import compile_module
 from functrans.compiler.llvm import Builder
 
@@ -56,3 +60,11 @@ def optimized():
         return engine.emit_assembly(module(emit, dtypes, out)[0])
 
     return build
+
+
+@pytest.fixture(params=["native", "python"])
+def any_dispatcher(request, monkeypatch):
+    """Both ways from Python into a schedule."""
+    if request.param == "python":
+        monkeypatch.setattr(calls, "layout_is_known", lambda: False)
+    return request.param
