@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from functrans.compiler.llvm import Builder, Complex, Value
+from functrans.compiler.llvm import Builder
+from functrans.compiler.values import Complex, Value
 
 
 def add(b: Builder, x: Complex, y: Complex, reassoc: bool = False) -> Complex:

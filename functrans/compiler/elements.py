@@ -30,7 +30,8 @@ from functrans.compiler.index import (
     flat,
     unflat,
 )
-from functrans.compiler.llvm import Builder, Value
+from functrans.compiler.llvm import Builder
+from functrans.compiler.values import Value
 from functrans.core.lowering import Indexed, Pointwise
 from functrans.core.program import Atom, Equation, Literal, Var
 

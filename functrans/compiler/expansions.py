@@ -18,10 +18,10 @@ from functrans.compiler.determinants import (
     gradient_along,
     sign_and_logarithm,
 )
-from functrans.compiler.llvm import SUPPORTED
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, rewrite
 from functrans.compiler.sorting import by_one_key
+from functrans.compiler.values import SUPPORTED
 from functrans.compiler.windows import find, fold
 from functrans.core.program import Atom, Equation, Program, Var
 from functrans.core.simplify import inline_into

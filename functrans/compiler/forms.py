@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from functrans.compiler import math as elementary
-from functrans.compiler.llvm import SUPPORTED, Builder
+from functrans.compiler.llvm import Builder
+from functrans.compiler.values import SUPPORTED
 from functrans.core.lowering import Indexed, Pointwise, Reduce
 from functrans.core.program import Equation
 

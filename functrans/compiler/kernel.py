@@ -15,7 +15,7 @@ from functrans.compiler.emitted import AS_IT_STANDS, ONE_BY_ONE, EmittedKernel
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
-from functrans.compiler.llvm import Value
+from functrans.compiler.values import Value
 from functrans.core.lowering import Indexed
 from functrans.core.program import Equation, Literal, Var
 

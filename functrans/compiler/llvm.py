@@ -1,40 +1,31 @@
 """Scalar operations as text of LLVM IR: a Builder appends instructions to one function.
 
-Bools are i1 in registers and i8 in memory. Signedness is that of the numpy dtype. A complex scalar
-is a pair of real ones (functrans/compiler/complex.py has their arithmetic). Floating-point
-operations carry the flag `contract` (a*b + c may become one fma) and no other, unless asked for.
+functrans/compiler/values.py has the scalars, functrans/compiler/complex.py the arithmetic of
+complex ones. Floating-point operations carry the flag `contract` (a*b + c may become one fma) and
+no other, unless asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-REGISTER_TYPES = {
-    "bool": "i1",
-    "int8": "i8",
-    "int16": "i16",
-    "int32": "i32",
-    "int64": "i64",
-    "uint8": "i8",
-    "uint16": "i16",
-    "uint32": "i32",
-    "uint64": "i64",
-    "float32": "float",
-    "float64": "double",
-}
-"""The LLVM type of a real scalar in a register."""
+from functrans.compiler.values import (
+    BOOL,
+    REGISTER_TYPES,
+    Complex,
+    Scalar,
+    Value,
+    cast_name,
+    constant_text,
+    part_dtype,
+    suffix,
+)
 
-SUPPORTED = frozenset(map(np.dtype, [*REGISTER_TYPES, "complex64", "complex128"]))
-BOOL = np.dtype(np.bool_)
-
-_NAMES = {dtype: REGISTER_TYPES[dtype.name] for dtype in SUPPORTED if dtype.kind != "c"}
 _COMPARISONS = {  # predicate of icmp without its sign, predicate of fcmp
     "eq": ("eq", "oeq"),
     "ne": ("ne", "une"),
@@ -43,48 +34,6 @@ _COMPARISONS = {  # predicate of icmp without its sign, predicate of fcmp
     "gt": ("gt", "ogt"),
     "ge": ("ge", "oge"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A real scalar: the name of an SSA value, or a constant, and its numpy dtype."""
-
-    text: str
-    dtype: np.dtype
-
-    @property
-    def type(self) -> str:
-        """Its LLVM type in a register."""
-        return _NAMES[self.dtype]
-
-
-@dataclass(frozen=True, slots=True)
-class Complex:
-    """A complex scalar: real and imaginary part, and the complex dtype."""
-
-    re: Value
-    im: Value
-    dtype: np.dtype
-
-
-Scalar = Any
-"""A Value or a Complex: what the arithmetic of a Builder takes and gives."""
-
-
-def part_dtype(dtype: np.dtype) -> np.dtype:
-    """The dtype of the parts of a complex dtype; other dtypes are their own."""
-    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
-
-
-def constant_text(value: Any, dtype: np.dtype) -> str:
-    """A real constant as LLVM writes it, exactly."""
-    if dtype == BOOL:
-        return "true" if value else "false"
-    if dtype.kind != "f":
-        return str(int(value))
-    # a float32 is written as the double that it equals
-    bits = struct.unpack("<Q", struct.pack("<d", float(dtype.type(value))))[0]
-    return f"0x{bits:016X}"
 
 
 class Builder:
@@ -133,7 +82,7 @@ class Builder:
         self, name: str, dtype: np.dtype, *arguments: Value, extra: str = "", flags: str = ""
     ) -> Value:
         """Call an external function or an intrinsic; `extra` is literal trailing arguments."""
-        result = _NAMES[dtype]
+        result = REGISTER_TYPES[dtype]
         types = [a.type for a in arguments] + [e.split()[0] for e in extra.split(", ") if e]
         self.declare(f"declare {result} @{name}({', '.join(types)})")
         given = [f"{a.type} {a.text}" for a in arguments] + ([extra] if extra else [])
@@ -143,7 +92,7 @@ class Builder:
         """Call `llvm.name`, overloaded on the type of its first argument, which is its result's."""
         x = arguments[0]
         return self.call(
-            f"llvm.{name}.{_suffix(x.dtype)}", x.dtype, *arguments, extra=extra, flags=flags
+            f"llvm.{name}.{suffix(x.dtype)}", x.dtype, *arguments, extra=extra, flags=flags
         )
 
     def table(self, values: Sequence[Any], dtype: Any) -> str:
@@ -161,8 +110,8 @@ class Builder:
         """The LLVM type of one element in memory."""
         dtype = np.dtype(dtype)
         if dtype.kind == "c":
-            return f"[2 x {_NAMES[part_dtype(dtype)]}]"
-        return "i8" if dtype == BOOL else _NAMES[dtype]
+            return f"[2 x {REGISTER_TYPES[part_dtype(dtype)]}]"
+        return "i8" if dtype == BOOL else REGISTER_TYPES[dtype]
 
     # --- constants, memory, control flow ---
 
@@ -211,7 +160,7 @@ class Builder:
 
     def _parts_of(self, pointer: str, index: str | None, dtype: np.dtype) -> tuple[str, str]:
         re = self._element(pointer, index, self.memory_type(dtype))
-        return re, self._element(re, "1", _NAMES[part_dtype(dtype)])
+        return re, self._element(re, "1", REGISTER_TYPES[part_dtype(dtype)])
 
     def label(self, name: str) -> None:
         """Begin a basic block."""
@@ -235,7 +184,7 @@ class Builder:
             im = self.phi(part, [(v.im, label) for v, label in incoming])
             return Complex(re, im, dtype)
         arms = ", ".join(f"[ {v.text}, %{label} ]" for v, label in incoming)
-        return self.op(f"phi {_NAMES[dtype]} {arms}", dtype)
+        return self.op(f"phi {REGISTER_TYPES[dtype]} {arms}", dtype)
 
     @contextmanager
     def loop(self, start: str, stop: str) -> Iterator[Value]:
@@ -579,12 +528,12 @@ class Builder:
             return x
         if x.dtype.kind == "f" and dtype.kind in "iu":
             return self._float_to_integer(x, dtype)
-        return self._cast(_cast_name(x.dtype, dtype), x, dtype)
+        return self._cast(cast_name(x.dtype, dtype), x, dtype)
 
     def _cast(self, name: str | None, x: Value, dtype: np.dtype) -> Value:
         if name is None:
             return Value(x.text, dtype)
-        return self.op(f"{name} {x.type} {x.text} to {_NAMES[dtype]}", dtype)
+        return self.op(f"{name} {x.type} {x.text} to {REGISTER_TYPES[dtype]}", dtype)
 
     def _float_to_integer(self, x: Value, dtype: np.dtype) -> Value:
         through = dtype
@@ -604,7 +553,7 @@ class Builder:
             raise TypeError(f"bitcast needs real dtypes of one size: got {x.dtype} and {dtype}.")
         if BOOL in (x.dtype, dtype):
             return self.convert(x, dtype)
-        return self._cast(None if x.type == _NAMES[dtype] else "bitcast", x, dtype)
+        return self._cast(None if x.type == REGISTER_TYPES[dtype] else "bitcast", x, dtype)
 
     # --- complex parts ---
 
@@ -623,29 +572,6 @@ class Builder:
     def conj(self, x: Scalar) -> Scalar:
         """The complex conjugate."""
         return Complex(x.re, self.neg(x.im), x.dtype) if isinstance(x, Complex) else x
-
-
-def _suffix(dtype: np.dtype) -> str:
-    """How an overloaded intrinsic names a type."""
-    return f"{'f' if dtype.kind == 'f' else 'i'}{_bits(dtype)}"
-
-
-def _bits(dtype: np.dtype) -> int:
-    return 1 if dtype == BOOL else 8 * dtype.itemsize
-
-
-def _cast_name(source: np.dtype, target: np.dtype) -> str | None:
-    """The instruction that converts real numbers; None if the bits stay as they are."""
-    signed = source.kind == "i"
-    if target.kind == "f":
-        if source.kind == "f":
-            return "fpext" if target.itemsize > source.itemsize else "fptrunc"
-        return "sitofp" if signed else "uitofp"
-    if _bits(source) == _bits(target):
-        return None
-    if _bits(source) > _bits(target):
-        return "trunc"
-    return "sext" if signed else "zext"
 
 
 def _complex() -> Any:

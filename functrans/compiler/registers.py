@@ -20,7 +20,7 @@ from functrans.compiler.elements import INDEX, Elements, shown_key
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_elemental, is_reduction
 from functrans.compiler.index import IndexExpr, flat
-from functrans.compiler.llvm import Builder, Scalar, Value
+from functrans.compiler.llvm import Builder
 from functrans.compiler.scatter import (
     begin_of,
     combined,
@@ -30,6 +30,7 @@ from functrans.compiler.scatter import (
     whole_index,
 )
 from functrans.compiler.updates import NOTHING, Links, Updates, carried, in_branch
+from functrans.compiler.values import Scalar, Value
 from functrans.compiler.weights import SIZE_LIMIT, WEIGHT_LIMIT, weight
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.types import Aval

@@ -11,7 +11,7 @@ from typing import Any
 from functrans.compiler.elements import INDEX, Elements, aligned
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
-from functrans.compiler.llvm import SUPPORTED, Scalar, Value
+from functrans.compiler.values import SUPPORTED, Scalar, Value
 from functrans.core.program import Equation
 from functrans.core.types import broadcast_shapes
 

@@ -11,8 +11,8 @@ import numpy as np
 from functrans.compiler.elements import Elements
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.index import Counter
-from functrans.compiler.llvm import Value
 from functrans.compiler.products import Gemm
+from functrans.compiler.values import Value
 from functrans.core.program import Equation
 
 LARGEST = 8

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.llvm import SUPPORTED
+from functrans.compiler.values import SUPPORTED
 from functrans.core.program import Equation
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.shaping import iota, transpose_p

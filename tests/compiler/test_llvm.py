@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from functrans.compiler.llvm import BOOL, SUPPORTED, Builder, Complex, Value
+from functrans.compiler.llvm import Builder
+from functrans.compiler.values import BOOL, SUPPORTED, Complex, Value
 
 KINDS = {
     kind: sorted((d for d in SUPPORTED if d.kind in kind), key=str)

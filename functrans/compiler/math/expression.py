@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.llvm import Builder, Complex, Scalar
+from functrans.compiler.llvm import Builder
+from functrans.compiler.values import Complex, Scalar
 
 MANTISSA = {"float32": 23, "float64": 52}
 BIAS = {"float32": 127, "float64": 1023}
