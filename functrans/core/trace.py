@@ -340,19 +340,16 @@ def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str,
 def find_trace(args: Sequence[Any]) -> Trace | None:
     """The trace that records an operation on these operands; None if none is a tracer."""
     best: Trace | None = None
-    traces = _stack.traces
     for x in args:
         if type(x) is Tracer:
             trace = x.owner
             if trace is not best:
-                level = trace.level
-                if not 0 <= level < len(traces) or traces[level] is not trace:
-                    raise _leaked(trace)
-                if best is None or level > best.level:
+                _check_open(trace)
+                if best is None or trace.level > best.level:
                     best = trace
     if best is None:
         return None
-    top = traces[-1]
+    top = _stack.traces[-1]
     return top if top.staging else best
 
 
@@ -452,13 +449,10 @@ def as_value(x: Any, what: str = "argument") -> Any:
 def _check_open(trace: Trace) -> None:
     level = trace.level
     traces = _stack.traces
-    if not 0 <= level < len(traces) or traces[level] is not trace:
-        raise _leaked(trace)
-
-
-def _leaked(trace: Trace) -> LeakedTracerError:
+    if 0 <= level < len(traces) and traces[level] is trace:
+        return
     made = f" It was made {trace.source.explain()}." if trace.source else ""
-    return LeakedTracerError(
+    raise LeakedTracerError(
         f"a traced array was used outside the call of {trace.name or 'the function'} that was "
         f"being traced.{made}\n  Return it from the function instead of storing it in "
         "a global, an attribute or a closure; side effects of a traced function do not last."
