@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _is_internal: dict[str, bool] = {}
-_local = threading.local()
 
 
 class Source(NamedTuple):
@@ -54,12 +53,17 @@ class _Around(NamedTuple):
     frame: FrameType
 
 
+class _Scope(threading.local):
+    source: Source | _Around | None = None
+
+
+_local = _Scope()
 _sources: dict[tuple[int, int], Source] = {}
 
 
 def current_source() -> Source | None:
     """The innermost line outside functrans and NumPy, or the one set by `source_scope`."""
-    scoped, end = getattr(_local, "source", None), None
+    scoped, end = _local.source, None
     if scoped is not None:
         if type(scoped) is Source:
             return scoped
@@ -85,7 +89,7 @@ def current_source() -> Source | None:
 @contextmanager
 def source_scope(source: Source | None) -> Iterator[None]:
     """Equations made here carry this source: what a rule adds belongs to the user's line."""
-    before = getattr(_local, "source", None)
+    before = _local.source
     _local.source = source if source is not None else before
     try:
         yield
@@ -104,7 +108,7 @@ def noted(note: str) -> Iterator[None]:
 def call_user(fun: Callable[..., Any], *args: Any) -> Any:
     """fun(*args), for a function of the user's that a rule calls: lines in it go before the scope's
     source, which stands for what functrans does."""
-    before = getattr(_local, "source", None)
+    before = _local.source
     if before is None:
         return fun(*args)
     _local.source = _Around(current_source(), sys._getframe())
@@ -116,7 +120,7 @@ def call_user(fun: Callable[..., Any], *args: Any) -> Any:
 
 def set_source(source: Source | None) -> Source | None:
     """Set the scope's source and return the one before: `source_scope` for inner loops."""
-    before = getattr(_local, "source", None)
+    before = _local.source
     _local.source = source
     return before
 

@@ -113,6 +113,7 @@ class Trace:
         """The tracer that stands in this trace for one of an outer trace."""
         known = self.captured.get(id(outer))
         if known is None:
+            _check_open(outer.owner)
             value = UNKNOWN if self.staging else outer.value
             known = (outer, Tracer(self, Var(outer.aval), value))
             self.captured[id(outer)] = known
@@ -339,18 +340,19 @@ def apply_primitive(primitive: Primitive, args: Sequence[Any], params: dict[str,
 
 def find_trace(args: Sequence[Any]) -> Trace | None:
     """The trace that records an operation on these operands; None if none is a tracer."""
+    traces = _stack.traces
+    top = traces[-1] if traces else None
     best: Trace | None = None
     for x in args:
         if type(x) is Tracer:
             trace = x.owner
+            if trace is top:
+                return top  # it checks the others when it captures them
             if trace is not best:
                 _check_open(trace)
                 if best is None or trace.level > best.level:
                     best = trace
-    if best is None:
-        return None
-    top = _stack.traces[-1]
-    return top if top.staging else best
+    return top if best is not None and top is not None and top.staging else best
 
 
 def staging_trace() -> Trace | None:
