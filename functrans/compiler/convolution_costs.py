@@ -15,13 +15,16 @@ from dataclasses import dataclass
 
 from functrans.compiler import convolution_ways as ways
 from functrans.compiler.convolution_ways import Flat, Layer
+from functrans.compiler.window_products import panels_of, tile_for
 
-PRODUCT_BYTES = 480.0
-"""Operands of multiplications and additions per nanosecond in products: 120 Gflop/s in float32."""
+PRODUCT_BYTES = 900.0
+"""Operands of multiplications and additions per nanosecond in products: 225 Gflop/s in float32."""
 KERNEL_BYTES = 360.0
 """The same in a kernel over long rows: 90 Gflop/s in float32."""
 THIN = 4.0
 """A product whose extent is this much in any direction takes twice as long for each operation."""
+CYCLE = 0.25
+"""A cycle of the processor."""
 CALL = 300.0
 """What a call of the library takes."""
 CACHED = 60.0
@@ -32,6 +35,8 @@ CACHE = 1 << 23
 """Bytes of an array up to which it is taken to stay in the caches."""
 RUN = 1.6
 """To begin a run of elements that lie together, when windows are copied."""
+PACKED = 0.3
+"""To put an element of the kernel into a panel."""
 ROW = 10.0
 """To begin a row of a kernel, or to end it with a sum."""
 
@@ -185,7 +190,23 @@ def _products(layer: Layer) -> Choice:
     return Choice("products first", ways.product_first, cost, nbytes)
 
 
-PRICES = (_windows, _plain, _taps, _places, _products)
+def _direct(layer: Layer) -> Choice:
+    tile = tile_for(layer.features, layer.dtype)
+    assert tile is not None
+    places, summed = math.prod(layer.places), layer.inputs * math.prod(layer.taps)
+    merged = ways.rows_merged(layer)
+    samples, rows = (1, layer.n * places) if merged else (layer.n, places)
+    tiles = layer.groups * samples * -(-rows // tile.rows) * panels_of(layer.features, tile)
+    x, out = _sizes(layer)
+    # a tile ends with its transposition
+    cost = CYCLE * tiles * (summed * tile.cycles + 4 * tile.width)
+    cost += _moved(layer, x) + PACKED * layer.groups * layer.features * summed
+    if merged or layer.features % tile.width:
+        cost += _moved(layer, out)
+    return Choice("direct", ways.direct, cost, 0)
+
+
+PRICES = (_windows, _plain, _taps, _places, _products, _direct)
 
 
 def _applies(price: Callable[[Layer], Choice], layer: Layer) -> bool:
@@ -197,6 +218,8 @@ def _applies(price: Callable[[Layer], Choice], layer: Layer) -> bool:
         return layer.inputs * taps <= MOST_TERMS
     if price is _places:
         return 1 < places <= MOST_SUMS[layer.rank < 2]
+    if price is _direct:
+        return layer.dtype.kind == "f" and tile_for(layer.features, layer.dtype) is not None
     if price is _products:
         return 1 < taps <= MOST_TERMS and max(layer.strides, default=1) == 1
     return True

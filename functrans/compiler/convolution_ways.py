@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.window_products import panels_of, tile_for, window_product_p
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.arithmetic import select
 from functrans.primitives.identities import optimization_barrier_p
@@ -30,6 +31,9 @@ from functrans.primitives.shaping import (
     transpose_p,
 )
 from functrans.primitives.windows import Pairs, Sizes, windows_p
+
+FEWEST_ROWS = 64
+"""Places of a sample from which it is a product of its own."""
 
 
 @dataclass(frozen=True)
@@ -352,6 +356,65 @@ def by_windows(x: Any, w: Any, layer: Layer) -> Any:
     out = _product(kernel, matrix, split, names)
     out = reshape_p.bind(out, shape=(groups * features, n, *layer.places))
     return transpose_p.bind(out, permutation=(1, 0, *range(2, 2 + layer.rank)))
+
+
+def rows_merged(layer: Layer) -> bool:
+    """Whether samples are rows of one product, and not a product each, with too few rows."""
+    return layer.n > 1 and math.prod(layer.places) < FEWEST_ROWS
+
+
+def direct(x: Any, w: Any, layer: Layer) -> Any:
+    """The product of all windows, which are read where they lie in the padded operand."""
+    groups, n, inputs, features = layer.groups, layer.n, layer.inputs, layer.features
+    size, places = math.prod(layer.padded), math.prod(layer.places)
+    kernel = _panels(_kernel(w, layer), layer)
+    merged = rows_merged(layer)
+    images = _padded(x, *layer.pads)
+    if merged:
+        order = (0, 2, 1, *range(3, 3 + layer.rank))
+        images = transpose_p.bind(_grouped(images, layer), permutation=order)
+    batch = groups if merged else groups * n
+    wide = kernel.shape[1] * kernel.shape[3]
+    own = (wide, n) if merged else (n, wide)
+    by_sample = not merged and not layer.by_batch
+    out = window_product_p.bind(
+        stored_as(images, (batch, groups * n * inputs * size // batch)),
+        _offsets(layer.places, layer.strides, layer.padded),
+        _offsets(layer.taps, layer.dilation, layer.padded),
+        kernel,
+        rows=n * places if merged else places,
+        row_step=size,
+        summed_step=n * size if merged else size,
+        alike=n if layer.by_batch and not merged else 1,
+        shape=(n, groups * wide, *layer.places) if by_sample else (groups, *own, *layer.places),
+    )
+    if by_sample:
+        if wide == features:
+            return out
+        out = reshape_p.bind(out, shape=(n, groups, wide, *layer.places))
+    axis = 1 if merged else 2
+    order = (1, 0, 2) if by_sample else (0, 2, 1) if merged else (0, 1, 2)
+    return _ungrouped(slice_axis(out, axis, 0, features), layer, order)
+
+
+def _offsets(counts: Sizes, steps: Sizes, extents: Sizes) -> np.ndarray:
+    """Where in an array of some extents the points of a lattice from its first element lie."""
+    total = np.zeros(counts, np.int64)
+    for a, step in enumerate(steps):
+        row = step * math.prod(extents[a + 1 :])
+        total += np.arange(counts[a]).reshape(-1, *[1] * (len(counts) - a - 1)) * row
+    return total.reshape(-1)
+
+
+def _panels(kernel: Any, layer: Layer) -> Any:
+    """The kernel (groups, features, inputs, taps) as `window_product` takes it."""
+    tile = tile_for(layer.features, layer.dtype)
+    assert tile is not None
+    panels, summed = panels_of(layer.features, tile), layer.inputs * math.prod(layer.taps)
+    kernel = reshape_p.bind(kernel, shape=(layer.groups, layer.features, summed))
+    kernel = pad(kernel, (0, 0, 0), (0, panels * tile.width - layer.features, 0), (0, 0, 0))
+    kernel = reshape_p.bind(kernel, shape=(layer.groups, panels, tile.width, summed))
+    return _stored(transpose_p.bind(kernel, permutation=(0, 1, 3, 2)))
 
 
 def _product(kernel: Any, matrix: Any, split: Sizes, names: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -111,6 +112,18 @@ def _processor() -> tuple[str, str]:
     processor's name implies."""
     llvm = _llvm()
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+@cache
+def vector_registers() -> tuple[int, int]:
+    """Bytes of the widest vector registers of this processor, and how many of them it has."""
+    features = elf.processor() if elf.available() else _processor()[1]
+    words = features.replace(",", " ").replace("+", "").split()
+    if "avx512vl" in words:
+        return 64, 32
+    if "avx2" in words:
+        return 32, 16
+    return 16, 32 if platform.machine().lower() in ("aarch64", "arm64") else 16
 
 
 @cache

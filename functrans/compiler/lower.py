@@ -31,6 +31,7 @@ from functrans.compiler.sorting import is_native_sort
 from functrans.compiler.threads import pieces
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.compiler.weights import instructions
+from functrans.compiler.window_products import emit_window_product, flops, window_product_p
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.primitives.shaping import copy_p
 
@@ -281,6 +282,9 @@ class BlockLowering:
         if is_native_sort(equation):
             self._sort(equation)
             return
+        if equation.primitive is window_product_p:
+            self._window_product(equation)
+            return
         self._callback(equation)
 
     def _region(self, equation: Equation) -> bool:
@@ -320,6 +324,16 @@ class BlockLowering:
             entry.comment = f"sort  {lines_of([equation])}"
             entry.pieces = pieces(emitted.extent, nanoseconds(equation))
             self.append(entry)
+
+    def _window_product(self, equation: Equation) -> None:
+        """The kernel that multiplies windows, which threads divide."""
+        emitted = emit_window_product(equation)
+        slots = tuple(self.slot(a) for a in emitted.buffers)
+        entry = Entry(emitted, slots, emitted.ints, emitted.extent, flops=flops(equation))
+        entry.pieces = pieces(emitted.extent, entry.flops / FLOPS_PER_NANOSECOND)
+        entry.comment = f"product of windows {equation.outputs[0].aval}  {lines_of([equation])}"
+        entry.comment += f"  in {entry.pieces} pieces" if entry.pieces > 1 else ""
+        self.append(entry)
 
     def _block_update(self, equation: Equation) -> None:
         """The kernel that writes a block into an array which is overwritten."""

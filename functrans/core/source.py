@@ -54,7 +54,7 @@ class _Around(NamedTuple):
 
 
 class _Scope(threading.local):
-    source: Source | _Around | None = None
+    source: Any = None  # a Source, an _Around, or None
 
 
 _local = _Scope()

@@ -6,9 +6,9 @@ import pytest
 import functrans as ft
 import functrans.numpy as fnp
 from functrans import lax, nn
+from functrans.compiler import compile, convolutions, window_products
 from functrans.compiler import convolution_costs as costs
 from functrans.compiler import convolution_ways as ways
-from functrans.compiler import convolutions
 from functrans.compiler.convolution_ways import Layer
 from functrans.core.types import aval_of
 from functrans.primitives.convolution import conv_general_dilated_p
@@ -103,6 +103,7 @@ APPLIES = {
     ways.by_tap: lambda layer: True,
     ways.by_place: lambda layer: True,
     ways.by_windows: lambda layer: True,
+    ways.direct: lambda layer: True,
     ways.product_first: lambda layer: max(layer.strides) == 1,
     ways.plain_product: lambda layer: (
         layer.groups == 1 and all(1 in pair for pair in zip(layer.taps, layer.places, strict=True))
@@ -120,7 +121,7 @@ def test_every_way_is_the_convolution(way, name):
     np.testing.assert_allclose(way(x, w, _layer(x, w, params)), want, 1e-12, 1e-12)
 
 
-@pytest.mark.parametrize("way", [ways.by_tap, ways.by_place, ways.product_first])
+@pytest.mark.parametrize("way", [ways.by_tap, ways.by_place, ways.product_first, ways.direct])
 def test_infinities_stay_in_the_windows_that_have_them(way):
     x, w = np.ones((1, 1, 6, 6)), np.ones((1, 1, 3, 3))
     x[0, 0, 1, 0] = np.inf
@@ -141,17 +142,35 @@ CHOICES = {  # shapes of x and w, stride, padding, groups; of the result, and of
     "patches": ((2, 3, 64, 64), (32, 3, 16, 16), 16, 0, 1),
 }
 EXPECTED = {
-    "LeNet, first": ("tap by tap", "products first", "windows"),
-    "ResNet": ("windows", "windows", "windows"),
+    "LeNet, first": ("tap by tap", "products first", "direct"),
+    "ResNet": ("direct", "direct", "direct"),
     "depthwise": ("tap by tap", "tap by tap", "place by place"),
     "pointwise": ("plain product", "plain product", "plain product"),
     "FIR": ("tap by tap", "tap by tap", "place by place"),
-    "patches": ("windows", "plain product", "windows"),
+    "patches": ("direct", "plain product", "direct"),
+}
+SHORT = {
+    name: tuple("windows" if w == "direct" else w for w in EXPECTED[name]) for name in EXPECTED
 }
 
 
+@pytest.fixture
+def no_plans(monkeypatch, tmp_path):
+    """Nothing compiled before, neither by this process nor by others."""
+    monkeypatch.setenv("FUNCTRANS_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compile, "_executables", {})
+
+
+@pytest.fixture
+def short_vectors(monkeypatch, no_plans):
+    """A processor on which windows are stored."""
+    monkeypatch.setattr(window_products, "vector_registers", lambda: (16, 32))
+
+
+@pytest.mark.parametrize(("registers", "expected"), [((64, 32), EXPECTED), ((16, 32), SHORT)])
 @pytest.mark.parametrize("name", CHOICES)
-def test_the_source_says_which_way_was_chosen(name):
+def test_the_source_says_which_way_was_chosen(name, registers, expected, monkeypatch, no_plans):
+    monkeypatch.setattr(window_products, "vector_registers", lambda: registers)
     sx, sw, stride, pads, groups = CHOICES[name]
     rank = len(sx) - 2
     x, w = np.ones(sx, "f4"), np.ones(sw, "f4")
@@ -166,7 +185,7 @@ def test_the_source_says_which_way_was_chosen(name):
         lambda x, w: ft.vjp(lambda x: conv(x, w), x)[1](ct)[0],
         lambda x, w: ft.vjp(lambda w: conv(x, w), w)[1](ct)[0],
     )
-    for f, way in zip(functions, EXPECTED[name], strict=True):
+    for f, way in zip(functions, expected[name], strict=True):
         source = ft.jit(f).lower(x, w).source
         assert f"convolution {way}" in source
         assert "NumPy" not in source
@@ -196,7 +215,7 @@ def test_pixels_with_channels_last_are_one_product():
     assert "1024x32x64" in compiled.lower(x, w).source
 
 
-def test_a_convolution_and_its_kernel_s_gradient_share_their_windows():
+def test_a_convolution_and_its_kernel_s_gradient_share_their_windows(short_vectors):
     x, w = np.ones((8, 16, 8, 8), "f4"), np.ones((64, 16, 3, 3), "f4")
 
     def loss(w, x):
@@ -206,13 +225,8 @@ def test_a_convolution_and_its_kernel_s_gradient_share_their_windows():
     assert source.count("f32[16,3,3,8,8,8] (out)") == 1
 
 
-@pytest.fixture
-def no_plans(monkeypatch, tmp_path):
-    monkeypatch.setenv("FUNCTRANS_CACHE_DIR", str(tmp_path))  # none of before
-
-
 BLOCKS = {  # shapes of x and w, padding, groups of features; and loops
-    "samples": ((6, 16, 8, 6), (48, 16, 3, 3), "SAME", 1, ("samples, 6", "inputs, 6")),
+    "samples": ((12, 16, 8, 6), (48, 16, 3, 3), "SAME", 1, ("samples, 12", "inputs, 12")),
     "rows": ((1, 16, 12, 8), (48, 16, 3, 3), "SAME", 1, ("rows, 4",)),
     "strided rows": ((1, 32, 17, 16), (48, 32, 3, 2), "VALID", 1, ("rows, 8",)),
     "depthwise": ((8, 32, 8, 8), (32, 1, 3, 3), "SAME", 32, ("samples, 8",)),
@@ -220,7 +234,7 @@ BLOCKS = {  # shapes of x and w, padding, groups of features; and loops
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_what_exceeds_the_caches_comes_in_blocks(name, monkeypatch, no_plans):
+def test_what_exceeds_the_caches_comes_in_blocks(name, monkeypatch, short_vectors):
     sx, sw, padding, groups, loops = BLOCKS[name]
     for module in (costs, convolutions):
         monkeypatch.setattr(module, "CACHE", 1 << 16)
@@ -241,7 +255,7 @@ def test_what_exceeds_the_caches_comes_in_blocks(name, monkeypatch, no_plans):
         assert f"scan of {loop} steps" in source
 
 
-def test_windows_beyond_the_limit_are_left_to_numpy(monkeypatch, no_plans):
+def test_windows_beyond_the_limit_are_left_to_numpy(monkeypatch, short_vectors):
     monkeypatch.setattr(convolutions, "LARGEST", 1000)
     x, w = np.ones((2, 30, 9, 9)), np.ones((4, 30, 3, 3))
     compiled = ft.jit(lambda x, w: lax.conv(x, w, (1, 1), "SAME"))

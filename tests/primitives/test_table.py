@@ -36,6 +36,7 @@ STRUCTURED = {
         "axis_index",
     ],
     "tests/lax/test_solves.py": ["linear_solve"],
+    "tests/compiler/test_window_products.py": ["window_product"],
     "tests/test_random.py": ["threefry2x32"],
     "tests/primitives/test_indexing.py": [
         "gather",
