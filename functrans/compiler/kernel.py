@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,17 @@ RESULTS_IN_CACHE = 4096
 """Results over which a sum goes again and again: as many as the nearest cache holds."""
 VECTORS = (4, 8)
 """Iterations of a loop that fill a vector, or a few."""
+TILE = 8, 4
+"""Iterations of the two loops of a tile, in an array that is read across the order in which another
+is written: lines that were read once are still in the cache when their next elements are needed.
+A matrix of 1024×1024 float32 is transposed in 0.19 ms, and without tiles in 1.8, since elements a
+power of two apart have the same few places in a cache."""
+FAR = 128
+"""Elements between neighbours from which tiles pay."""
+HEAVY = 16
+"""Instructions per element from which vectors, which tiles are too narrow for, are worth more: but
+where neighbours lie a multiple of CONFLICTING elements apart."""
+CONFLICTING = 256
 WORTH_GATHERING = 2
 """Instructions for every element that lies apart from its neighbours, from which on it pays to
 collect such elements in vectors: 32 transposed matrices of 64×64 are copied in 32 µs with them and
@@ -66,16 +77,21 @@ def _emit_indexed(
     overwritten: dict[Var, Var],
 ) -> EmittedKernel:
     """The IR of a kernel with index operations: with merged loops if no index gets a division."""
-    separate = _Emitter(kernel, inlined, stored, overwritten, set(range(1, len(kernel.shape))))
-    emitted = separate.emit()
-    apart = _indexed_apart(separate)
-    if len(_loops(kernel, apart)) == len(separate.loops):
+    everything = set(range(1, len(kernel.shape)))
+    best = _Emitter(kernel, inlined, stored, overwritten, everything)
+    emitted = best.emit()
+    apart = _indexed_apart(best)
+    if len(_loops(kernel, apart)) != len(best.loops):
+        merged = _Emitter(kernel, inlined, stored, overwritten, apart)
+        other = merged.emit()
+        if merged.divisions <= best.divisions and set(other.buffers) == set(emitted.buffers):
+            best, emitted = merged, other
+    crossed = _crossed(best)
+    if not crossed:
         return emitted
-    merged = _Emitter(kernel, inlined, stored, overwritten, apart)
-    other = merged.emit()
-    divisions = [sum(i.has_division for i in e.indices) for e in (separate, merged)]
-    good = divisions[1] <= divisions[0] and set(other.buffers) == set(emitted.buffers)
-    return other if good else emitted
+    tiled = _Emitter(kernel, inlined, stored, overwritten, best.apart, crossed)
+    other = tiled.emit()
+    return other if tiled.divisions <= best.divisions else emitted
 
 
 class _Emitter(Elements):
@@ -88,20 +104,44 @@ class _Emitter(Elements):
         stored: set[Var],
         overwritten: dict[Var, Var],
         apart: set[int],
+        crossed: Sequence[Loop] = (),
     ) -> None:
         super().__init__(inlined, overwritten)
         self.kernel = kernel
         self.stored = stored
+        self.apart = apart
         self.loops = _loops(kernel, apart)
+        self.tiles = self._tiles(crossed)
         over_blocks = Loop((), Counter(len(self.loops), kernel.blocks), False)
         self.block = over_blocks if kernel.blocks > 1 else None
         self.shared = self._shared()
         self.bounds: dict[Loop, tuple[str, str, str]] = {}
-        """Where loops begin and end, and that for people, if it is not their whole extent."""
+        """Where loops begin and end, and that for people, if it is not their whole extent, or if it
+        is the same for all sizes of arrays."""
         self.scalar_loops: set[Loop] = set()
         """Those whose iterations LLVM is not to put into vectors."""
         self.extents: list[int] = []
         """Of the loops in the order in which they begin."""
+        for within in self.tiles.values():
+            n = str(within.counter.extent)
+            self.bounds[within] = "0", n, n
+
+    def _tiles(self, crossed: Sequence[Loop]) -> dict[Loop, Loop]:
+        """Cut loops into tiles, of which loops further in go through the elements."""
+        tiles = {}
+        for loop, size in zip(crossed, TILE if crossed else (), strict=True):
+            extent = loop.counter.extent // size
+            over = replace(loop, counter=Counter(loop.counter.position, extent))
+            within = replace(loop, counter=Counter(len(self.loops), size))
+            self.loops[self.loops.index(loop)] = over
+            self.loops.append(within)
+            tiles[over] = within
+        return tiles
+
+    @property
+    def divisions(self) -> int:
+        """How many indices have some."""
+        return sum(i.has_division for i in self.indices)
 
     def _shared(self) -> Loop | None:
         """The loop whose iterations may run apart, which threads share."""
@@ -126,8 +166,14 @@ class _Emitter(Elements):
         """The multi-index of the iteration, axis by axis."""
         index: list[IndexExpr] = [IndexExpr()] * len(self.kernel.shape)
         for loop in self.loops:
+            if loop in self.tiles.values():
+                continue
             shape = tuple(self.kernel.shape[a] for a in loop.axes)
-            parts = unflat(IndexExpr.of(loop.counter), shape)
+            at = IndexExpr.of(loop.counter)
+            if loop in self.tiles:
+                within = self.tiles[loop].counter
+                at = at * within.extent + IndexExpr.of(within)
+            parts = unflat(at, shape)
             for axis, part in zip(loop.axes, parts, strict=True):
                 index[axis] = part
         return index
@@ -300,7 +346,7 @@ class _Emitter(Elements):
     def _hint(self, loop: Loop, loops: int, indices: int) -> str:
         """What LLVM is told of a loop, given how many loops and indices were before its body."""
         inside = self.extents[loops:]
-        if any(n > BAKED for n in inside):
+        if any(n > BAKED for n in inside) or (inside and self.tiles):
             return AS_IT_STANDS
         far = [i for i in self.indices[indices:] if abs(i.coefficient(loop.counter)) > BAKED]
         worth = not inside and self.kernel.weight >= WORTH_GATHERING * len(far)
@@ -349,6 +395,27 @@ def _loops(kernel: Kernel, apart: set[int]) -> list[Loop]:
     if math.prod(g.counter.extent for g in inner) > RESULTS_IN_CACHE:
         return [*loops[:first], *inner[:-1], *folded, loops[-1]]
     return [*loops[:first], *folded, *inner]
+
+
+def _crossed(emitter: _Emitter) -> list[Loop]:
+    """The two loops that are to be tiled: neighbours of the first lie together in an array in which
+    neighbours of the second, the innermost, are far apart. Empty if there are none."""
+    if len(emitter.loops) < 2 or any(loop.reduced for loop in emitter.loops):
+        return []
+    *others, inner = emitter.loops
+    light = emitter.kernel.weight < HEAVY
+    for index in emitter.indices:
+        step = abs(index.coefficient(inner.counter))
+        if step >= FAR and (light or step % CONFLICTING == 0):
+            near = [loop for loop in others if abs(index.coefficient(loop.counter)) == 1]
+            if near and all(map(_divides, TILE, (near[0], inner))):
+                return [near[0], inner]
+    return []
+
+
+def _divides(size: int, loop: Loop) -> bool:
+    """Whether a loop is some tiles of so many iterations each."""
+    return loop.counter.extent % size == 0 and loop.counter.extent >= 2 * size
 
 
 def _long(loops: list[Loop], enough: int) -> Loop:

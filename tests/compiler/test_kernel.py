@@ -1,4 +1,4 @@
-"""LLVM is told of every loop what pays: not to copy long ones, when to gather distant elements."""
+"""Loops go over memory in the order that pays, and LLVM is told of every one what pays."""
 
 import re
 
@@ -36,3 +36,30 @@ def test_loops_are_marked_by_what_pays(name):
     np.testing.assert_allclose(compiled(x), f(x), 1e-14)
     (kernel,) = compiled.lower(x).schedule.kernels().values()
     assert re.findall(BACKWARD, kernel.ir) == marks
+
+
+TILED = {  # function, shape; extents of the loops, outermost first
+    "copy across rows": (lambda x: x.T, (160, 264), [33, 40, 8, 4]),
+    "not whole tiles": (lambda x: x.T, (162, 264), [264, 162]),
+    "rows too short to matter": (lambda x: x.T, (264, 120), [120, 264]),
+    "few rows": (lambda x: x.T, (4, 264), [264, 4]),
+    "reversed": (lambda x: x[:, ::-1].T, (160, 264), [33, 40, 8, 4]),
+    "and along rows": (lambda x: x + x.T * 2.0, (136, 136), [17, 34, 8, 4]),
+    "batch": (lambda x: x.transpose((0, 2, 1)) + 1.0, (3, 160, 136), [3, 17, 40, 8, 4]),
+    "axes between": (lambda x: x.transpose((2, 1, 0)) + 1.0, (16, 3, 136), [17, 3, 4, 8, 4]),
+    "padded": (lambda x: fnp.pad(x.T, 4), (160, 264), [34, 42, 8, 4]),
+    "heavy": (lambda x: fnp.tanh(x.T), (160, 264), [264, 160]),
+    "heavy, and rows conflict": (lambda x: fnp.tanh(x.T), (160, 256), [32, 40, 8, 4]),
+}
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_loops_across_rows_go_tile_by_tile(name):
+    f, shape, extents = TILED[name]
+    x = np.random.default_rng(0).normal(size=shape)
+    compiled = ft.jit(f)
+    np.testing.assert_allclose(compiled(x), f(x), 1e-14)
+    assert (
+        list(map(int, re.findall(r"for i\d+ in range\((\d+)\)", compiled.lower(x).source)))
+        == extents
+    )
