@@ -1,4 +1,8 @@
-"""`custom_vjp`: a function whose reverse-mode derivative is given by a pair of functions."""
+"""`custom_vjp`: a function whose reverse-mode derivative is given by a pair of functions.
+
+Forward mode is the transpose of the second of them. That it is linear in the cotangent is asked
+only there: reverse mode calls it as it is.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +60,9 @@ class CustomVJPPrimal:
 class custom_vjp:
     """A function whose reverse-mode derivative is given by a pair of functions.
 
+    Its forward-mode derivative follows by transposition where the second function is linear in the
+    cotangent; else there is none, and asking for it is a TransformError.
+
     Args:
         fun: the function.
         nondiff_argnums: positions of arguments that are passed to fwd in their places and to bwd
@@ -67,8 +74,8 @@ class custom_vjp:
     ... def f(x):
     ...     return x * x
     >>> f.defvjp(lambda x: (x * x, x), lambda x, ct: (10.0 * x * ct,))
-    >>> float(ft.grad(f)(3.0))
-    30.0
+    >>> float(ft.grad(f)(3.0)), float(ft.jvp(f, (3.0,), (2.0,))[1])
+    (30.0, 60.0)
     """
 
     def __init__(
@@ -422,9 +429,10 @@ def _batch_lin(
 ) -> tuple[list, list]:
     axis = current_axis()
     residual_flags, flags = split(batched, num_residuals)
+    shared = [b is False for b in spread(flags, mask)]
     outs = custom_lin_p.bind(
         *args,
-        rule=BatchedVjpRule(rule, tuple(b is not False for b in spread(flags, mask)), axis),
+        rule=BatchedVjpRule(rule, tuple(not s for s in shared), axis),
         info=(info, tuple(residual_flags)),
         mask=mask,
         in_avals=tuple(map(aval_of, args)),

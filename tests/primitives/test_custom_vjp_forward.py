@@ -324,6 +324,9 @@ def test_rules_that_are_not_linear_serve_reverse_mode_only(name: str) -> None:
     for way in (lambda g: g, ft.jit):
         gradient = way(ft.grad(lambda x: fnp.sum(f(x) * weights)))(xs)
         np.testing.assert_allclose(gradient, change(weights))
+        once = lambda x: lax.scan(lambda c, _: (f(c), None), x, None, 1)[0]
+        gradient = way(ft.grad(lambda x: fnp.sum(once(x) * weights)))(xs)
+        np.testing.assert_allclose(gradient, change(weights))
         (pulled,) = ft.linear_transpose(way(ft.linearize(f, xs)[1]), xs)(weights)
         np.testing.assert_allclose(pulled, change(weights))
     for forward in (
@@ -337,3 +340,10 @@ def test_rules_that_are_not_linear_serve_reverse_mode_only(name: str) -> None:
         ) as error:
             forward()
         assert "custom_jvp" in str(error.value)
+
+
+def test_only_what_is_asked_for_must_be_linear() -> None:
+    f = ruled(product, kept_all(product), lambda r, ct: (2.0 * r[0] * r[1] * ct, ct * ct))
+    assert ft.jvp(lambda x: f(x, 3.0), (2.0,), (1.0,))[1] == 12.0
+    with pytest.raises(TransformError, match="mul is not linear"):
+        ft.jvp(f, (2.0, 3.0), (1.0, 1.0))
