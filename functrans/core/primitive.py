@@ -29,8 +29,9 @@ The rules, all optional but `infer` and `evaluate`:
     Result and batchedness when operands with `batched[i]` true have an extra leading axis. With
     `multiple_results` both are lists. The batch axis is axis 0 everywhere.
 ``depends(sets, **params)``
-    For primitives that hold Programs: the set of each result, given those of the operands, see
-    functrans/core/dependence.py. Where absent, every result depends on every operand.
+    For primitives that hold Programs, or have results of operands of their own: the set of each
+    result, given those of the operands, see functrans/core/dependence.py. Where absent, every
+    result depends on every operand.
 ``cost(inputs, outputs, **params)``
     Flops, given the avals; bytes moved follow from the avals.
 ``creates``

@@ -1,10 +1,14 @@
-"""`custom_vjp`: a function whose reverse-mode derivative is given by a pair of functions."""
+"""`custom_vjp`: a function whose reverse-mode derivative is given by a pair of functions.
+
+Forward mode is the transpose of the second of them. That it is linear in the cotangent is asked
+only there: reverse mode calls it as it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any
 
 import numpy as np
@@ -12,10 +16,10 @@ import numpy as np
 from functrans.core import tree
 from functrans.core.dependence import depends
 from functrans.core.errors import TransformError, TreeError
-from functrans.core.primitive import Primitive
+from functrans.core.primitive import Linear, Primitive
 from functrans.core.program import Program
 from functrans.core.source import call_user
-from functrans.core.trace import trace_depth
+from functrans.core.trace import Trace, make_program_flat, trace_depth
 from functrans.core.types import Aval, aval_of, described, float0
 from functrans.primitives.calls import infer_call, nonzero, present, split, spread
 from functrans.primitives.custom import (
@@ -34,11 +38,10 @@ from functrans.primitives.custom import (
 from functrans.primitives.reductions import reduce_sum_p
 from functrans.primitives.shaping import full
 from functrans.transforms.api import check_callable, flatten_args, name_of
-from functrans.transforms.batching import (
-    Axis,
-    repeat,
-)
-from functrans.transforms.taylor import of_held
+from functrans.transforms.batching import Axis, current_axis, repeat
+from functrans.transforms.forward import Nonzero, jvp
+from functrans.transforms.linear_functions import check_zero_at_zero
+from functrans.transforms.transpose import transpose
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,9 @@ class CustomVJPPrimal:
 class custom_vjp:
     """A function whose reverse-mode derivative is given by a pair of functions.
 
+    Its forward-mode derivative follows by transposition where the second function is linear in the
+    cotangent; else there is none, and asking for it is a TransformError.
+
     Args:
         fun: the function.
         nondiff_argnums: positions of arguments that are passed to fwd in their places and to bwd
@@ -68,8 +74,8 @@ class custom_vjp:
     ... def f(x):
     ...     return x * x
     >>> f.defvjp(lambda x: (x * x, x), lambda x, ct: (10.0 * x * ct,))
-    >>> float(ft.grad(f)(3.0))
-    30.0
+    >>> float(ft.grad(f)(3.0)), float(ft.jvp(f, (3.0,), (2.0,))[1])
+    (30.0, 60.0)
     """
 
     def __init__(
@@ -219,6 +225,10 @@ class BatchedVjpRule:
     def __repr__(self) -> str:
         return f"vmap({self.rule})"
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        return self.rule.names
+
     def forward(self, primals: Sequence[Any], mask: Sequence[bool]) -> tuple[list, list, Any]:
         count, inner = 0, None
 
@@ -259,40 +269,144 @@ class BatchedVjpRule:
         return spread(summed, found)
 
 
-def _no_forward_mode(name: str) -> TransformError:
-    return TransformError(
-        f"can't apply forward-mode differentiation (jvp, jacfwd) to {name}, which is a custom_vjp "
-        f"function.\n  Define its derivative with custom_jvp, which serves both modes."
-    )
+# --- derivatives ----------------------------------------------------------------------------------
 
 
-def _forward_vjp(ts: list, primals: list, *, program: Program, **_: Any) -> Any:
-    raise _no_forward_mode(program.name)
-
-
-def _linearize_vjp(
-    ts: list, primals: list, *, program: Program, rule: Any, num_consts: int
+def _differentiate(
+    tangents: Callable[..., list],
+    ts: list,
+    primals: list,
+    *,
+    program: Program,
+    rule: Any,
+    num_consts: int,
 ) -> tuple[list, list]:
+    """The outputs by the fwd rule, and their tangents as `custom_lin` or as what it stands for."""
     (const_ts, ts), (_, primals) = split(ts, num_consts), split(primals, num_consts)
     no_const_tangents(const_ts, program.name)
     mask = nonzero(ts)
     outs, residuals, info = rule.forward(primals, mask)
+    operands = [*residuals, *present(ts)]
     avals = tuple(aval_of(y).strong() for y in outs)
-    out_ts = custom_lin_p.bind(
-        *residuals,
-        *present(ts),
+    out_ts = tangents(
+        *operands,
         rule=rule,
         info=info,
         mask=mask,
+        in_avals=tuple(map(aval_of, operands)),
         out_avals=avals,
         num_residuals=len(residuals),
-        name=program.name,
     )
     return outs, [t if a.dtype.kind in "fc" else None for t, a in zip(out_ts, avals, strict=True)]
 
 
+def _pushforward(
+    *operands: Any,
+    rule: Any,
+    info: Any,
+    mask: Nonzero,
+    in_avals: Sequence[Aval],
+    out_avals: Sequence[Aval],
+    num_residuals: int,
+) -> list[Any]:
+    """The tangents of the outputs, None where zero, given the residuals and the nonzero tangents.
+
+    Bwd takes cotangents of the outputs to those of the arguments; where that is linear it is the
+    transpose of the derivative, and transposed again the derivative itself.
+    """
+    residuals, ts = split(operands, num_residuals)
+    of, _, bwd = rule.names
+    floating = [a.dtype.kind in "fc" for a in out_avals]
+    # not staging, so that what depends on residuals alone is computed where their values are known
+    with Trace(staging=False, name=bwd) as backward:
+        cts = [backward.new_input(a) for a, f in zip(out_avals, floating, strict=True) if f]
+        results = rule.backward(info, residuals, spread(cts, floating))
+        mine = [ct for ct, n in zip(results, mask, strict=True) if n]
+        linear, captured = backward.finish(present(mine))
+    given = [t for t, ct in zip(ts, mine, strict=True) if ct is not None]
+    try:
+        found = transpose(linear, [*captured, *[Linear(ct.aval) for ct in cts]], given)
+        check_zero_at_zero(linear, captured)
+    except TransformError as error:
+        raise _no_forward_mode(of, bwd, error) from None
+    found_ts = iter(found[len(captured) :])
+    return [next(found_ts) if f else None for f in floating]
+
+
+def _no_forward_mode(name: str, bwd: str, error: TransformError) -> TransformError:
+    reason, line = error.args[0].split("\n")[0], error.line
+    result = TransformError(
+        f"can't apply forward-mode differentiation (jvp, jacfwd) to {name}, which is a custom_vjp "
+        f"function: its bwd rule {bwd} would have to be transposed, but {reason}\n"
+        "  Make it linear in the cotangent, or define the derivative with custom_jvp, which serves "
+        "both modes."
+    )
+    result.line = line or result.line
+    return result
+
+
+custom_vjp_p: Primitive = Primitive(
+    "custom_vjp",
+    infer=lambda *avals, program, rule, num_consts: infer_call(program, avals),
+    evaluate=evaluate_call,
+    forward=partial(_differentiate, _pushforward),
+    linearize=lambda *args, **params: _differentiate(custom_lin_p.bind, *args, **params),
+    batch=batch_custom(BatchedVjpRule, lambda: custom_vjp_p),
+    depends=lambda sets, program, **_: depends(program, sets),
+    inline=lambda program, rule, num_consts: program,
+    multiple_results=True,
+)
+
+# --- what linearize records -----------------------------------------------------------------------
+
+
+def _whole_pushforward(*operands: Any, out_avals: Sequence[Aval], **params: Any) -> list[Any]:
+    """The same with zeros as arrays."""
+    out_ts = _pushforward(*operands, out_avals=out_avals, **params)
+    return [
+        full(a.shape, 0, a.dtype) if t is None else t
+        for t, a in zip(out_ts, out_avals, strict=True)
+    ]
+
+
+def _evaluate_lin(
+    *values: Any, num_residuals: int, out_avals: Sequence[Aval], **params: Any
+) -> list[Any]:
+    if any(np.any(t) for t in values[num_residuals:]):
+        return _whole_pushforward(
+            *values, num_residuals=num_residuals, out_avals=out_avals, **params
+        )
+    # what divides an equation into its linear part and the rest runs it at zero, also where the
+    # rule, which will run backwards, cannot be transposed
+    return [np.zeros(a.shape, a.dtype)[()] for a in out_avals]
+
+
+def _lin_program(in_avals: Sequence[Aval], **params: Any) -> Program:
+    """The pushforward as ordinary equations over residuals and tangents."""
+    return make_program_flat(
+        lambda args: _whole_pushforward(*args, in_avals=in_avals, **params),
+        in_avals,
+        params["rule"].names[0],
+    )
+
+
+def _differentiate_lin(
+    linearizing: bool, ts: list, primals: list, *, num_residuals: int, mask: Nonzero, **params: Any
+) -> tuple[list, list]:
+    residual_ts, own_ts = split(ts, num_residuals)
+    if any(t is not None for t in residual_ts):
+        program = _lin_program(num_residuals=num_residuals, mask=mask, **params)
+        return jvp(program, primals, ts, linearizing=linearizing)
+    outs = custom_lin_p.bind(*primals, num_residuals=num_residuals, mask=mask, **params)
+    # the derivative of what is linear is itself, which keeps bwd as its transpose
+    of_those = nonzero(spread(own_ts, mask))
+    operands = [*primals[:num_residuals], *present(own_ts)]
+    params["in_avals"] = tuple(map(aval_of, operands))
+    return outs, custom_lin_p.bind(*operands, num_residuals=num_residuals, mask=of_those, **params)
+
+
 def _transpose_lin(
-    cts: list, *operands: Any, rule: Any, info: Any, mask: Any, num_residuals: int, **_: Any
+    cts: list, *operands: Any, rule: Any, info: Any, mask: Nonzero, num_residuals: int, **_: Any
 ) -> list:
     residuals = operands[:num_residuals]
     results = rule.backward(info, residuals, cts)
@@ -302,37 +416,40 @@ def _transpose_lin(
     ]
 
 
-def _evaluate_lin(
-    *values: Any, name: str, num_residuals: int, out_avals: Sequence[Aval], **_: Any
-) -> list[Any]:
-    """All that is known forward of a linear function: it is zero at zero."""
-    if any(np.any(t) for t in values[num_residuals:]):
-        raise _no_forward_mode(name)
-    return [np.zeros(a.shape, a.dtype)[()] for a in out_avals]
-
-
-def _batch_lin(args: list, batched: list, *, name: str, **_: Any) -> Any:
-    raise _no_forward_mode(name)
+def _batch_lin(
+    args: list,
+    batched: list,
+    *,
+    rule: Any,
+    info: Any,
+    mask: Nonzero,
+    in_avals: Sequence[Aval],
+    out_avals: Sequence[Aval],
+    num_residuals: int,
+) -> tuple[list, list]:
+    axis = current_axis()
+    residual_flags, flags = split(batched, num_residuals)
+    shared = [b is False for b in spread(flags, mask)]
+    outs = custom_lin_p.bind(
+        *args,
+        rule=BatchedVjpRule(rule, tuple(not s for s in shared), axis),
+        info=(info, tuple(residual_flags)),
+        mask=mask,
+        in_avals=tuple(map(aval_of, args)),
+        out_avals=tuple(a.update(shape=(axis.size, *a.shape)) for a in out_avals),
+        num_residuals=num_residuals,
+    )
+    return outs, [True] * len(outs)
 
 
 custom_lin_p: Primitive = Primitive(
     "custom_lin",
     infer=lambda *avals, out_avals, **_: out_avals,
     evaluate=_evaluate_lin,
+    forward=partial(_differentiate_lin, False),
+    linearize=partial(_differentiate_lin, True),
     transpose=_transpose_lin,
     batch=_batch_lin,
-    multiple_results=True,
-)
-
-custom_vjp_p: Primitive = Primitive(
-    "custom_vjp",
-    infer=lambda *avals, program, rule, num_consts: infer_call(program, avals),
-    evaluate=evaluate_call,
-    forward=_forward_vjp,
-    linearize=_linearize_vjp,
-    jet=of_held,
-    batch=batch_custom(BatchedVjpRule, lambda: custom_vjp_p),
-    depends=lambda sets, program, **_: depends(program, sets),
-    inline=lambda program, rule, num_consts: program,
+    inline=_lin_program,
     multiple_results=True,
 )

@@ -69,6 +69,7 @@ optimization_barrier_p: Primitive = Primitive(
     jvp=_jvp_barrier,
     transpose=_transpose_barrier,
     batch=lambda args, batched: (optimization_barrier_p.bind(*args), batched),
+    depends=lambda sets: list(sets),
     cost=lambda inputs, outputs: 0,
     multiple_results=True,
 )

@@ -68,7 +68,7 @@ def _transposed(fun: Callable[..., Any], primals: tuple, checked: bool) -> Calla
         results = transpose(program, operands, cts)[len(captured) :]
         if unchecked:
             # once, and after transposition, which says better what is wrong with sin
-            _check_zero_at_zero(program, captured)
+            check_zero_at_zero(program, captured)
             unchecked = False
         full = [zeros_of(a) if ct is None else ct for a, ct in zip(avals, results, strict=True)]
         return tree.unflatten(tree.structure(primals), full)
@@ -79,7 +79,7 @@ def _transposed(fun: Callable[..., Any], primals: tuple, checked: bool) -> Calla
 # --- affine functions -----------------------------------------------------------------------------
 
 
-def _check_zero_at_zero(program: Program, captured: Sequence[Tracer]) -> None:
+def check_zero_at_zero(program: Program, captured: Sequence[Tracer]) -> None:
     """TransformError if the value at zero is known not to be zero.
 
     The Program runs there once, with NumPy, which is exact: sums and products of zeros are zeros.
@@ -135,7 +135,8 @@ def _equation_at_zero(
 ) -> tuple[Sequence[Any], Source | None]:
     """As above, of an equation; a call's line is one in what it calls, which is not compiled."""
     primitive, params = equation.primitive, equation.params
-    if primitive.inline is not None:
+    # what a rule of the user's makes linear may have no form to run forward but at zero
+    if primitive.inline is not None and "rule" not in params:
         outs, line = _at_zero(primitive.inline(**params), operands, mask)
         return outs, line or equation.source
     out = primitive.bind(*operands, **params)

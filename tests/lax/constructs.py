@@ -324,27 +324,6 @@ CONSTRUCTS: dict[str, Callable[[Any, Body], Body]] = {
     )
 }  # fmt: skip
 
-FORWARD = {"custom_jvp", "root"}
-"""What takes the derivative of its body forward, whatever is asked of it: by its rule or solver."""
-
-TWICE = {"linear_solve"}
-"""What runs its body again in a derivative, whose derivative then meets the body once more."""
-
-
-def modes(names: tuple[str, ...]) -> set[str]:
-    """Of "forward", "reverse" and "forward over reverse" the derivatives that a nest has.
-
-    A custom_vjp has only the second, and leaves the first of what its rule computes to the third.
-    """
-    every = {"forward", "reverse", "forward over reverse"}
-    if "custom_vjp" not in names:
-        return every
-    last = len(names) - names[::-1].index("custom_vjp")
-    around = set(names[:last])
-    if FORWARD & around:
-        return set()
-    return {"reverse"} if TWICE & around else every - {"forward"}
-
 
 def innermost(x: Any, t: Any) -> Any:
     return 0.6 * fnp.sin(x + t) + 0.3 * x[::-1] * t

@@ -214,10 +214,10 @@ def test_custom_rules() -> None:
 
     @ft.custom_vjp
     def g(x: Any) -> Any:
-        return fnp.sin(x)
+        return fnp.exp(x)
 
-    g.defvjp(lambda x: (fnp.sin(x), x), lambda x, ct: (9.0 * ct,))  # for reverse mode only
-    np.testing.assert_allclose(ft.derivative(g, 2)(0.3), -np.sin(0.3), rtol=1e-14)
+    g.defvjp(lambda x: (g(x), g(x)), lambda y, ct: (2.0 * y * ct,))  # not what g computes either
+    np.testing.assert_allclose(ft.derivative(g, 12)(0.3), 2.0**12 * np.exp(0.3), rtol=1e-12)
 
 
 def test_under_transforms() -> None:

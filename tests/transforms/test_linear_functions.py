@@ -129,6 +129,8 @@ def test_linear_transpose_of_what_is_affine(fun: Any) -> None:
         lambda x: lax.scan(lambda c, w: (c + w, c * 2), fnp.zeros(()), x),
         lambda x: lax.scan(lambda c, _: (x, None), Y, None, length=2)[0],
         lambda x: lax.custom_linear_solve(lambda y: y * Y, x, lambda f, b: b / Y, symmetric=True),
+        lambda x: fnp.multiply(*lax.optimization_barrier((x, Y))),
+        lambda x: ft.vjp(ft.checkpoint(lambda x: x * fnp.sin(x)), Y)[1](x)[0],
         lambda x: ft.linearize(lambda x: fnp.max(x) * fnp.sort(x), Y)[1](x),
         lambda x: ft.jvp(lambda x: lax.fori_loop(0, 3, lambda i, c: c * x, Y), (Y,), (x,))[1],
     ],
