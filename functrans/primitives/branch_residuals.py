@@ -41,12 +41,12 @@ class Late:
 
     Attributes:
         program: reads → values, if a step did.
-        reads: variables that are the same in every step.
+        reads: what is the same in every step.
         values: stand for the values in the divided Program.
     """
 
     program: Program
-    reads: tuple[Var, ...]
+    reads: tuple[Atom, ...]
     values: tuple[Var, ...]
 
 
@@ -110,7 +110,8 @@ def _divide_choice(
     operands, branches = choice.inputs[1:], choice.params["branches"]
     parts, inner = [], []
     for b in branches:
-        mine = [v for v, a in zip(b.inputs, operands, strict=True) if a in same]
+        pairs = zip(b.inputs, operands, strict=True)
+        mine = [v for v, a in pairs if a in same or isinstance(a, Literal)]
         parts.append(divide(b, determined(b, mine)))
         inner.append(_lates(parts[-1], mine))
     outer = {
@@ -204,7 +205,7 @@ def _own(program: Program, mine: Sequence[Var]) -> Late:
     return Late(part, tuple(reads), tuple(values))
 
 
-def _raised(late: Late, operands: Mapping[Var, Any]) -> Late:
+def _raised(late: Late, operands: Mapping[Any, Atom]) -> Late:
     """The same outside of the choice."""
     reads = tuple(operands[v] for v in late.reads)
     return Late(late.program, reads, tuple(Var(v.aval.strong()) for v in late.values))
@@ -219,13 +220,14 @@ def late_program(
         The Program, the variables that say of each late whether a step took it, and the reads.
     """
     lates = {taken: x for taken, x in lates.items() if not set(x.values).isdisjoint(wanted)}
-    reads = list(dict.fromkeys(v for late in lates.values() for v in late.reads))
+    every = dict.fromkeys(a for late in lates.values() for a in late.reads)
+    reads = [a for a in every if isinstance(a, Var)]
 
     def run(args: Sequence[Any]) -> list[Any]:
-        known = dict(zip(reads, args[len(lates) :], strict=True))
+        known = Environment(reads, args[len(lates) :])
         results: dict[Var, Any] = {}
         for late, taken in zip(lates.values(), args, strict=False):
-            index, operands = convert(taken, INDEX.dtype), [known[v] for v in late.reads]
+            index, operands = convert(taken, INDEX.dtype), known.read_all(late.reads)
             branches = (_zeros(late.program), late.program)
             values = registry["cond"].bind(index, *operands, branches=branches)
             results.update(zip(late.values, values, strict=True))

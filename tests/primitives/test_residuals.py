@@ -277,8 +277,9 @@ def scan_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
     return choosing(s, loop, lambda c: c, c, xs)
 
 
-@stacks("bool[]", "bool[]", "f64[4,3]", "f64[3]")
+@stacks("bool[]", "bool[]", "bool[]", "f64[4,3]", "f64[3]", "i32[]")
 def scan_with_branches_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    """Whether the loop inside took its branch is kept as well."""
     loop = lambda c: choosing(s, lambda d: d * fnp.sin(w), lambda d: d, c, xs[::-1])
     return choosing(s, loop, lambda c: c, c, xs)
 
@@ -292,11 +293,6 @@ def fori_loop_with_branches(s: Any, w: Any, c: Any, xs: Any) -> Any:
 @stacks("f64[3]")
 def multiples_of_the_carry_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
     return choosing(s, lambda c: (2.0 * c) * (2.0 * c) - c * c, lambda c: c, c, xs)
-
-
-@stacks("f64[]")
-def number_that_a_branch_spreads_out(s: Any, w: Any, c: Any, xs: Any) -> Any:
-    return choosing(s, lambda c: fnp.ones(3) * fnp.sum(c) * w, lambda c: c, c, xs)
 
 
 def scans(program: Program) -> Iterator[Equation]:
