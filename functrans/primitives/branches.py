@@ -15,8 +15,8 @@ from functrans.core.dependence import depends, union
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.program import Program, Var
-from functrans.core.simplify import drop_dead
+from functrans.core.program import Atom, Program
+from functrans.core.simplify import drop_dead, share_equal
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import eq_p, le_p
@@ -135,28 +135,12 @@ def _build_linear_branches(branches: Branches, mask: Nonzero) -> _LinearBranches
     parts = [linearize_program(b, mask) for b in branches]
     count = len(branches[0].outputs)
     every = _union([p.out_nonzero for p in parts])
+    # equal terms have one slot
+    forwards = [share_equal(p.forward) for p in parts]
     slots: list[Aval] = []
     operands: list[int] = []
-    places = []
-    for p in parts:
-        position = {v: i for i, v in enumerate(p.forward.inputs)}
-        taken: set[int] = set()
-        own: list[tuple[str, int]] = []
-        for r in p.forward.outputs[count:]:
-            if isinstance(r, Var) and r in position:
-                if position[r] not in operands:
-                    operands.append(position[r])
-                own.append(("operand", position[r]))
-                continue
-            aval = r.aval.strong()
-            free = [i for i, a in enumerate(slots) if a == aval and i not in taken]
-            if not free:
-                free = [len(slots)]
-                slots.append(aval)
-            taken.add(free[0])
-            own.append(("slot", free[0]))
-        places.append(own)
-    forward = [_slotted(p.forward, count, o, slots) for p, o in zip(parts, places, strict=True)]
+    places = [_places(f, count, slots, operands) for f in forwards]
+    forward = [_slotted(f, count, o, slots) for f, o in zip(forwards, places, strict=True)]
     avals = branches[0].in_avals
     tangents = [a.strong() for a, n in zip(avals, mask, strict=True) if n]
     reads = [avals[i] for i in operands]
@@ -173,6 +157,27 @@ def _build_linear_branches(branches: Branches, mask: Nonzero) -> _LinearBranches
         has = [m for m, n in zip(p.out_nonzero, every, strict=True) if n]
         linear.append(filled(program, 0, has, out_avals))
     return _LinearBranches(tuple(forward), tuple(linear), tuple(operands), every)
+
+
+def _places(
+    forward: Program, count: int, slots: list[Aval], operands: list[int]
+) -> list[tuple[str, int]]:
+    """Where the residuals of a branch are: among the operands, or in slots, which may be added."""
+    places: dict[Atom, tuple[str, int]] = {}
+    places.update((v, ("operand", i)) for i, v in enumerate(forward.inputs))
+    taken: set[int] = set()
+    for r in forward.outputs[count:]:
+        if r not in places:
+            aval = r.aval.strong()
+            free = [i for i, a in enumerate(slots) if a == aval and i not in taken]
+            if not free:
+                free = [len(slots)]
+                slots.append(aval)
+            taken.add(free[0])
+            places[r] = "slot", free[0]
+    own = [places[r] for r in forward.outputs[count:]]
+    operands += [i for kind, i in dict.fromkeys(own) if kind == "operand" and i not in operands]
+    return own
 
 
 def _slotted(program: Program, count: int, own: Sequence[Any], slots: Sequence[Aval]) -> Program:

@@ -9,11 +9,11 @@ from functrans.core.dependence import depends
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.program import Program
+from functrans.core.program import Atom, Program
 from functrans.core.types import Aval
 from functrans.transforms.batching import batch_program, current_axis
 from functrans.transforms.forward import jvp_program
-from functrans.transforms.linearize import linearize_program
+from functrans.transforms.linearize import Linearized, linearize_program
 from functrans.transforms.taylor import of_held
 from functrans.transforms.transpose import transpose_program
 
@@ -71,10 +71,25 @@ def _forward_call(ts: list, primals: list, *, program: Program) -> tuple[list, l
 
 def _linearize_call(ts: list, primals: list, *, program: Program) -> tuple[list, list]:
     parts = linearize_program(program, nonzero(ts))
-    results = call_p.bind(*primals, program=parts.forward)
-    outs, residuals = split(results, len(parts.out_nonzero))
+    forward, given = _without_copies(parts)
+    results = call_p.bind(*primals, program=forward)
+    outs, made = split(results, len(parts.out_nonzero))
+    rest = iter(made)
+    residuals = [next(rest) if i is None else primals[i] for i in given]
     out_ts = call_p.bind(*residuals, *present(ts), program=parts.linear)
     return outs, spread(out_ts, parts.out_nonzero)
+
+
+def _without_copies(parts: Linearized) -> tuple[Program, list[int | None]]:
+    """The forward Program without residuals that are its inputs, and which input each one is."""
+    if "without copies" not in parts.forward.cache:
+        p, count = parts.forward, len(parts.out_nonzero)
+        position: dict[Atom, int] = {v: i for i, v in enumerate(p.inputs)}
+        given = [position.get(a) for a in p.outputs[count:]]
+        made = [a for a in p.outputs[count:] if a not in position]
+        forward = Program(p.inputs, p.equations, [*p.outputs[:count], *made], p.name)
+        p.cache["without copies"] = forward, given
+    return parts.forward.cache["without copies"]
 
 
 def transpose_call(cts: list, *operands: Any, program: Program) -> list:

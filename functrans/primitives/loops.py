@@ -19,11 +19,11 @@ from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
 from functrans.core.program import Program
-from functrans.core.simplify import inline_calls
 from functrans.core.trace import make_program_flat, staging_trace
 from functrans.core.types import Aval, dtype_of
 from functrans.primitives import calls
 from functrans.primitives.arithmetic import add_p, mul_p, sub_p
+from functrans.primitives.branch_residuals import inlined, merged
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.carries import (
     Counts,
@@ -35,6 +35,7 @@ from functrans.primitives.carries import (
     swap_leading,
 )
 from functrans.primitives.loop_series import moving, series_body, with_terms
+from functrans.primitives.reductions import reduce_or_p
 from functrans.primitives.residuals import Kept, keep
 from functrans.primitives.shaping import full, iota
 from functrans.primitives.work import equations_run, flops
@@ -234,7 +235,10 @@ def _linearize(
         **loop,
     )
     outs, stacks = split(results, num_carry)
-    const_operands = [*[invariants[i] for i in kept.again_reads], *present(const_ts)]
+    taken = [reduce_or_p.bind(stacks[i], axes=(0,)) for i in kept.taken]
+    late = evaluate(kept.late, [*taken, *[invariants[i] for i in kept.late_reads]])
+    fixed = [*invariants, *late]
+    const_operands = [*[fixed[i] for i in kept.again_reads], *present(const_ts)]
     carry_operands = present(instantiate(carry_ts, carry, parts.carry_nonzero))
     counted = lambda part, step: _counted(carry[part], step, loop["length"], loop["reverse"])
     values = [
@@ -271,7 +275,7 @@ def _linear_scan(program: Program, counts: Counts, masks: Nonzero, compiled: boo
     key = ("scan linearize", counts, masks, compiled)
     if key not in program.cache:
         body, every = linearized_body(program, counts, masks)
-        forward = inline_calls(body.forward, calls.call_p) if compiled else body.forward
+        forward = inlined(body.forward, calls.call_p) if compiled else body.forward
         kept = keep(forward, len(program.outputs), counts)
         program.cache[key] = _LinearScan(
             kept,
@@ -318,7 +322,7 @@ def _linear_body(
         return [*after, *present(outs[counts.carry :])]
 
     avals = [*fixed, *const_ts, *carry_ts, *steps, *x_ts]
-    return make_program_flat(run, avals, f"linear({program.name})")
+    return merged(make_program_flat(run, avals, f"linear({program.name})"))
 
 
 # --- transposition --------------------------------------------------------------------------------

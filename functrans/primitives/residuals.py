@@ -12,18 +12,20 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from functrans.core.effects import has_effects
-from functrans.core.lowering import Indexed, Pointwise
-from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.core.program import Atom, Literal, Program, Var
 from functrans.core.simplify import share_equal
 from functrans.primitives.arithmetic import add_p
+from functrans.primitives.branch_residuals import (
+    FEW_INSTRUCTIONS,
+    divide,
+    instructions,
+    late_program,
+)
 from functrans.primitives.carries import Counts
+from functrans.primitives.parts import determined, part_of, variables
 from functrans.primitives.reductions import extremum_comparisons
 
 Place = tuple[str, Any]
-
-FEW_INSTRUCTIONS = 10
-"""How many may make an element again: a store and a load later take about as long."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,24 @@ class Kept:
     Attributes:
         invariants: consts → values that are the same in every step.
         forward: body over (some invariants…, carry…, xs…) giving (carry…, ys…, stacked…).
-        again: (some invariants…, values of one step…) → the residuals.
-        forward_reads, again_reads: which invariants these are.
+        late: (whether any step took some branch…, some invariants…) → values that such branches
+            compute, the same in every step that does.
+        again: (some invariants and late values…, values of one step…) → the residuals.
+        forward_reads, late_reads, again_reads: which invariants these are, the late values coming
+            after them.
+        taken: which results after the carry say whether a step took the branch.
         steps: where the values of a step are: ("x", i) in operand i of the xs, ("y", i) in result i
             after the carry, ("count", (i, step)) what part i of the carry counts by that step.
     """
 
     invariants: Program
     forward: Program
+    late: Program
     again: Program
     forward_reads: tuple[int, ...]
+    late_reads: tuple[int, ...]
     again_reads: tuple[int, ...]
+    taken: tuple[int, ...]
     steps: tuple[Place, ...]
 
 
@@ -53,50 +62,54 @@ def keep(body: Program, count: int, counts: Counts) -> Kept:
     body = share_equal(body)
     consts, carry, xs = counts.divide(body.inputs)
     outputs, residuals = body.outputs[:count], body.outputs[count:]
-    same = _invariant(body, consts)
+    divided = divide(body, determined(body, consts))
+    apart = divided.apart
+    same = determined(apart, consts)
+    late = [v for late in divided.lates.values() for v in late.values]
+    places = _places(body, outputs, counts)
+    stacked, sources = _needed(apart, residuals, same | places.keys() | set(late))
+    of_steps = [v for v in [*places, *stacked] if v in sources and v not in same]
+    fixed = [v for v in variables(apart) if v in same]
+    given = [v for v in [*fixed, *late] if v in sources]
+    again, again_reads = part_of(apart, residuals, given, of_steps)
+    late = [v for v in again_reads if v not in same]
+    values, taken, late_reads = late_program(divided.lates, late)
+    stacked = list(dict.fromkeys([*stacked, *taken]))
+    places.update((v, ("y", count - counts.carry + i)) for i, v in enumerate(stacked))
+    forward, forward_reads = part_of(
+        divided.whole, [*outputs, *stacked], fixed, [*carry, *xs], effects=True
+    )
+    first = [v for v in dict.fromkeys([*forward_reads, *late_reads, *again_reads]) if v in same]
+    position = {v: i for i, v in enumerate([*first, *late])}
+    return Kept(
+        invariants=part_of(apart, first, (), consts)[0],
+        forward=forward,
+        late=values,
+        again=again,
+        forward_reads=tuple(position[v] for v in forward_reads),
+        late_reads=tuple(position[v] for v in late_reads),
+        again_reads=tuple(position[v] for v in again_reads),
+        taken=tuple(places[v][1] for v in taken),
+        steps=tuple(places[v] for v in of_steps),
+    )
+
+
+def _places(body: Program, outputs: Sequence[Atom], counts: Counts) -> dict[Var, Place]:
+    """Where the values of a step are that exist anyway."""
+    _, carry, xs = counts.divide(body.inputs)
     places: dict[Var, Place] = {}
     places.update((y, ("y", i)) for i, y in enumerate(outputs[counts.carry :]) if type(y) is Var)
     places.update((x, ("x", i)) for i, x in enumerate(xs))
     places.update(_counters(body, carry, outputs))
-    free = same | places.keys()
+    return places
+
+
+def _needed(body: Program, residuals: Sequence[Atom], free: Set[Var]) -> tuple[list[Var], set[Var]]:
+    """What must be stacked, and all that the residuals are made of."""
     # once to see what must be stacked, once more as that may make what else would be
     kept = _sources(body, residuals, _made(body, free)) - free
     sources = _sources(body, residuals, _made(body, free, kept))
-    stacked = [v for v in _variables(body) if v in sources and v not in free]
-    places.update((v, ("y", count - counts.carry + i)) for i, v in enumerate(stacked))
-    of_steps = [v for v in places if v in sources and v not in same]
-    again, again_reads = _slice(body, residuals, sources & same, of_steps)
-    forward, forward_reads = _slice(body, [*outputs, *stacked], same, [*carry, *xs], effects=True)
-    position = {v: i for i, v in enumerate(dict.fromkeys([*forward_reads, *again_reads]))}
-    invariants, _ = _slice(body, list(position), set(), consts)
-    return Kept(
-        invariants,
-        forward,
-        again,
-        tuple(position[v] for v in forward_reads),
-        tuple(position[v] for v in again_reads),
-        tuple(places[v] for v in of_steps),
-    )
-
-
-def _variables(body: Program) -> list[Var]:
-    return [*body.inputs, *[v for e in body.equations for v in e.outputs]]
-
-
-def _invariant(body: Program, consts: Sequence[Var]) -> set[Var]:
-    """What depends on the consts alone, unless it only spreads out something smaller."""
-    known, worth = set(consts), set(consts)
-    for e in body.equations:
-        reads = [a for a in e.inputs if isinstance(a, Var)]
-        if not has_effects(e) and known.issuperset(reads):
-            known.update(e.outputs)
-            if type(e.primitive.lower) is not Indexed or _nbytes(e.outputs) <= _nbytes(reads):
-                worth.update(e.outputs)
-    return worth
-
-
-def _nbytes(variables: Sequence[Var]) -> int:
-    return sum(v.aval.nbytes for v in variables)
+    return [v for v in variables(body) if v in sources and v not in free], sources
 
 
 def _counters(body: Program, carry: Sequence[Var], outputs: Sequence[Atom]) -> dict[Var, Place]:
@@ -118,35 +131,24 @@ def _made(body: Program, free: Set[Var], kept: Set[Var] = frozenset()) -> set[Va
 
     Not where an extremum is: see `extremum_comparisons`.
     """
-    price = {v: 0 if v in free or v in kept else v.aval.nbytes for v in body.inputs}
-    work = dict.fromkeys(body.inputs, 0)
+    price = {v: v.aval.nbytes for v in body.inputs} | dict.fromkeys([*free, *kept], 0)
+    work = dict.fromkeys(price, 0)
     masks = extremum_comparisons(body)
     made = set()
     for e in body.equations:
-        instructions = _instructions(e)
+        own = instructions(e)
         reads = {a for a in e.inputs if isinstance(a, Var)}
         nbytes, total = sum(price[v] for v in reads), sum(work[v] for v in reads)
         for v in e.outputs:
             price[v], work[v] = 0 if v in free or v in kept else v.aval.nbytes, 0
-            if v in free or v in masks or instructions is None:
+            if v in free or v in masks or own is None:
                 continue
-            if total + instructions > FEW_INSTRUCTIONS:
+            if total + own > FEW_INSTRUCTIONS:
                 continue
             if nbytes < (1 if v in kept else v.aval.nbytes):
-                price[v], work[v] = nbytes, total + instructions
+                price[v], work[v] = nbytes, total + own
                 made.add(v)
     return made
-
-
-def _instructions(equation: Equation) -> int | None:
-    """For an element of its result, if that is computed from elements of its operands."""
-    lower = equation.primitive.lower
-    if not isinstance(lower, Pointwise | Indexed) or equation.primitive.multiple_results:
-        return None
-    aval = equation.outputs[0].aval
-    # an index takes a chain of them, but once for all elements that it finds
-    index = aval.dtype.kind in "iub" and not aval.shape and lower.cost <= FEW_INSTRUCTIONS
-    return 0 if index else lower.cost
 
 
 def _sources(body: Program, residuals: Sequence[Atom], made: set[Var]) -> set[Var]:
@@ -157,23 +159,3 @@ def _sources(body: Program, residuals: Sequence[Atom], made: set[Var]) -> set[Va
             wanted.difference_update(e.outputs)
             wanted.update(a for a in e.inputs if isinstance(a, Var))
     return wanted
-
-
-def _slice(
-    body: Program,
-    outputs: Sequence[Atom],
-    same: Set[Var],
-    inputs: Sequence[Var],
-    effects: bool = False,
-) -> tuple[Program, list[Var]]:
-    """The part of the body over (those of `same` that it reads…, inputs…), and which these are."""
-    given = {*same, *inputs}
-    wanted = {a for a in outputs if isinstance(a, Var)}
-    equations = []
-    for e in reversed(body.equations):
-        needed = any(v in wanted and v not in given for v in e.outputs)
-        if needed or (effects and has_effects(e)):
-            equations.append(e)
-            wanted.update(a for a in e.inputs if isinstance(a, Var))
-    reads = [v for v in _variables(body) if v in wanted and v in same]
-    return Program([*reads, *inputs], equations[::-1], outputs, body.name), reads

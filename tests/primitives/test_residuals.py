@@ -24,6 +24,8 @@ from tests.lax.constructs import Plain, Structured
 W, C, XS = np.array([0.3, 0.5, 0.7]), np.array([0.2, -0.4, 0.6]), np.linspace(-0.7, 1.0, 12)
 XS = XS.reshape(4, 3)
 
+CONSTANT = np.array([0.6, -0.3, 0.2])
+
 VECTOR, MATRIX = np.array([0.4, 0.7]), np.array([[0.3, 0.2], [0.1, -0.5]])
 
 STACKED: dict[str, tuple[Callable[..., Any], list[str]]] = {}
@@ -202,6 +204,95 @@ def cond_in_scan(s: Any, w: Any, c: Any, xs: Any) -> Any:
     """What its branch is, is asked of x again."""
     step = lambda c, x: s.cond(x[0] > 0.0, lambda c: c * c, lambda c: 2.0 * c, c)
     return over(s, step, c, xs)
+
+
+# --- branches ----
+
+
+def choosing(s: Any, f: Any, g: Any, carry: Any, xs: Any, **options: Any) -> Any:
+    """The last carry of a loop whose steps take f where x[0] is positive."""
+    return over(s, lambda c, x: s.cond(x[0] > 0.0, f, g, c), carry, xs, **options)
+
+
+@stacks("bool[]")
+def invariant_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    """Whether a step took the branch; the sine of w, once."""
+    v = fnp.sin(w)
+    return choosing(s, lambda c: fnp.sin(CONSTANT + v) + c, lambda c: c + w[0], c, xs)
+
+
+@stacks("bool[]", "f64[3]")
+def invariant_factor_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    return choosing(s, lambda c: c * fnp.exp(w), lambda c: c + w[0], c, xs)
+
+
+@stacks("f64[3]")
+def operand_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    return choosing(s, lambda c: c * w, lambda c: c, c, xs)
+
+
+@stacks()
+def constant_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    return choosing(s, lambda c: c * fnp.exp(CONSTANT), lambda c: c * CONSTANT, c, xs)
+
+
+@stacks("bool[]", "bool[]", "f64[3]")
+def invariants_in_both_branches(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    return choosing(s, lambda c: c * fnp.exp(w), lambda c: c * fnp.cos(w), c, xs)
+
+
+@stacks("bool[]", "bool[]", "f64[3]")
+def invariants_in_a_switch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    choices = [lambda c: c * fnp.exp(w), lambda c: c * w, lambda c: c * fnp.cos(w)]
+    return over(s, lambda c, x: s.switch(fnp.floor(3.0 * x[0]).astype(int), choices, c), c, xs)
+
+
+@stacks("bool[]", "f64[3]")
+def jit_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    product = s.jit(lambda c: c * w * s.jit(fnp.exp)(w))
+    return choosing(s, product, lambda c: c, c, xs)
+
+
+@stacks("f64[3]")
+def checkpoint_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    return choosing(s, s.checkpoint(lambda c: c * fnp.exp(w)), lambda c: c, c, xs)
+
+
+@stacks("bool[]", "f64[3]")
+def cond_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    inner = lambda x, c: s.cond(x[1] > 0.9, lambda c: c * fnp.exp(w), lambda c: c, c)
+    return over(s, lambda c, x: s.cond(x[0] > 0.0, inner, lambda x, c: c, x, c), c, xs)
+
+
+@stacks("bool[]", "f64[3]", "i32[]")
+def cond_by_the_carry_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    """Which branch it is, is not summed up again."""
+    inner = lambda c: s.cond(fnp.sum(c) > 0.4, lambda c: c * fnp.exp(w), lambda c: c, c)
+    return choosing(s, inner, lambda c: c, c, xs)
+
+
+@stacks("bool[]", "f64[4,3]", "f64[3]")
+def scan_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    loop = lambda c: over(s, lambda d, x: d * fnp.sin(w) + x, c, xs)
+    return choosing(s, loop, lambda c: c, c, xs)
+
+
+@stacks("bool[]", "bool[]", "bool[]", "f64[4,3]", "f64[3]", "i32[]")
+def scan_with_branches_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    """Whether the loop inside took its branch is kept as well."""
+    loop = lambda c: choosing(s, lambda d: d * fnp.sin(w), lambda d: d, c, xs[::-1])
+    return choosing(s, loop, lambda c: c, c, xs)
+
+
+@stacks("bool[]", "f64[3]")
+def fori_loop_with_branches(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    step = lambda i, c: s.cond(i % 2 == 0, lambda c: c * fnp.exp(w), lambda c: c, c)
+    return s.fori_loop(0, 4, step, c)
+
+
+@stacks("f64[3]")
+def multiples_of_the_carry_in_a_branch(s: Any, w: Any, c: Any, xs: Any) -> Any:
+    return choosing(s, lambda c: (2.0 * c) * (2.0 * c) - c * c, lambda c: c, c, xs)
 
 
 def scans(program: Program) -> Iterator[Equation]:
