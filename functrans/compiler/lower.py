@@ -14,9 +14,10 @@ from functrans.compiler.blas import LETTERS
 from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.expansions import expand
+from functrans.compiler.forks import Fork, forked, is_alone
 from functrans.compiler.fuse import BARRIER, Partition, partition
 from functrans.compiler.gemm import NAMES
-from functrans.compiler.grouping import Kernel, Single, View
+from functrans.compiler.grouping import Kernel, Single, Step, View
 from functrans.compiler.memory import Temporary
 from functrans.compiler.merge_sort import emit_sort, nanoseconds
 from functrans.compiler.products import batched_products, canonical_products, gemm_of
@@ -28,7 +29,7 @@ from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.sorting import is_native_sort
-from functrans.compiler.threads import pieces
+from functrans.compiler.threads import SPLIT_NANOSECONDS, num_threads, pieces
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.compiler.weights import instructions
 from functrans.compiler.window_products import emit_window_product, flops, window_product_p
@@ -44,6 +45,8 @@ FLOPS_PER_NANOSECOND = 8.0
 """Of small products on one core."""
 INSTRUCTIONS_PER_NANOSECOND = 4.0
 """Of scalar code on one core."""
+SLOTS_OF_LINES = 16
+"""Slots so far apart are in different lines of a cache, also where it takes these in pairs."""
 SINGLE_THREADED = 2 * (1 << 18)
 """Flops up to which BLAS leaves a product to one thread."""
 
@@ -173,16 +176,26 @@ class BlockLowering:
     def run(self) -> Block:
         parts = self.parts
         self._place_early()
-        for step in parts.steps:
+        long = [num_threads() > 1 and self._is_long(step) for step in parts.steps]
+        for step in forked(parts.steps, long, self.updates, parts.stored, self.places):
             if isinstance(step, View):
                 self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
                 if step.equation.primitive.name == "broadcast":
                     self.repeated.add(step.equation.outputs[0])
             elif isinstance(step, Single):
                 self._single(step.equation)
+            elif isinstance(step, Fork):
+                self._fork(step)
             else:
                 self._kernel(step)
         return self.block
+
+    def _is_long(self, step: Step) -> bool:
+        """Whether a step is worth a thread of its own."""
+        if not isinstance(step, Single) or not is_alone(step.equation):
+            return False
+        time = instructions(step.equation, prepare) / INSTRUCTIONS_PER_NANOSECOND
+        return time >= SPLIT_NANOSECONDS
 
     def _place_early(self) -> None:
         """What is overwritten by a result whose place is known is computed there."""
@@ -286,6 +299,31 @@ class BlockLowering:
             self._window_product(equation)
             return
         self._callback(equation)
+
+    def _fork(self, fork: Fork) -> None:
+        """Every step as a block of its own, which threads share unless one calls Python."""
+        for step in fork.steps:
+            # memory that is used outside of the blocks, too
+            self.places |= {y: self.slot(x) for x, y in self.updates.shared(step.equation)}
+            for atom in (*step.equation.inputs, *step.equation.outputs):
+                self.slot(atom)
+        outer, blocks = self.block, []
+        for step in fork.steps:
+            # loops set slots in every step: no two threads do in one line of the table
+            self.shared.slot_count += SLOTS_OF_LINES
+            self.block = Block()
+            self._single(step.equation)
+            blocks.append(self.block)
+        self.shared.slot_count += SLOTS_OF_LINES
+        self.block = outer
+        used = {
+            s: None for b in blocks for e in b.entries for s in e.slots if s not in b.temporaries
+        }
+        targets = [e.target for b in blocks for inner in b.walk() for e in inner.entries]
+        count, python = len(blocks), any(isinstance(t, NumpyCall) for t in targets)
+        entry = Entry("ft_each", (0, *used), tuple(blocks), count, f"{count} loops side by side")
+        entry.pieces = 1 if python else count
+        self.append(entry)
 
     def _region(self, equation: Equation) -> bool:
         """A loop or branch as one kernel, if its body is small."""

@@ -182,21 +182,29 @@ look:
   br i1 %wait, label %fine, label %ask
 
 ask:
+  %stop = call i64 @worker_status()
+  %is.worker = icmp sge i64 %stop, 0
+  br i1 %is.worker, label %worker, label %own
+
+worker:
+  ret i64 %stop
+
+own:
   %state = call i32 @PyGILState_Ensure()
   %signal = call i32 @PyErr_CheckSignals()
   call void @PyGILState_Release(i32 %state)
   %none = icmp eq i32 %signal, 0
-  br i1 %none, label %fine, label %stop
+  br i1 %none, label %fine, label %stopped
 
 fine:
   ret i64 0
 
-stop:
+stopped:
   ret i64 2
 }
 
-; For loops inside of kernels, which look at their own counters. Threads that share a kernel never
-; touch Python: they ask whether the kernel is to stop (functrans/compiler/threads.ll).
+; Threads that share a job never touch Python: they ask whether the job is to stop, see
+; functrans/compiler/threads.ll. -1 where this is no such thread.
 @worker.status = internal global ptr null
 
 define void @ft_set_worker_status(ptr %function) #0 {
@@ -204,14 +212,24 @@ define void @ft_set_worker_status(ptr %function) #0 {
   ret void
 }
 
-define i64 @ft_poll(ptr %last) #0 {
+define internal i64 @worker_status() #0 {
 start:
   %function = load ptr, ptr @worker.status
   %none = icmp eq ptr %function, null
-  br i1 %none, label %own, label %ask
+  br i1 %none, label %no.worker, label %ask
 
-ask:                                                  ; -1 where this is no worker
-  %stop = call i64 %function()
+ask:
+  %status = call i64 %function()
+  ret i64 %status
+
+no.worker:
+  ret i64 -1
+}
+
+; For loops inside of kernels, which look at their own counters; workers stop at once.
+define i64 @ft_poll(ptr %last) #0 {
+start:
+  %stop = call i64 @worker_status()
   %is.worker = icmp sge i64 %stop, 0
   br i1 %is.worker, label %worker, label %own
 
@@ -405,6 +423,38 @@ define internal i64 @choose(ptr %slots, ptr %ints, i64 %index) #0 {
   %entries.at = getelementptr i64, ptr %row, i64 1
   %entries = load i64, ptr %entries.at
   %status = call i64 @ft_run(ptr %code, i64 %entries, ptr %slots)
+  ret i64 %status
+}
+
+; --- each: blocks that need nothing of each other, which threads can share -------------------------
+
+define i64 @ft_each(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {
+start:
+  %slots = load ptr, ptr %bufs
+  br label %next
+
+next:
+  %k = phi i64 [ %lo, %start ], [ %k.next, %ran ]
+  %more = icmp slt i64 %k, %hi
+  br i1 %more, label %run, label %success
+
+run:
+  %row = getelementptr [2 x i64], ptr %ints, i64 %k
+  %code = load ptr, ptr %row
+  %entries.at = getelementptr i64, ptr %row, i64 1
+  %entries = load i64, ptr %entries.at
+  %status = call i64 @ft_run(ptr %code, i64 %entries, ptr %slots)
+  %good = icmp eq i64 %status, 0
+  br i1 %good, label %ran, label %failure
+
+ran:
+  %k.next = add i64 %k, 1
+  br label %next
+
+success:
+  ret i64 0
+
+failure:
   ret i64 %status
 }
 

@@ -27,6 +27,11 @@ def example(x: Any) -> Any:
     return lax.while_loop(lambda v: v > 0, lambda v: fnp.where(x < 1.0, v - 1.0, v + 1.0), x + 9.0)
 
 
+def side_by_side(x: Any) -> Any:
+    ends = lax.fori_loop(0, 200_000, lambda i, c: fnp.sin(c), x)
+    return ends + lax.fori_loop(0, 2**60, lambda i, c: fnp.sin(c), x)
+
+
 EXAMPLES = ft.jit(ft.vmap(example))
 
 ENDLESS = {
@@ -40,6 +45,9 @@ ENDLESS = {
     "traced fori": lambda x: ft.jit(
         lambda x, n: lax.fori_loop(0, n, lambda i, c: fnp.sin(c), x)
     )(x, 2**60),
+    # the thread of the call may be the one that has ended
+    "side by side": lambda x: ft.jit(side_by_side)(x),
+    "side by side, large": lambda x: ft.jit(side_by_side)(np.ones(1000)),
     "all of many examples": lambda x: EXAMPLES(np.full(20_000, 1.0)),
     # a thread other than that of the call may be the one that does not end
     "the last of many examples": lambda x: EXAMPLES(np.linspace(0.0, 1.0, 20_000)),
