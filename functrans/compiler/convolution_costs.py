@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from functrans.compiler import convolution_ways as ways
 from functrans.compiler.convolution_ways import Flat, Layer
-from functrans.compiler.window_products import panels_of, tile_for
+from functrans.compiler.tiles import panels_of, tile_for
 
 PRODUCT_BYTES = 900.0
 """Operands of multiplications and additions per nanosecond in products: 225 Gflop/s in float32."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.window_products import panels_of, tile_for, window_product_p
+from functrans.compiler.tiles import panels_of, tile_for
+from functrans.compiler.window_products import window_product_p
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.arithmetic import select
 from functrans.primitives.identities import optimization_barrier_p

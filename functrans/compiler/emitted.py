@@ -33,6 +33,7 @@ class EmittedKernel:
         ints: its run-time integers.
         extent: trip count of the outermost loop.
         source: what it does, for people.
+        written: it has the instructions that it should have, and LLVM optimises nothing.
     """
 
     name: str
@@ -43,6 +44,7 @@ class EmittedKernel:
     ints: tuple[int, ...]
     extent: int
     source: str
+    written: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import platform
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from functools import cache
 from itertools import count
 from typing import Any
@@ -28,11 +29,25 @@ _libraries: dict[Any, dict[str, int]] = {}
 _serial = count()
 
 
+class Effort(StrEnum):
+    """What LLVM does with a module.
+
+    OPTIMIZE is for loops over elements. GENERATE is for text that has the vectors and the order of
+    instructions that it should have, and needs registers only: 20 ms for the kernel of a matrix
+    product, which optimised takes 60 and runs no faster. TRANSLATE is for text of which not even
+    that counts: 12 ms for the runtime instead of 77, for 0.03 µs more per leaf of a call.
+    """
+
+    OPTIMIZE = "optimize"
+    GENERATE = "generate"
+    TRANSLATE = "translate"
+
+
 def compile_module(
     ir: str,
     names: Sequence[str],
     symbols: Mapping[str, int] | None = None,
-    optimize: bool = True,
+    effort: Effort = Effort.OPTIMIZE,
 ) -> dict[str, int]:
     """The addresses of functions of a module, compiled or loaded from the cache.
 
@@ -42,22 +57,20 @@ def compile_module(
         symbols: addresses for functions that the module declares and that the process does not
             export by this name. They are bound when the code is loaded and are not part of it, so
             the code stays good for another process, where addresses differ.
-        optimize: False for code written as it should run, which is translated as it stands: 12 ms
-            for the runtime instead of 77 with a code generator that looks for better instructions,
-            for 0.03 µs more per leaf of a call.
+        effort: what LLVM does with the text.
 
     Raises:
         RuntimeError: the text is not valid IR, or a symbol is not found (LLVM prints which).
     """
     with _lock:
-        key = module_key(ir, optimize)
+        key = module_key(ir, effort)
         bound = dict(symbols or {})
         identity = (key, tuple(sorted(bound.items())))
         library = _libraries.get(identity)
         if library is None or not all(name in library for name in names):
             code = disk.load(key)
             if code is None:
-                code = _emit(ir, optimize)
+                code = _emit(ir, effort)
                 disk.save(key, code)
             known = library or {}
             library = _load(code, list(dict.fromkeys([*known, *names])), bound)
@@ -65,9 +78,9 @@ def compile_module(
         return {name: library[name] for name in names}
 
 
-def module_key(ir: str, optimize: bool = True) -> str:
+def module_key(ir: str, effort: Effort = Effort.OPTIMIZE) -> str:
     """The name under which the object code of a module is kept on disk."""
-    return disk.key_of(FORMAT, *target(), str(optimize), ir)
+    return disk.key_of(FORMAT, *target(), effort, ir)
 
 
 def load_module(key: str, names: Sequence[str], symbols: Mapping[str, int]) -> dict[str, int]:
@@ -176,11 +189,12 @@ def _optimized(ir: str) -> Any:
     return module
 
 
-def _emit(ir: str, optimize: bool) -> bytes:
+def _emit(ir: str, effort: Effort) -> bytes:
     """The object code of a module."""
-    if optimize:
+    if effort is Effort.OPTIMIZE:
         return bytes(_machine().emit_object(_optimized(ir)))
-    return bytes(_new_machine(opt=0).emit_object(_parsed(ir)))
+    machine = _machine() if effort is Effort.GENERATE else _new_machine(opt=0)
+    return bytes(machine.emit_object(_parsed(ir)))
 
 
 def _load(code: bytes, names: Sequence[str], symbols: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from functrans.compiler import callbacks, runtime, threads
 from functrans.compiler.calls import ArraySpec
 from functrans.compiler.emitted import TRAILER, EmittedKernel, StoredKernel
-from functrans.compiler.engine import compile_module, load_module, module_key
+from functrans.compiler.engine import Effort, compile_module, load_module, module_key
 from functrans.compiler.frames import Executable
 from functrans.compiler.schedule import Block, Entry, Schedule
 from functrans.core.program import Program
@@ -63,13 +63,17 @@ def link(schedule: Schedule, program: Program) -> Executable:
 
 
 def _compile_missing(schedule: Schedule) -> None:
-    """One module of all kernels that this process has not got."""
+    """A module of all kernels that this process has not got, and one of those written as they are
+    to run."""
     missing = {n: k for n, k in schedule.kernels().items() if n not in _kernels}
-    if missing:
-        text = module_text(missing.values())
+    for effort, written in ((Effort.OPTIMIZE, False), (Effort.GENERATE, True)):
+        kernels = {n: k for n, k in missing.items() if k.written is written}
+        if not kernels:
+            continue
+        text = module_text(kernels.values())
         symbols = {n: runtime.address_of(n) for n in KERNEL_SYMBOLS if f"@{n}(" in text}
-        _kernels.update(compile_module(text, list(missing), symbols))
-        _modules.update(dict.fromkeys(missing, module_key(text)))
+        _kernels.update(compile_module(text, list(kernels), symbols, effort))
+        _modules.update(dict.fromkeys(kernels, module_key(text, effort)))
 
 
 def _load_stored(schedule: Schedule) -> None:

@@ -18,6 +18,7 @@ from functrans.compiler.forks import Fork, forked, is_alone
 from functrans.compiler.fuse import BARRIER, Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, Step, View
+from functrans.compiler.matrix_products import emit_product, is_own, product_pieces
 from functrans.compiler.memory import Temporary
 from functrans.compiler.merge_sort import emit_sort, nanoseconds
 from functrans.compiler.products import batched_products, canonical_products, gemm_of
@@ -389,22 +390,28 @@ class BlockLowering:
         gemm = replace(gemm, same_x=same_x, same_y=same_y)
         x, y = map(self.slot, equation.inputs)
         slots = (x, y, self.slot(equation.outputs[0]))
-        if gemm.k == 0 or gemm.summed:
+        own = is_own(gemm, out.dtype)
+        if gemm.k == 0 or (gemm.summed and not own):
             self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="of a product"))
         if gemm.k == 0:
             return True
         target: Any = f"ft_gemm_{NAMES[LETTERS[out.dtype.str[1:]]]}"
-        ints, flops = tuple(gemm.ints), 2.0 * gemm.m * gemm.k * gemm.n * gemm.batch
-        if is_small(gemm, out.dtype):
+        ints, extent = tuple(gemm.ints), gemm.batch
+        flops = 2.0 * gemm.m * gemm.k * gemm.n * gemm.batch
+        alone = flops <= SINGLE_THREADED * gemm.batch and not gemm.summed
+        parts = pieces(extent, flops / FLOPS_PER_NANOSECOND) if alone else 1
+        if own:
+            target = emit_product(equation, gemm)
+            ints, extent = target.ints, target.extent
+            parts = product_pieces(target.extent, gemm, out.dtype)
+        elif is_small(gemm, out.dtype):
             target = emit_small_product(equation, gemm)
             ints = target.ints
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
         size += " summed" if gemm.summed else ""
         comment = f"matrix product {size}  {lines_of([equation])}"
-        entry = Entry(target, slots, ints, gemm.batch, comment, flops=flops)
-        if flops <= SINGLE_THREADED * gemm.batch and not gemm.summed:
-            entry.pieces = pieces(gemm.batch, flops / FLOPS_PER_NANOSECOND)
-        self.append(entry)
+        comment += f"  in {parts} pieces" if own and parts > 1 else ""
+        self.append(Entry(target, slots, ints, extent, comment, flops=flops, pieces=parts))
         return True
 
     def _callback(self, equation: Equation) -> None:

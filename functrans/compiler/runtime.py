@@ -53,7 +53,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from functrans.compiler.blas import find_blas, find_lapack, find_triangular
-from functrans.compiler.engine import compile_module, keep_for_ever
+from functrans.compiler.engine import Effort, compile_module, keep_for_ever
 from functrans.compiler.gemm import DOUBLE, NAMES, gemm_ir, gemm_symbols
 from functrans.compiler.lu import lu_ir
 from functrans.compiler.triangular import triangular_ir
@@ -164,13 +164,13 @@ def _text(name: str) -> str:
 @cache
 def _control() -> dict[str, int]:
     text = "".join(_text(name) for name in _FILES)
-    return compile_module(text, [*_CONTROL, *_CALLS, *_POOL], _control_symbols(), False)
+    return compile_module(text, [*_CONTROL, *_CALLS, *_POOL], _control_symbols(), Effort.TRANSLATE)
 
 
 @cache
 def _products() -> dict[str, int]:
     blas = find_blas()
-    return compile_module(gemm_ir(blas), _PRODUCTS, gemm_symbols(blas), False)
+    return compile_module(gemm_ir(blas), _PRODUCTS, gemm_symbols(blas), Effort.TRANSLATE)
 
 
 @cache
@@ -178,7 +178,7 @@ def _triangular() -> dict[str, int]:
     bits, routines = find_triangular()
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
     text = triangular_ir(bits) + lu_ir(bits)
-    return compile_module(text, _TRIANGULAR, symbols, False)
+    return compile_module(text, _TRIANGULAR, symbols, Effort.TRANSLATE)
 
 
 @cache
@@ -187,7 +187,7 @@ def _diagonals() -> dict[str, int]:
 
     bits, routines = find_triangular()
     symbols = {f"ft_blas_{x}getrf": routines[f"{x}getrf"] for x in DOUBLE}
-    return compile_module(diagonal_ir(bits), _DIAGONALS, symbols, False)
+    return compile_module(diagonal_ir(bits), _DIAGONALS, symbols, Effort.TRANSLATE)
 
 
 @cache
@@ -197,7 +197,7 @@ def _decompositions(letter: str) -> dict[str, int]:
     bits, routines = find_lapack(lapack_names(letter))
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
     text = decompositions_ir(letter, bits)
-    return compile_module(text, _decomposition_names(letter), symbols, False)
+    return compile_module(text, _decomposition_names(letter), symbols, Effort.TRANSLATE)
 
 
 def _decomposition_names(letter: str) -> tuple[str, ...]:
@@ -206,7 +206,9 @@ def _decomposition_names(letter: str) -> tuple[str, ...]:
 
 @cache
 def _timers() -> dict[str, int]:
-    return compile_module(_text("timers.ll"), _TIMERS, {"ft_clock": _pointer(_clock())}, False)
+    return compile_module(
+        _text("timers.ll"), _TIMERS, {"ft_clock": _pointer(_clock())}, Effort.TRANSLATE
+    )
 
 
 def _control_symbols() -> dict[str, int]:

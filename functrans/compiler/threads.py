@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from functrans.compiler.engine import compile_module
+from functrans.compiler.engine import Effort, compile_module
 from functrans.core.config import config
 
 SPLIT_NANOSECONDS = 60_000
@@ -59,11 +59,23 @@ def num_threads() -> int:
     return os.cpu_count() or 1
 
 
-def pieces(extent: int, nanoseconds: float) -> int:
-    """Into how many pieces to divide a loop that takes so long on one thread."""
-    if nanoseconds < SPLIT_NANOSECONDS or num_threads() == 1:
+def pieces(
+    extent: int,
+    nanoseconds: float,
+    least: float = SPLIT_NANOSECONDS,
+    piece: float = PIECE_NANOSECONDS,
+) -> int:
+    """Into how many pieces to divide a loop that takes so long on one thread.
+
+    Args:
+        extent: its iterations.
+        nanoseconds: for all of them.
+        least: nanoseconds from which it is divided.
+        piece: nanoseconds that a piece takes at least.
+    """
+    if nanoseconds < least or num_threads() == 1:
         return 1
-    wanted = min(4 * num_threads(), int(nanoseconds / PIECE_NANOSECONDS))
+    wanted = min(4 * num_threads(), int(nanoseconds / piece))
     return max(1, min(max(wanted, num_threads()), extent, 1 << 12))
 
 
@@ -107,7 +119,7 @@ def _native() -> dict[str, int]:
         for name in _POSIX
     }
     symbols["ft_poll"] = runtime.address_of("ft_poll")
-    native = compile_module(text, _FUNCTIONS, symbols, optimize=False)
+    native = compile_module(text, _FUNCTIONS, symbols, Effort.TRANSLATE)
     install = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(runtime.address_of("ft_set_worker_status"))
     install(native["ft_worker_status"])
     return native

@@ -6,10 +6,9 @@ places of its own, and g(b) = b // alike % groups,
     out[b, f, i] = Σ_k x[b, p_rows(i) + p_summed(k)] · w[g(b), f // width, k, f % width]
 
 so the matrix of windows, which would be as many times larger than x as a window has elements, is
-never written. A *tile* of the result, a few rows by a few vectors of features, stays in registers
-while its products are summed: an element of x times a vector of w, which is stored in *panels* as
-wide as a tile. Like BLAS, but for the tables of places, and as fast: 250 Gflop/s in float32 on a
-core of a 2024 EPYC, where OpenBLAS takes a matrix of windows that is there already at 230.
+never written. *Tiles* of the result (functrans/compiler/tiles.py) are summed in registers: like
+BLAS, but for the tables of places, and as fast: 250 Gflop/s in float32 on a core of a 2024 EPYC,
+where OpenBLAS takes a matrix of windows that is there already at 230.
 
 The compiler makes these equations of convolutions (functrans/compiler/convolution_ways.py), after
 all transforms, so they need no rules but for their evaluation.
@@ -19,26 +18,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from functrans.compiler.emitted import EmittedKernel
-from functrans.compiler.engine import vector_registers
-from functrans.compiler.llvm import Builder
+from functrans.compiler.tiles import ITEMS, SUMMED, Tile, TileText, spread, tile_for
 from functrans.core.primitive import Primitive
 from functrans.core.program import Equation
 from functrans.core.types import Aval
 
-SUMMED = 512
-"""Products that are summed before the next tile: so much of a panel stays in the caches."""
 RUNS = 8, 32
 """Tiles along the rows, at least and at most, that one item of the kernel's loop computes one after
 the other with the same part of a panel. More read panels less often; fewer make more items."""
-SHORTEST = 32
-"""Bytes of vectors from which the kernel is worth it."""
-ITEMS = 16
-"""Items that threads can share well."""
 
 
 # --- the primitive --------------------------------------------------------------------------------
@@ -82,47 +74,6 @@ width). Parameters: how many rows, the steps of the tables, how many in a row of
 one group, and as which shape the result (batch, features, rows) is seen."""
 
 
-# --- tiles ----------------------------------------------------------------------------------------
-
-
-class Tile(NamedTuple):
-    """What stays in registers.
-
-    Attributes:
-        rows: how many.
-        lanes: features of a vector.
-        vectors: per row.
-    """
-
-    rows: int
-    lanes: int
-    vectors: int
-
-    @property
-    def width(self) -> int:
-        """Features of a tile, and of a panel."""
-        return self.lanes * self.vectors
-
-    @property
-    def cycles(self) -> float:
-        """What a processor with two units for products and two for loads takes per k."""
-        return max(self.rows * self.vectors, self.rows + self.vectors + 2) / 2
-
-
-def tile_for(features: int, dtype: np.dtype) -> Tile | None:
-    """The tile that computes so many features fastest; None where vectors are too short to pay."""
-    nbytes, registers = vector_registers()
-    if nbytes < SHORTEST:
-        return None
-    lanes, rows = nbytes // dtype.itemsize, registers // 4
-    tiles = [Tile(rows, n, v) for n in (lanes // 2, lanes) if n >= rows for v in (1, 2, 3)]
-    return min(tiles, key=lambda t: (panels_of(features, t) * t.cycles, t.width))
-
-
-def panels_of(features: int, tile: Tile) -> int:
-    return -(-features // tile.width)
-
-
 # --- the kernel -----------------------------------------------------------------------------------
 
 
@@ -148,38 +99,27 @@ def emit_window_product(equation: Equation) -> EmittedKernel:
         "groups": groups,
         "alike": params["alike"],
     }
-    text = _text(tile, x.dtype, list(ints), summed > SUMMED)
+    lines = TileText(tile, x.dtype)
+    text = _text(lines, list(ints), summed > SUMMED)
     name = f"k{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     shown = f"x: {x}, row places: {row_places}, summed places: {summed_places}, w: {w}, out: {out}"
     return EmittedKernel(
         name,
         text.replace("@KERNEL", f"@{name}"),
-        _declarations(tile, x.dtype),
+        (*lines.declarations, "declare i64 @llvm.umin.i64(i64, i64)"),
         (*equation.inputs, *equation.outputs),
         equation.outputs,
         tuple(ints.values()),
         x.shape[0] * -(-tiles // run),
         f"def {name}({shown}):\n"
         f"    windows of x times w, in tiles of {tile.rows}x{width} in registers",
+        written=True,
     )
 
 
-def _declarations(tile: Tile, dtype: np.dtype) -> tuple[str, ...]:
-    kind, bits = Builder.memory_type(dtype), 8 * dtype.itemsize
-    many, column = f"<{tile.lanes} x {kind}>", f"<{tile.rows} x {kind}>"
-    name, flags = f"v{tile.rows}f{bits}.p0", f"<{tile.rows} x i1>"
-    return (
-        f"declare {many} @llvm.fmuladd.v{tile.lanes}f{bits}({many}, {many}, {many})",
-        f"declare {column} @llvm.masked.load.{name}(ptr, i32, {flags}, {column})",
-        f"declare void @llvm.masked.store.{name}({column}, ptr, i32, {flags})",
-        "declare i64 @llvm.umin.i64(i64, i64)",
-    )
-
-
-def _text(tile: Tile, dtype: np.dtype, ints: Sequence[str], in_parts: bool) -> str:
+def _text(lines: TileText, ints: Sequence[str], in_parts: bool) -> str:
     """The kernel: for every item and part of what is summed, for every panel and tile of rows."""
-    kind = Builder.memory_type(dtype)
-    size, width = dtype.itemsize, tile.width
+    tile, kind, width = lines.tile, lines.kind, lines.tile.width
     buffers = "".join(
         f"""
   %{x}.buf = getelementptr ptr, ptr %bufs, i64 {i}
@@ -273,14 +213,20 @@ tile:
   br label %term
 
 term:
-  %k = phi i64 [ 0, %tile ], [ %k.next, %term ]{_terms(tile, kind, size)}
+  %k = phi i64 [ 0, %tile ], [ %k.next, %term ]
+{lines.sums("tile", "term")}
+  %k.ptr = getelementptr i64, ptr %places, i64 %k
+  %k.at = load i64, ptr %k.ptr
+  %w.k = mul i64 %k, {width}
+  %w.row = getelementptr {kind}, ptr %w.p, i64 %w.k
+{lines.term()}
   %k.next = add i64 %k, 1
   %summing.on = icmp ult i64 %k.next, %terms
   br i1 %summing.on, label %term, label %tile.done
 
 tile.done:
   %left = sub i64 %rows, %row
-{_stored(tile, kind, size, in_parts)}
+{_stored(lines, in_parts)}
   %t.next = add i64 %t, 1
   %tiling = icmp ult i64 %t.next, %stop
   br i1 %tiling, label %tile, label %panel.done
@@ -321,105 +267,46 @@ def _rows(tile: Tile, kind: str) -> str:
     )
 
 
-def _terms(tile: Tile, kind: str, size: int) -> str:
-    """To every sum of the tile, its product."""
-    many = f"<{tile.lanes} x {kind}>"
-    fma = f"call contract {many} @llvm.fmuladd.v{tile.lanes}f{8 * size}"
-    rows, vectors = range(tile.rows), range(tile.vectors)
-    sums = "".join(
-        f"""
-  %sum{r}.{v} = phi {many} [ zeroinitializer, %tile ], [ %next{r}.{v}, %term ]"""
-        for r in rows
-        for v in vectors
-    )
-    loads = "".join(
-        f"""
-  %w.at{v} = add i64 %w.k, {v * tile.lanes}
-  %w.ptr{v} = getelementptr {kind}, ptr %w.p, i64 %w.at{v}
-  %w{v} = load {many}, ptr %w.ptr{v}, align {size}"""
-        for v in vectors
-    )
-    products = "".join(
-        f"""
-  %x.ptr{r} = getelementptr {kind}, ptr %x{r}, i64 %k.at
-  %number{r} = load {kind}, ptr %x.ptr{r}
-  %lane{r} = insertelement {many} poison, {kind} %number{r}, i64 0
-  %all{r} = shufflevector {many} %lane{r}, {many} poison, <{tile.lanes} x i32> zeroinitializer"""
-        + "".join(
-            f"""
-  %next{r}.{v} = {fma}({many} %all{r}, {many} %w{v}, {many} %sum{r}.{v})"""
-            for v in vectors
-        )
-        for r in rows
-    )
-    return f"""{sums}
-  %k.ptr = getelementptr i64, ptr %places, i64 %k
-  %k.at = load i64, ptr %k.ptr
-  %w.k = mul i64 %k, {tile.width}{loads}{products}"""
-
-
-def _stored(tile: Tile, kind: str, size: int, in_parts: bool) -> str:
+def _stored(lines: TileText, in_parts: bool) -> str:
     """Every feature of a tile is a run of the result, to which sums before these are added."""
-    column, flags = f"<{tile.rows} x {kind}>", f"<{tile.rows} x i1>"
-    numbers = ", ".join(f"i64 {r}" for r in range(tile.rows))
-    counts, zeros = f"<{tile.rows} x i64>", f"<{tile.rows} x i32> zeroinitializer"
-    name = f"v{tile.rows}f{8 * size}.p0"
-    lines = [
-        f"  %left.lane = insertelement {counts} poison, i64 %left, i64 0",
-        f"  %left.all = shufflevector {counts} %left.lane, {counts} poison, {zeros}",
-        f"  %inside = icmp ult {counts} <{numbers}>, %left.all",
-        f"  %again.lane = insertelement {flags} poison, i1 %again, i64 0",
-        f"  %again.all = shufflevector {flags} %again.lane, {flags} poison, {zeros}",
-        f"  %before = and {flags} %inside, %again.all",
-    ]
+    tile, kind = lines.tile, lines.kind
+    rows, column = tile.rows, f"<{tile.rows} x {kind}>"
+    text = [lines.below("%inside", "%left", rows)]
+    if in_parts:
+        text += [
+            spread("%again.all", "%again", "i1", rows),
+            f"  %before = and <{rows} x i1> %inside, %again.all",
+        ]
     for v in range(tile.vectors):
-        for lane, sums in enumerate(_transposed(tile, v, kind, lines)):
+        for lane, sums in enumerate(_columns(lines, v, text)):
             f = v * tile.lanes + lane
-            lines += [
+            text += [
                 f"  %out.f{f} = mul i64 %rows, {f}",
                 f"  %out.at{f} = add i64 %out.f{f}, %row",
                 f"  %out.ptr{f} = getelementptr {kind}, ptr %out.p, i64 %out.at{f}",
             ]
             if in_parts:
-                lines += [
-                    f"  %before{f} = call {column} @llvm.masked.load.{name}(ptr %out.ptr{f}, "
-                    f"i32 {size}, {flags} %before, {column} zeroinitializer)",
+                text += [
+                    lines.masked_load(f"%before{f}", f"%out.ptr{f}", "%before", rows),
                     f"  %total{f} = fadd {column} %before{f}, {sums}",
                 ]
                 sums = f"%total{f}"
-            lines.append(
-                f"  call void @llvm.masked.store.{name}({column} {sums}, ptr %out.ptr{f}, "
-                f"i32 {size}, {flags} %inside)"
-            )
-    return "\n".join(lines)
+            text.append(lines.masked_store(sums, f"%out.ptr{f}", "%inside", rows))
+    return "\n".join(text)
 
 
-def _transposed(tile: Tile, v: int, kind: str, lines: list[str]) -> list[str]:
-    """The columns of a tile's v-th vectors: rows are interleaved with those half a tile further on,
-    as often as it takes for a row's lanes to lie a whole tile apart."""
-    rows, lanes = tile.rows, tile.lanes
-    many, half = f"<{lanes} x {kind}>", rows // 2
-    current = [f"%next{r}.{v}" for r in range(rows)]
-    for step in range(rows.bit_length() - 1):
-        made = []
-        for r in range(half):
-            for part in range(2):
-                chosen = range(part * lanes // 2, (part + 1) * lanes // 2)
-                mask = ", ".join(f"i32 {m}" for i in chosen for m in (i, i + lanes))
-                name = f"%mixed{v}.{step}.{r}.{part}"
-                lines.append(
-                    f"  {name} = shufflevector {many} {current[r]}, {many} {current[r + half]}, "
-                    f"<{lanes} x i32> <{mask}>"
-                )
-                made.append(name)
-        current = made
+def _columns(lines: TileText, v: int, text: list[str]) -> list[str]:
+    """The columns of a tile's v-th vectors."""
+    rows, lanes, many = lines.tile.rows, lines.tile.lanes, lines.many
+    mixed = lines.interleaved([f"%next{r}.{v}" for r in range(rows)], f"mixed{v}", text)
     columns = []
-    for j, mixed in enumerate(current):
-        for part in range(lanes // rows):
-            name = f"%column{v}.{j}.{part}"
-            mask = ", ".join(f"i32 {part * rows + r}" for r in range(rows))
-            lines.append(
-                f"  {name} = shufflevector {many} {mixed}, {many} poison, <{rows} x i32> <{mask}>"
-            )
-            columns.append(name)
+    for lane in range(lanes):
+        block, place = divmod(lane, rows)
+        mask = ", ".join(f"i32 {block * rows + r}" for r in range(rows))
+        name = f"%column{v}.{lane}"
+        text.append(
+            f"  {name} = shufflevector {many} {mixed[place]}, {many} poison, "
+            f"<{rows} x i32> <{mask}>"
+        )
+        columns.append(name)
     return columns

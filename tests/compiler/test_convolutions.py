@@ -6,7 +6,7 @@ import pytest
 import functrans as ft
 import functrans.numpy as fnp
 from functrans import lax, nn
-from functrans.compiler import compile, convolutions, window_products
+from functrans.compiler import compile, convolutions, tiles
 from functrans.compiler import convolution_costs as costs
 from functrans.compiler import convolution_ways as ways
 from functrans.compiler.convolution_ways import Layer
@@ -164,13 +164,13 @@ def no_plans(monkeypatch, tmp_path):
 @pytest.fixture
 def short_vectors(monkeypatch, no_plans):
     """A processor on which windows are stored."""
-    monkeypatch.setattr(window_products, "vector_registers", lambda: (16, 32))
+    monkeypatch.setattr(tiles, "vector_registers", lambda: (16, 32))
 
 
 @pytest.mark.parametrize(("registers", "expected"), [((64, 32), EXPECTED), ((16, 32), SHORT)])
 @pytest.mark.parametrize("name", CHOICES)
 def test_the_source_says_which_way_was_chosen(name, registers, expected, monkeypatch, no_plans):
-    monkeypatch.setattr(window_products, "vector_registers", lambda: registers)
+    monkeypatch.setattr(tiles, "vector_registers", lambda: registers)
     sx, sw, stride, pads, groups = CHOICES[name]
     rank = len(sx) - 2
     x, w = np.ones(sx, "f4"), np.ones(sw, "f4")

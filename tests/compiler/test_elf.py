@@ -6,6 +6,7 @@ import math
 import pytest
 
 from functrans.compiler import elf, engine
+from functrans.compiler.engine import Effort
 
 pytestmark = pytest.mark.skipif(not elf.available(), reason="Linux on x86-64 only")
 
@@ -55,13 +56,13 @@ NAMES = ["constants", "outside", "given", "indirect", "count", "far"]
 I64, F64 = ctypes.c_int64, ctypes.c_double
 
 
-@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("effort", Effort)
 @pytest.mark.parametrize("with_llvm", [False, True])
 def test_every_kind_of_reference(
-    optimize: bool, with_llvm: bool, monkeypatch: pytest.MonkeyPatch
+    effort: Effort, with_llvm: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here, and as on other platforms."""
-    code = engine._emit(MODULE, optimize)
+    code = engine._emit(MODULE, effort)
     monkeypatch.setattr(elf, "available", lambda: not with_llvm)
     given = ctypes.CFUNCTYPE(I64, I64)(lambda x: 7 * x)
     cell = I64(123)
@@ -83,7 +84,7 @@ def test_every_kind_of_reference(
 
 
 def test_modules_have_memory_of_their_own() -> None:
-    code = engine._emit(MODULE, True)
+    code = engine._emit(MODULE, Effort.OPTIMIZE)
     symbols = {"ft_given": 1, "elsewhere": 1}
     first, second = (elf.load(code, NAMES, symbols)["count"] for _ in range(2))
     count = ctypes.CFUNCTYPE(I64)
@@ -91,7 +92,7 @@ def test_modules_have_memory_of_their_own() -> None:
 
 
 def test_refusals_name_what_is_wrong() -> None:
-    code = engine._emit(MODULE, True)
+    code = engine._emit(MODULE, Effort.OPTIMIZE)
     with pytest.raises(RuntimeError, match="calls ft_given, which this process has not"):
         elf.load(code, NAMES, {"elsewhere": 1})
     with pytest.raises(RuntimeError, match=r"does not define \['nothing'\]"):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from functrans.compiler import window_products
+from functrans.compiler import tiles
 from functrans.compiler.compile import Compiled
-from functrans.compiler.window_products import Tile, tile_for, window_product_p
+from functrans.compiler.tiles import tile_for
+from functrans.compiler.window_products import window_product_p
 from functrans.core.trace import make_program_flat
 from functrans.core.types import aval_of
 
@@ -45,10 +46,10 @@ def _operands(case, panels, width, dtype):
 @pytest.mark.parametrize("processor", REGISTERS)
 @pytest.mark.parametrize("case", CASES)
 def test_the_kernel_equals_evaluation(case, processor, dtype, monkeypatch):
-    monkeypatch.setattr(window_products, "vector_registers", lambda: REGISTERS[processor])
+    monkeypatch.setattr(tiles, "vector_registers", lambda: REGISTERS[processor])
     for features in (3, 20, 40):
         tile = tile_for(features, np.dtype(dtype))
-        panels = window_products.panels_of(features, tile)
+        panels = tiles.panels_of(features, tile)
         args, params = _operands(case, panels, tile.width, dtype)
         program = make_program_flat(
             lambda xs, params=params: [window_product_p.bind(*xs, **params)],
@@ -70,21 +71,3 @@ def test_evaluation_is_the_sum_that_the_file_promises():
         for k in range(4)
     )
     np.testing.assert_allclose(out[b, f, i], total)
-
-
-TILES = {  # features, bytes of an element, registers
-    "a vector": (16, 4, (64, 32), Tile(8, 16, 1)),
-    "half a vector": (8, 4, (64, 32), Tile(8, 8, 1)),
-    "two": (64, 4, (64, 32), Tile(8, 16, 2)),
-    "three": (48, 4, (64, 32), Tile(8, 16, 3)),
-    "double precision": (64, 8, (64, 32), Tile(8, 8, 2)),
-    "fewer registers": (24, 4, (32, 16), Tile(4, 8, 3)),
-    "short vectors": (64, 4, (16, 32), None),
-}
-
-
-@pytest.mark.parametrize("name", TILES)
-def test_tiles_fit_features_and_registers(name, monkeypatch):
-    features, nbytes, registers, want = TILES[name]
-    monkeypatch.setattr(window_products, "vector_registers", lambda: registers)
-    assert tile_for(features, np.dtype(f"f{nbytes}")) == want
