@@ -103,7 +103,7 @@ def _spread(part: Any, phases: Sequence[Phase], places: Sizes) -> Any:
     """The result of phases at their places, zeros elsewhere."""
     low = [p.places.start for p in phases]
     gaps = [p.places.step - 1 for p in phases]
-    ends = [a + (p.count - 1) * (g + 1) + 1 for a, g, p in zip(low, gaps, phases, strict=True)]
+    ends = [a + (p.number - 1) * (g + 1) + 1 for a, g, p in zip(low, gaps, phases, strict=True)]
     high = [n - end for n, end in zip(places, ends, strict=True)]
     return pad(part, (0, 0, *low), (0, 0, *high), (0, 0, *gaps))
 

@@ -153,7 +153,7 @@ class Phase(NamedTuple):
         places: of the result.
         taps: of the kernel.
         stride, padding, dilation: of the convolution.
-        count: of places.
+        number: of places.
     """
 
     places: slice
@@ -161,7 +161,7 @@ class Phase(NamedTuple):
     stride: int
     padding: tuple[int, int]
     dilation: int
-    count: int
+    number: int
 
 
 def phases_of(
