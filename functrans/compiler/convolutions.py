@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from functrans.compiler.convolution_blocks import cuts
@@ -21,10 +22,11 @@ from functrans.compiler.products import GEMM_DTYPES
 from functrans.core.program import Equation
 from functrans.core.source import noted
 from functrans.core.types import Aval, shape_of
-from functrans.primitives.convolution import conv_general_dilated_p
+from functrans.primitives.convolution import Phase, conv_general_dilated_p, phases_of
 from functrans.primitives.shaping import (
     concatenate_p,
     flip_p,
+    full,
     pad,
     reshape_p,
     slice_p,
@@ -43,7 +45,7 @@ def convolution(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any]
     steps = (*params["window_strides"], *params["rhs_dilation"])
     if max(params["lhs_dilation"], default=1) > 1:
         if max(steps) > 1:
-            return lambda x, w: _spread(x, w, params)
+            return lambda x, w: _phase_by_phase(x, w, params, out)
         return lambda x, w: _by_phase(x, w, params, out.shape[2:])
     layer = Layer.of(lhs, rhs, out, params)
     choice = cheapest(layer)
@@ -65,11 +67,45 @@ def _chosen(choice: Choice, layer: Layer) -> Callable[..., Any]:
     return compute
 
 
-def _spread(x: Any, w: Any, params: dict[str, Any]) -> Any:
-    """With zeros in the gaps."""
-    gaps = (0, 0, *[d - 1 for d in params["lhs_dilation"]])
-    x = pad(x, (0,) * len(gaps), (0,) * len(gaps), gaps)
-    return conv_general_dilated_p.bind(x, w, **{**params, "lhs_dilation": (1,) * (len(gaps) - 2)})
+def _phase_by_phase(x: Any, w: Any, params: dict[str, Any], out: Aval) -> Any:
+    """Without the gaps' zeros: a convolution for every phase, as in evaluation."""
+    names = "window_strides", "padding", "lhs_dilation", "rhs_dilation"
+    options, taps = [params[n] for n in names], shape_of(w)[2:]
+    total: Any = None
+    for chosen in product(*map(phases_of, shape_of(x)[2:], taps, *options, out.shape[2:])):
+        part = conv_general_dilated_p.bind(
+            x,
+            _taps_of(w, chosen),
+            **params
+            | {
+                "window_strides": tuple(p.stride for p in chosen),
+                "padding": tuple(p.padding for p in chosen),
+                "lhs_dilation": (1,) * len(chosen),
+                "rhs_dilation": tuple(p.dilation for p in chosen),
+            },
+        )
+        part = _spread(part, chosen, out.shape[2:])
+        total = part if total is None else total + part
+    return full(out.shape, 0, out.dtype) if total is None else total
+
+
+def _taps_of(w: Any, phases: Sequence[Phase]) -> Any:
+    shape = shape_of(w)
+    return slice_p.bind(
+        w,
+        start=(0, 0, *[p.taps.start for p in phases]),
+        stop=shape,
+        step=(1, 1, *[p.taps.step for p in phases]),
+    )
+
+
+def _spread(part: Any, phases: Sequence[Phase], places: Sizes) -> Any:
+    """The result of phases at their places, zeros elsewhere."""
+    low = [p.places.start for p in phases]
+    gaps = [p.places.step - 1 for p in phases]
+    ends = [a + (p.number - 1) * (g + 1) + 1 for a, g, p in zip(low, gaps, phases, strict=True)]
+    high = [n - end for n, end in zip(places, ends, strict=True)]
+    return pad(part, (0, 0, *low), (0, 0, *high), (0, 0, *gaps))
 
 
 def _by_phase(x: Any, w: Any, params: dict[str, Any], places: Sizes) -> Any:

@@ -14,10 +14,11 @@ from typing import Any
 
 from functrans.core import tree
 from functrans.core.dependence import depends
+from functrans.core.effects import has_effects, silent, without_effects
 from functrans.core.errors import TransformError
 from functrans.core.interpret import Environment, evaluate
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.program import Program, Var
+from functrans.core.program import Equation, Program, Var
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, described
@@ -232,23 +233,19 @@ def _split(program: Program, mask: Nonzero, policy: Policy | None) -> _Split:
 def _build_split(program: Program, mask: Nonzero, policy: Policy | None) -> _Split:
     parts = linearize_program(_inlined(program), mask)
     forward, count = parts.forward, len(program.outputs)
-    candidates = [
-        v
-        for e in forward.equations
-        if policy is not None and policy(e.primitive, *[a.aval for a in e.inputs], **e.params)
-        for v in e.outputs
-    ]
-    # the recomputation takes what the policy keeps as given, and says what of it it reads
+    candidates = [v for e in forward.equations if _is_kept(e, policy) for v in e.outputs]
+    # the recomputation takes what is kept as given, and says what of it it reads
     residuals = forward.outputs[count:]
     saved = set(candidates)
     stand_in = {v: Var(v.aval) for v in candidates}
     equations = [
         e.replace(inputs=[stand_in.get(a, a) if isinstance(a, Var) else a for a in e.inputs])
         for e in forward.equations
-        if not saved.issuperset(e.outputs) or not e.outputs
+        if not saved.issuperset(e.outputs)
     ]
     wanted = [stand_in.get(a, a) if isinstance(a, Var) else a for a in residuals]
     again = Program([*stand_in.values(), *forward.inputs], equations, wanted, program.name)
+    again = without_effects(again)
     again, used = drop_dead(again, keep_inputs_from=len(candidates))
     kept = [v for v, u in zip(candidates, used, strict=False) if u]
     first = Program(
@@ -266,6 +263,15 @@ def _build_split(program: Program, mask: Nonzero, policy: Policy | None) -> _Spl
     linear = make_program_flat(run, avals, f"linear({program.name})")
     linear, used = drop_dead(linear, keep_inputs_from=n_in + n_kept)
     return _Split(first, linear, tuple(used[: n_in + n_kept]), parts.out_nonzero)
+
+
+def _is_kept(equation: Equation, policy: Policy | None) -> bool:
+    """Whether results are kept: by the policy, or since they come with an effect, which is not to
+    happen again."""
+    primitive, params = equation.primitive, equation.params
+    if has_effects(equation) and (primitive.effects or silent(params) is None):
+        return True
+    return policy is not None and policy(primitive, *[a.aval for a in equation.inputs], **params)
 
 
 def _inlined(program: Program) -> Program:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -130,24 +130,41 @@ def _convolve_dilated(
     rhs_dilation: Sizes,
     counts: Sizes,
 ) -> Any:
-    """Every lhs_dilation-th place of the result meets the same taps of the kernel: as many
-    convolutions with parts of the kernel, none of which multiplies by the gaps' zeros."""
+    """Places of the result some steps apart meet the same taps of the kernel: a convolution for
+    each of these phases with a part of the kernel, which multiplies by none of the gaps' zeros."""
     if max(lhs_dilation, default=1) == 1:
         return _convolve(x, w, strides, pads, rhs_dilation, counts)
-    phases = list(
-        map(_phases, x.shape[3:], w.shape[3:], strides, pads, lhs_dilation, rhs_dilation, counts)
-    )
+    axes = x.shape[3:], w.shape[3:], strides, pads, lhs_dilation, rhs_dilation, counts
     out = None
-    for chosen in product(*phases):
-        places, taps, pad, dilation, count = zip(*chosen, strict=True)
-        part = _convolve(x, w[(..., *taps)], strides, pad, dilation, count)
+    for chosen in product(*map(phases_of, *axes)):
+        places, taps, steps, pad, dilation, count = zip(*chosen, strict=True)
+        part = _convolve(x, w[(..., *taps)], steps, pad, dilation, count)
         if out is None:
             out = np.zeros_like(part, shape=(*part.shape[:3], *counts))
         out[(..., *places)] = part
     return np.zeros((*x.shape[:2], w.shape[1], *counts), x.dtype) if out is None else out
 
 
-def _phases(
+class Phase(NamedTuple):
+    """Along one axis: places that meet the same taps, and the convolution that takes one to the
+    other where lhs has no gaps.
+
+    Attributes:
+        places: of the result.
+        taps: of the kernel.
+        stride, padding, dilation: of the convolution.
+        number: of places.
+    """
+
+    places: slice
+    taps: slice
+    stride: int
+    padding: tuple[int, int]
+    dilation: int
+    number: int
+
+
+def phases_of(
     extent: int,
     window: int,
     stride: int,
@@ -155,12 +172,13 @@ def _phases(
     lhs_dilation: int,
     rhs_dilation: int,
     count: int,
-) -> list[tuple[slice, slice, tuple[int, int], int, int]]:
-    """Along one axis: places of the result, taps of the kernel that meet elements there, and the
-    padding, dilation and count of the convolution that takes the taps to the places."""
+) -> list[Phase]:
+    """The phases of an axis, without those that meet nothing but gaps."""
     phases = []
     period = lhs_dilation // math.gcd(lhs_dilation, rhs_dilation)
-    for place in range(min(lhs_dilation, count)):
+    apart = lhs_dilation // math.gcd(lhs_dilation, stride)
+    step = apart * stride // lhs_dilation
+    for place in range(min(apart, count)):
         origin = place * stride - pads[0]
         meeting = [
             k for k in range(min(period, window)) if (origin + k * rhs_dilation) % lhs_dilation == 0
@@ -170,17 +188,11 @@ def _phases(
         tap = meeting[0]
         dilation = period * rhs_dilation // lhs_dilation
         low = -((origin + tap * rhs_dilation) // lhs_dilation)
-        some = -(-(count - place) // lhs_dilation)
-        reach = (some - 1) * stride + dilated(-(-(window - tap) // period), dilation)
-        phases.append(
-            (
-                slice(place, None, lhs_dilation),
-                slice(tap, None, period),
-                (low, reach - extent - low),
-                dilation,
-                some,
-            )
-        )
+        some = -(-(count - place) // apart)
+        reach = (some - 1) * step + dilated(-(-(window - tap) // period), dilation)
+        places, taps = slice(place, None, apart), slice(tap, None, period)
+        padding = low, reach - extent - low
+        phases.append(Phase(places, taps, step, padding, dilation, some))
     return phases
 
 

@@ -131,6 +131,39 @@ def test_infinities_stay_in_the_windows_that_have_them(way):
     np.testing.assert_array_equal(got, conv_general_dilated_p.bind(x, w, **params))
 
 
+GAPS = {  # steps of the operand's elements, of windows and within them; padding
+    "strides": (2, 3, 1, (1, 2)),
+    "strides that share a factor": (4, 2, 1, (0, 1)),
+    "dilation": (3, 1, 2, (2, 0)),
+    "dilation that shares a factor": (2, 1, 2, (1, 1)),
+    "all of them": (2, 2, 3, (-1, 3)),
+    "cropped": (3, 2, 2, (-2, -1)),
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_zeros_in_gaps_are_not_multiplied_by(name):
+    gaps, stride, dilation, pads = GAPS[name]
+    options = {
+        "window_strides": (stride, 1),
+        "padding": (pads, (0, 0)),
+        "lhs_dilation": (gaps, 1),
+        "rhs_dilation": (dilation, 1),
+    }
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(2, 3, 9, 4)), rng.normal(size=(4, 3, 3, 2))
+    spread = np.zeros((2, 3, 8 * gaps + 1, 4))
+    spread[:, :, ::gaps] = x
+    dense = lax.conv_general_dilated(spread, w, **options | {"lhs_dilation": (1, 1)})
+    conv = lambda x, w: lax.conv_general_dilated(x, w, **options)
+    np.testing.assert_allclose(conv(x, w), dense, 1e-12, 1e-12)
+    np.testing.assert_allclose(ft.jit(conv)(x, w), dense, 1e-12, 1e-12)
+    w[1, 2, 1] = np.inf
+    with np.errstate(invalid="ignore"):
+        want, got = conv(x, w), ft.jit(conv)(x, w)
+    np.testing.assert_allclose(got, want, 1e-12, 1e-12)
+
+
 # --- the choice -----------------------------------------------------------------------------------
 
 CHOICES = {  # shapes of x and w, stride, padding, groups; of the result, and of both gradients

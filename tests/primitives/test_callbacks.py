@@ -96,6 +96,12 @@ CASES: dict[str, tuple[Callable[[Any], Any], list[float]]] = {
     "custom_vjp": (lambda f: ft.grad(custom_vjp(f))(3.0), [3]),
     "jit of grad of custom_vjp": (lambda f: ft.jit(ft.grad(custom_vjp(f)))(3.0), [3]),
     "custom_vjp in scan": (lambda f: ft.grad(scan(custom_vjp(f)))(3.0), [3, 18]),
+    "checkpoint": (lambda f: ft.grad(ft.checkpoint(f))(3.0), [3]),
+    "jit of grad of checkpoint": (lambda f: ft.jit(ft.grad(ft.checkpoint(f)))(3.0), [3]),
+    "vmap of grad of checkpoint": (lambda f: ft.vmap(ft.grad(ft.checkpoint(f)))(xs), list(xs)),
+    "jit of hessian of checkpoint": (lambda f: ft.jit(ft.hessian(ft.checkpoint(f)))(3.0), [3]),
+    "checkpoint in scan": (lambda f: ft.jit(ft.grad(scan(ft.checkpoint(f))))(3.0), [3, 18]),
+    "checkpoint of scan": (lambda f: ft.jit(ft.grad(ft.checkpoint(scan(f))))(3.0), [3, 18]),
     "grad inside of jvp": (
         lambda f: ft.jvp(lambda x: x * ft.grad(lambda y: f(y) * x)(2.0), (3.0,), (1.0,)),
         [2],
