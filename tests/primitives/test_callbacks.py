@@ -80,7 +80,10 @@ CASES: dict[str, tuple[Callable[[Any], Any], list[float]]] = {
         [0.5, 1.5, -2, 1, 3, -4],
     ),
     "vmap of cond": (lambda f: ft.vmap(where_positive(f))(xs), [0.5, 1.5]),
-    "vmap of vmap of cond": (lambda f: ft.vmap(ft.vmap(where_positive(f)))(xs[:, None]), [0.5, 1.5]),
+    "vmap of vmap of cond": (
+        lambda f: ft.vmap(ft.vmap(where_positive(f)))(xs[:, None]),
+        [0.5, 1.5],
+    ),
     "jit of vmap of cond": (lambda f: ft.jit(ft.vmap(where_positive(f)))(xs), [0.5, 1.5]),
     "vmap of grad of cond": (lambda f: ft.vmap(ft.grad(where_positive(f)))(xs), [0.5, 1.5]),
     "jit of grad of vmap of cond": (
