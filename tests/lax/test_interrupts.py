@@ -27,6 +27,7 @@ def example(x: Any) -> Any:
     return lax.while_loop(lambda v: v > 0, lambda v: fnp.where(x < 1.0, v - 1.0, v + 1.0), x + 9.0)
 
 
+SLOW = ft.jit(lambda x: lax.fori_loop(0, 2**60, lambda i, c: c @ c, x))
 EXAMPLES = ft.jit(ft.vmap(example))
 
 ENDLESS = {
@@ -40,6 +41,8 @@ ENDLESS = {
     "traced fori": lambda x: ft.jit(
         lambda x, n: lax.fori_loop(0, n, lambda i, c: fnp.sin(c), x)
     )(x, 2**60),
+    # a second a few steps: to look every so many would be to look twice a minute
+    "slow steps": lambda x: SLOW(np.zeros((1500, 1500))),
     "all of many examples": lambda x: EXAMPLES(np.full(20_000, 1.0)),
     # a thread other than that of the call may be the one that does not end
     "the last of many examples": lambda x: EXAMPLES(np.linspace(0.0, 1.0, 20_000)),
