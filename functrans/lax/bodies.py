@@ -153,8 +153,8 @@ def check_real(value: Any, what: str) -> None:
     for path, x in tree.flatten_with_path(value)[0]:
         if dtype_of(x).kind == "c":
             raise DTypeError(
-                f"{what}{path} must be real, got {described(x)}.\n  Write the equation for its real "
-                "and imaginary part, as two leaves."
+                f"{what}{path} must be real, got {described(x)}.\n  Write the equation for its "
+                "real and imaginary part, as two leaves."
             )
 
 
