@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.frames import Executable
+from functrans.compiler.frames import Executable, ResultSizeError
 from functrans.compiler.link import link
 from functrans.compiler.plans import load_plan, plan_key, save_plan
 from functrans.compiler.schedule import Schedule
@@ -124,13 +124,13 @@ class Compiled:
             for nbytes, aval, e in largest
         ]
         listed = "\n  ".join(lines)
-        needed, name = self.memory["temp_size_in_bytes"] / 2**30, self.program.name
+        name, sizes = self.program.name or "the function", self.memory
+        takes = f"keeps {sizes['temp_size_in_bytes'] / 2**30:.3g} GiB while it runs"
+        if isinstance(error, ResultSizeError):
+            takes = f"has results of {sizes['output_size_in_bytes'] / 2**30:.3g} GiB"
         return OutOfMemoryError(
-            f"{name or 'the function'} keeps {needed:.3g} GiB while it runs, more than there is. "
-            f"The largest arrays:\n  {listed}\n"
-            "  Reverse mode keeps what the backward pass reads of every step of a loop: "
-            "scan(..., checkpoint=k) and fori_loop(..., checkpoint=k) keep k carries and compute "
-            "the rest again; checkpoint(f) keeps the arguments of f only."
+            f"{name} {takes}, more than there is. The largest arrays:\n  {listed}\n"
+            f"  {OutOfMemoryError.advice}"
         )
 
     def try_call(self, leaves: list[Any]) -> list[Any] | None:
@@ -143,7 +143,10 @@ class Compiled:
     def _run(self, leaves: list[Any]) -> list[Any] | None:
         if self.overwritten:
             leaves = _given_up(leaves, self.overwritten)
-        outs = self._executable(leaves)
+        try:
+            outs = self._executable(leaves)
+        except ResultSizeError as error:
+            raise self._out_of_memory(error) from None
         if isinstance(outs, int):
             return None
         if self._plain:

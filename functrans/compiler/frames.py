@@ -38,6 +38,10 @@ class Frame:
         self.table[0] = self.address
 
 
+class ResultSizeError(MemoryError):
+    """There is no memory for the arrays that a schedule returns."""
+
+
 class Executable:
     """A schedule bound to addresses, callable with arrays of exactly the types it was made for.
 
@@ -83,6 +87,7 @@ class Executable:
 
         Raises:
             Whatever a Python function called by the schedule raised, or KeyboardInterrupt.
+            ResultSizeError: before anything is run.
         """
         try:
             frame = self._free.pop()
@@ -91,6 +96,8 @@ class Executable:
         try:
             # a list of our own: while the GIL is released nobody can take the arrays out of it
             result = self._call(frame, [*leaves])
+        except MemoryError as error:  # what functions raise does not come by here
+            raise ResultSizeError(*error.args) from None
         finally:
             self._free.append(frame)
         if type(result) is int and result < 0:

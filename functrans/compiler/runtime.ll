@@ -155,14 +155,20 @@ end:
 
 ; --- Ctrl-C -----------------------------------------------------------------------------------------
 
-; Status 2 if Python has a signal to raise an exception for. Looks at the clock every 64 steps (0.4 ns
-; a step) and, when a 20th of a second has gone since the last look, asks Python. Not at the first
-; look: a thread that computes in Python can keep the GIL from a short loop for 5 ms.
+; Status 2 if Python has a signal to raise an exception for. Looks at the clock every few steps and,
+; when a 20th of a second has gone since the last look, asks Python. Not at the first look: a thread
+; that computes in Python can keep the GIL from a short loop for 5 ms. The first look is after 4 steps,
+; the next after 8, and so on up to every 64 (0.4 ns a step); where looks are a 20th of a second apart,
+; steps are slow, and each is followed by one. The cell `last` holds the time of the last look and,
+; in its low six bits, the mask of the steps without one, exclusive or 3.
 define internal i64 @poll(i64 %step, ptr %last) #0 {
 start:
   %time = alloca { i64, i64 }
-  %low = and i64 %step, 63
-  %due = icmp eq i64 %low, 63
+  %cell = load i64, ptr %last
+  %bits = and i64 %cell, 63
+  %mask = xor i64 %bits, 3
+  %low = and i64 %step, %mask
+  %due = icmp eq i64 %low, %mask
   br i1 %due, label %look, label %fine, !prof !1
 
 look:
@@ -174,11 +180,18 @@ look:
   %whole = mul i64 %seconds, 20
   %part = udiv i64 %nanos, 50000000
   %now = add i64 %whole, %part
-  %then = load i64, ptr %last
-  store i64 %now, ptr %last
+  %then = lshr i64 %cell, 6
   %first = icmp eq i64 %then, 0
   %same = icmp eq i64 %now, %then
   %wait = or i1 %first, %same
+  %doubled = shl i64 %mask, 1
+  %wider = or i64 %doubled, 1
+  %capped = and i64 %wider, 63
+  %mask.next = select i1 %wait, i64 %capped, i64 0
+  %bits.next = xor i64 %mask.next, 3
+  %shifted = shl i64 %now, 6
+  %cell.next = or i64 %shifted, %bits.next
+  store i64 %cell.next, ptr %last
   br i1 %wait, label %fine, label %ask
 
 ask:

@@ -38,7 +38,8 @@ end the slot read is copied to that of the last value (a loop of no steps copies
 the pointers are put back, also after a failure, so that frames serve again and loops nest.
 
 The flag of a while loop is one byte; an index is clamped to the branches there are. Loops look for
-Ctrl-C about twenty times a second and then stop with INTERRUPTED, Python's error being set.
+Ctrl-C about twenty times a second, or after every step that takes longer, and then stop with
+INTERRUPTED, Python's error being set.
 """
 
 from __future__ import annotations

@@ -43,7 +43,13 @@ class LeakedTracerError(FunctransError, RuntimeError):
 
 
 class OutOfMemoryError(FunctransError, MemoryError):
-    """A compiled function needs more memory for what it keeps while it runs than there is."""
+    """A function or loop needs more memory for what it keeps or returns than there is."""
+
+    advice = (
+        "Reverse mode keeps what the backward pass reads of every step of a loop: "
+        "scan(..., checkpoint=k) and fori_loop(..., checkpoint=k) keep k carries and compute "
+        "the rest again; checkpoint(f) keeps the arguments of f only."
+    )
 
 
 class ProgramError(FunctransError, ValueError):

@@ -74,7 +74,8 @@ def not_linear(name: str) -> TransformError:
     """The error of a transposition of what is not linear."""
     return TransformError(
         f"{name} is not linear in its operands, or cannot be run backwards.\n  linear_transpose "
-        "needs a linear function, as do solvers; vjp transposes the derivative of any function."
+        "needs a linear function, as do solvers, and a custom_jvp rule is to be linear in the "
+        "tangents; vjp transposes the derivative of any function."
     )
 
 

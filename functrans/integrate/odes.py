@@ -12,6 +12,7 @@ from functrans.core import tree
 from functrans.core.errors import ShapeError, TransformError, TreeError
 from functrans.core.types import aval_of, described, dtype_of, shape_of
 from functrans.integrate.steps import Problem, adaptive, fixed
+from functrans.lax.bodies import check_real
 from functrans.lax.loops import scan
 from functrans.primitives.custom_vjp import custom_vjp
 from functrans.transforms.api import check_callable
@@ -53,6 +54,7 @@ def odeint(
 
     Raises:
         ShapeError, TreeError: t is no vector, or func gives something that is not like y0.
+        DTypeError: y0 or what func gives is complex.
         TransformError: another method.
 
     Chen et al., Neural Ordinary Differential Equations, 2018, for the adjoint; else see
@@ -71,6 +73,7 @@ def odeint(
     times = _floating(t)
     if len(shape_of(times)) != 1 or not shape_of(times)[0]:
         raise ShapeError(f"odeint needs a vector of times: got {described(times)}.")
+    check_real(y0, "odeint's y0")
     floats = [fnp.asarray(x) * np.float64(1) if dtype_of(x).kind in "biu" else fnp.asarray(x)
               for x in tree.leaves(y0)]  # fmt: skip
     flat, unravel = tree.ravel(tree.unflatten(tree.structure(y0), floats))
@@ -100,6 +103,7 @@ def _like(slope: Any, state: Any) -> Any:
                 f"odeint's func must give arrays of the shapes of y0: y0{path} is {aval_of(y)}, "
                 f"got {aval_of(s)}."
             )
+    check_real(slope, "the result of odeint's func")
     return fnp.asarray(tree.ravel(slope)[0])
 
 

@@ -148,6 +148,16 @@ def check_positive(x: Any, what: str) -> None:
         raise TransformError(f"{what}: a positive int, got {described(x)}.")
 
 
+def check_real(value: Any, what: str) -> None:
+    """DTypeError with the path of a leaf that is complex."""
+    for path, x in tree.flatten_with_path(value)[0]:
+        if dtype_of(x).kind == "c":
+            raise DTypeError(
+                f"{what}{path} must be real, got {described(x)}.\n  Write the equation for its "
+                "real and imaginary part, as two leaves."
+            )
+
+
 def check_scalar(x: Any, what: str, kinds: str, wanted: str) -> Aval:
     """The aval of a predicate or index; an error unless it is a scalar of one of the kinds."""
     try:

@@ -38,8 +38,9 @@ def cond(
 ) -> Any:
     """`true_fun(*operands) if pred else false_fun(*operands)`, where pred may be traced.
 
-    Both functions are traced once; only the chosen one runs. Under `vmap` over the predicate both
-    run for every example, and the results are selected.
+    Both functions are traced once; only the chosen one runs. Under `vmap` over the predicate each
+    example runs its own, where they have loops, much work or effects; else both run for every
+    example, and the results are selected.
 
     Args:
         pred: a scalar bool, or a number that counts as true where it is not zero.

@@ -176,7 +176,11 @@ def matched_leaves(
         if zeros and _is_zero(x, aval):
             result.append(None)
             continue
-        x = as_value(x, f"{place} of {where}")
+        try:
+            x = as_value(x)
+        except DTypeError:
+            wrong = f"{where} must return {place} of type {aval}, got {described(x)}."
+            raise DTypeError(wrong) from None
         got = aval_of(x)
         wrong = f"{where} must return {place} of type {aval}, got {got}."
         if got.shape != aval.shape:

@@ -4,7 +4,8 @@ Where examples differ in which branch they take or in how many steps they need, 
 to run all branches, and as many steps as the slowest example. One by one each runs its own. In
 compiled code that is a loop around the loop: of scalar code, or of kernels over the arrays of one
 example. It is not done with large products, which are worth more together, nor with what has no
-such form (sorts, cumulative operations, calls of NumPy).
+such form (sorts, cumulative operations, calls of NumPy). It is always done with effects, which must
+not happen for an example that does not come by them.
 """
 
 from __future__ import annotations
@@ -57,13 +58,21 @@ def one_by_one(
 
 def is_worth_a_loop(programs: Sequence[Program]) -> bool:
     """Whether examples of a loop of these Programs are better run one by one than together."""
-    return sum(map(_work, programs)) < float("inf")
+    return _acts(programs) or sum(map(_work, programs)) < float("inf")
 
 
 def is_worth_a_branch(branches: Sequence[Program]) -> bool:
     """Whether it is better to choose a branch for every example than to run all for all."""
+    if _acts(branches):
+        return True
     work = sum(map(_work, branches))
     return work < float("inf") and (work >= BRANCH_WORK or any(map(_has_loops, branches)))
+
+
+def _acts(programs: Sequence[Program]) -> bool:
+    """Whether there are effects, and no named axis, for which the examples must stay together."""
+    equations = [e for p in programs for e in p.equations]
+    return any(map(has_effects, equations)) and not any(uses_axis_name(e.params) for e in equations)
 
 
 def _has_loops(program: Program) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from functrans.core.dependence import loop_depends
-from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.errors import DTypeError, OutOfMemoryError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
 from functrans.core.program import Program
@@ -93,7 +93,7 @@ def _evaluate(
         loop |= {"length": length, "reverse": reverse, "unroll": unroll, "checkpoint": checkpoint}
         return calls.run_compiled(_alone(program, loop), values)
     consts, carry, xs = split(values, num_consts, num_carry)
-    ys = [np.empty((length, *a.shape), a.dtype) for a in program.out_avals[num_carry:]]
+    ys = _stacks([a.update(shape=(length, *a.shape)) for a in program.out_avals[num_carry:]])
     for i in reversed(range(length)) if reverse else range(length):
         outs = evaluate(program, [*consts, *carry, *[x[i] for x in xs]])
         carry = outs[:num_carry]
@@ -101,6 +101,19 @@ def _evaluate(
             stack[i] = y
     avals = program.in_avals[num_consts : num_consts + num_carry]
     return [*map(as_typed, carry, avals), *ys]
+
+
+def _stacks(avals: list[Aval]) -> list[np.ndarray]:
+    """Arrays for what every step gives."""
+    try:
+        return [np.empty(a.shape, a.dtype) for a in avals]
+    except MemoryError:
+        largest = max(avals, key=lambda a: a.nbytes)
+        needed = sum(a.nbytes for a in avals) / 2**30
+        raise OutOfMemoryError(
+            f"scan has results of {needed:.3g} GiB, more than there is; the largest is {largest}, "
+            f"{largest.nbytes / 2**30:.3g} GiB.\n  {OutOfMemoryError.advice}"
+        ) from None
 
 
 def _worth_compiling(program: Program, length: int) -> bool:

@@ -16,6 +16,7 @@ import functrans.numpy as fnp
 from functrans.core import tree
 from functrans.core.errors import ShapeError, TransformError
 from functrans.core.types import dtype_of, shape_of
+from functrans.lax.bodies import check_real
 from functrans.lax.loops import while_loop
 from functrans.lax.solves import custom_linear_solve, custom_root
 from functrans.numpy.indexing import at
@@ -72,6 +73,7 @@ def root(
 
     Raises:
         ShapeError: fun(x0) is not like x0.
+        DTypeError: x0 or fun(x0) is complex.
         TransformError: another method.
 
     Nocedal and Wright, Numerical Optimization, section 11.2.
@@ -86,7 +88,7 @@ def root(
     check_callable(fun, "root")
     if method not in ("newton", "krylov"):
         raise TransformError(f"root has methods 'newton' and 'krylov', not {method!r}.")
-    start, unravel = _vector(x0)
+    start, unravel = _vector(x0, "root")
     most = dict(options or {}).get("maxiter", 50)
     limit = _tolerance(tol, start)
 
@@ -125,6 +127,7 @@ def fixed_point(
 
     Raises:
         ShapeError: fun(x0) is not like x0.
+        DTypeError: x0 or fun(x0) is complex.
         TransformError: another method.
 
     Walker and Ni, Anderson acceleration for fixed-point iterations, 2011.
@@ -140,7 +143,7 @@ def fixed_point(
     if method not in ("iteration", "anderson"):
         known = "'iteration' and 'anderson'"
         raise TransformError(f"fixed_point has methods {known}, not {method!r}.")
-    start, unravel = _vector(x0)
+    start, unravel = _vector(x0, "fixed_point")
     limit = _tolerance(xtol, start)
 
     def image(v: Any) -> Any:
@@ -256,8 +259,9 @@ def _anderson(
 # --- trees as vectors -----------------------------------------------------------------------------
 
 
-def _vector(x0: Any) -> tuple[Any, Callable[[Any], Any]]:
+def _vector(x0: Any, name: str) -> tuple[Any, Callable[[Any], Any]]:
     """The start as a vector of floats without derivatives, and the way back."""
+    check_real(x0, f"{name}'s x0")
     leaves = [fnp.asarray(x) for x in tree.leaves(x0)]
     wide = [x if dtype_of(x).kind == "f" else x.astype(np.float64) for x in leaves]
     vector, unravel = tree.ravel(tree.unflatten(tree.structure(x0), wide))
@@ -265,6 +269,7 @@ def _vector(x0: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def _like(y: Any, v: Any, name: str) -> Any:
+    check_real(y, f"the result of {name}'s fun")
     vector = tree.ravel(y)[0]
     if shape_of(vector) != shape_of(v):
         raise ShapeError(

@@ -14,7 +14,7 @@ import numpy as np
 from functrans.core import tree
 from functrans.core.dependence import equation_depends
 from functrans.core.effects import has_effects, uses_axis_name, without_effects
-from functrans.core.errors import TransformError
+from functrans.core.errors import DTypeError, TransformError
 from functrans.core.primitive import Linear
 from functrans.core.program import Equation, Literal, Program, Var
 from functrans.core.source import Source, source_scope
@@ -37,6 +37,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
 
     Raises:
         TransformError: fun is not linear, or affine: fun(0) is not 0.
+        DTypeError: an argument is an integer or bool.
 
     >>> import functrans as ft
     >>> import functrans.numpy as fnp
@@ -44,6 +45,12 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     (np.float64(6.0),)
     """
     check_callable(fun, "linear_transpose")
+    for path, x in tree.flatten_with_path(primals)[0]:
+        if aval_of(x).dtype.kind not in "fc":
+            raise DTypeError(
+                f"linear_transpose needs real or complex arguments, but argument{path} is "
+                f"{aval_of(x)}.\n  Pass floats, or close over what is no part of the linear map."
+            )
     return _transposed(fun, primals, checked=True)
 
 

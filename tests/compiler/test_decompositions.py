@@ -11,7 +11,7 @@ import functrans.numpy as fnp
 from functrans import lax
 from functrans.compiler import blas, runtime
 from functrans.compiler.decompositions import decompositions_ir, lapack_names
-from functrans.compiler.engine import compile_module
+from functrans.compiler.engine import Effort, compile_module
 from functrans.primitives.decompositions import (
     eigh_p,
     eigvalsh_p,
@@ -158,7 +158,7 @@ def test_an_iteration_that_does_not_converge_gives_nan():
     fails = ctypes.cast(gesdd, ctypes.c_void_p).value
     symbols = {f"ft_blas_{name}": fails for name in lapack_names("d")}
     ir = decompositions_ir("d", bits)
-    address = compile_module(ir, ["ft_svdvals_f64"], symbols, False)["ft_svdvals_f64"]
+    address = compile_module(ir, ["ft_svdvals_f64"], symbols, Effort.TRANSLATE)["ft_svdvals_f64"]
     a, matrix, work, values = np.ones((2, 3, 3)), np.empty(9), np.empty(9), np.ones((3, 3))
     buffers = [a, matrix, work, work, work, values]
     ints = np.array([ord("N"), 3, 3, 0, 0, 3, 2, 9])

@@ -6,7 +6,7 @@ import scipy.integrate
 
 import functrans as ft
 import functrans.numpy as fnp
-from functrans.core.errors import ShapeError, TransformError, TreeError
+from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
 from functrans.integrate import odeint
 from functrans.test_util import check_grads
 
@@ -109,6 +109,8 @@ def test_too_many_steps_give_nan():
         (lambda: odeint(lambda y, t: y[:1], np.ones(2), TIMES), ShapeError, "a tree like y0"),
         (lambda: odeint(lambda y, t: (y[1], y[0]), [1.0, 2.0], TIMES), TreeError, "like y0"),
         (lambda: odeint(lambda y, t: y, 1.0, TIMES, method="euler"), TransformError, "'rk4'"),
+        (lambda: odeint(lambda y, t: y, (1.0, 1j), TIMES), DTypeError, r"y0\[1\] must be real"),
+        (lambda: odeint(lambda y, t: 1j * y, 1.0, TIMES), DTypeError, "odeint's func must be real"),
     ],
 )
 def test_refusals(call, error, text):

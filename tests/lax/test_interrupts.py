@@ -32,6 +32,7 @@ def side_by_side(x: Any) -> Any:
     return ends + lax.fori_loop(0, 2**60, lambda i, c: fnp.sin(c), x)
 
 
+SLOW = ft.jit(lambda x: lax.fori_loop(0, 2**60, lambda i, c: c @ c, x))
 EXAMPLES = ft.jit(ft.vmap(example))
 
 ENDLESS = {
@@ -48,6 +49,8 @@ ENDLESS = {
     # the thread of the call may be the one that has ended
     "side by side": lambda x: ft.jit(side_by_side)(x),
     "side by side, large": lambda x: ft.jit(side_by_side)(np.ones(1000)),
+    # a second a few steps: to look every so many would be to look twice a minute
+    "slow steps": lambda x: SLOW(np.zeros((1500, 1500))),
     "all of many examples": lambda x: EXAMPLES(np.full(20_000, 1.0)),
     # a thread other than that of the call may be the one that does not end
     "the last of many examples": lambda x: EXAMPLES(np.linspace(0.0, 1.0, 20_000)),

@@ -143,6 +143,12 @@ def bwd_wrong_shape(x: Any) -> Any:
     return ft.grad(lambda x: fnp.sum(f({"a": x})["y"]))(x)
 
 
+@mistake(DTypeError, "bwd rule", r"cotangents\[0\] of type f64\[3\], got str: 'no'")
+def bwd_returns_string(x: Any) -> Any:
+    f = vjp_of(lambda x: ({"y": x}, None), lambda r, ct: ("no",))
+    return ft.grad(lambda x: fnp.sum(f(x)["y"]))(x)
+
+
 @mistake(DTypeError, "bwd rule", r"cotangents\[0\] of type f64\[3\], got f32\[3\]", "astype")
 def bwd_wrong_dtype(x: Any) -> Any:
     f = vjp_of(lambda x: ({"y": x}, None), lambda r, ct: (ct["y"].astype("f4"),))

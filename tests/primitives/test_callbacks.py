@@ -39,6 +39,14 @@ def scan(f: Any) -> Any:
     return lambda x: lax.scan(lambda c, _: (f(c) * x, None), x, None, length=2)[0]
 
 
+def where_positive(f: Any) -> Any:
+    return lambda x: lax.cond(x > 0, f, lambda x: x, x)
+
+
+def to_ten(f: Any) -> Any:
+    return lambda x: lax.while_loop(lambda c: abs(c) < 10, f, 4.0 * x)
+
+
 def custom_jvp(f: Any) -> Any:
     g = ft.custom_jvp(f)
     g.defjvp(lambda p, t: (g(*p), 2.0 * t[0]))
@@ -71,6 +79,23 @@ CASES: dict[str, tuple[Callable[[Any], Any], list[float]]] = {
         lambda f: ft.vmap(lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0])(xs),
         [0.5, 1.5, -2, 1, 3, -4],
     ),
+    "vmap of cond": (lambda f: ft.vmap(where_positive(f))(xs), [0.5, 1.5]),
+    "vmap of vmap of cond": (
+        lambda f: ft.vmap(ft.vmap(where_positive(f)))(xs[:, None]),
+        [0.5, 1.5],
+    ),
+    "jit of vmap of cond": (lambda f: ft.jit(ft.vmap(where_positive(f)))(xs), [0.5, 1.5]),
+    "vmap of grad of cond": (lambda f: ft.vmap(ft.grad(where_positive(f)))(xs), [0.5, 1.5]),
+    "jit of grad of vmap of cond": (
+        lambda f: ft.jit(ft.grad(lambda x: fnp.sum(ft.vmap(where_positive(f))(x))))(xs),
+        [0.5, 1.5],
+    ),
+    "vmap of switch": (
+        lambda f: ft.vmap(lambda i, x: lax.switch(i, [fnp.sin, f, fnp.cos], x))(np.arange(3), xs),
+        [1.5],
+    ),
+    "vmap of while": (lambda f: ft.vmap(to_ten(f))(xs), [2, 4, 8, 6, -8]),
+    "jit of vmap of while": (lambda f: ft.jit(ft.vmap(to_ten(f)))(xs), [2, 4, 8, 6, -8]),
     "grad": (lambda f: ft.grad(lambda x: f(x) ** 2)(3.0), [3]),
     "jit of grad": (lambda f: ft.jit(ft.grad(lambda x: f(x) ** 2))(3.0), [3]),
     "vmap of grad": (lambda f: ft.vmap(ft.grad(lambda x: f(x) ** 2))(xs), list(xs)),

@@ -239,6 +239,19 @@ def test_too_much_to_keep_is_an_error_that_says_what_to_do() -> None:
         compile_it()
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, ft.jit], ids=["eager", "jit inside"])
+@pytest.mark.parametrize("steps", [8, 10**5], ids=["in NumPy", "compiled"])
+def test_too_much_to_keep_outside_of_jit_is_the_same_error(wrap: Any, steps: int) -> None:
+    """There, it is what loops and jitted functions return that may not fit."""
+
+    def f(x: Any) -> Any:
+        step = lambda c, _: (c * c, fnp.broadcast_to(fnp.sin(c), (10**13 // steps,)))
+        return fnp.sum(lax.scan(step, x, None, steps)[1][:, 0])
+
+    with pytest.raises(MemoryError, match=r"(?s)GiB.*test_revolve.*checkpoint=k"):
+        ft.grad(wrap(f))(0.5)
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2, 127, 128, 129, 1000, 128**2, 128**2 + 1, 40_000])
 def test_reverse_mode_of_a_while_loop_of_many_steps(steps: int) -> None:
     """The numbers of steps around those at which checkpoints take another level."""

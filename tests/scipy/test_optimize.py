@@ -5,7 +5,7 @@ import pytest
 
 import functrans as ft
 import functrans.numpy as fnp
-from functrans.core.errors import ShapeError, TransformError
+from functrans.core.errors import DTypeError, ShapeError, TransformError
 from functrans.scipy.optimize import fixed_point, root
 from functrans.test_util import check_grads
 
@@ -85,6 +85,9 @@ def test_anderson_takes_fewer_steps():
         (lambda: root(lambda x: x[:1], np.ones(2)), ShapeError, "as many numbers as x0 has, 2"),
         (lambda: root(lambda x: x, 1.0, method="hybr"), TransformError, "'newton' and 'krylov'"),
         (lambda: fixed_point(lambda x: x, 1.0, method="x"), TransformError, "'anderson'"),
+        (lambda: root(lambda x: x * x + 1, 1j), DTypeError, "root's x0 must be real, got complex"),
+        (lambda: root(lambda x: x * x + 1j, 1.0), DTypeError, "root's fun must be real.*c128"),
+        (lambda: fixed_point(lambda x: 1j * x, 1.0), DTypeError, "fixed_point's fun must be real"),
     ],
 )
 def test_refusals(call, error, text):

@@ -10,7 +10,7 @@ import pytest
 import functrans as ft
 from functrans import lax
 from functrans import numpy as fnp
-from functrans.core.errors import TransformError
+from functrans.core.errors import DTypeError, TransformError
 
 X = np.array([0.5, -1.0, 2.0])
 Y = np.array([0.3, 1.5, -0.7])
@@ -58,6 +58,11 @@ def test_linear_transpose_twice_is_the_function() -> None:
 def test_linear_transpose_of_what_is_not_linear(fun: Any) -> None:
     with pytest.raises(TransformError, match="not linear"):
         ft.linear_transpose(fun, X)(X)
+
+
+def test_linear_transpose_of_integers() -> None:
+    with pytest.raises(DTypeError, match=r"argument\[1\]\['n'\] is i64\[3\]"):
+        ft.linear_transpose(lambda x, p: x * p["n"], X, {"n": np.arange(3)})
 
 
 def powers(x: Any) -> Any:
