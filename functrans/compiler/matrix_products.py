@@ -33,6 +33,9 @@ FEWEST_FLOPS, MOST_FLOPS = 1 << 20, 1 << 27
 """Of a batch, which must be worth a kernel to compile, and of a single product."""
 FEWEST_ROWS, FEWEST = 8, 16
 """Rows of the result, and its columns and terms, from which a tile is busy."""
+PERIOD, FEW_LINES = 4096, 256
+"""Bytes between lines that have one place in the nearest cache, and how many of these the next one
+has room for: where terms of x lie so far apart, more would be read from memory again and again."""
 FLOPS_PER_NANOSECOND = 800
 """Of a core, times the bytes of an element."""
 SPLIT, PIECE = 8_000.0, 4_000.0
@@ -47,7 +50,8 @@ LONGEST_RUN = 32
 def is_own(gemm: Gemm, dtype: np.dtype) -> bool:
     """Whether the kernel computes a product."""
     thin = gemm.m < FEWEST_ROWS or min(gemm.n, gemm.k) < FEWEST
-    if dtype.kind != "f" or thin or tile_for(gemm.n, dtype) is None:
+    conflicting = gemm.transpose_x and gemm.m * dtype.itemsize % PERIOD == 0 and gemm.k > FEW_LINES
+    if dtype.kind != "f" or thin or conflicting or tile_for(gemm.n, dtype) is None:
         return False
     flops = 2.0 * gemm.m * gemm.n * gemm.k
     return flops * gemm.batch >= FEWEST_FLOPS and flops <= MOST_FLOPS

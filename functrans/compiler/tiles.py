@@ -16,6 +16,8 @@ from functrans.compiler.llvm import Builder
 
 SUMMED = 512
 """Terms that are summed before the next tile: so much of a panel stays in the caches."""
+LATENCY = 5
+"""Cycles from a product to the next one of the same sum."""
 SHORTEST = 32
 """Bytes of vectors from which tiles are worth it."""
 ITEMS = 16
@@ -42,8 +44,9 @@ class Tile(NamedTuple):
 
     @property
     def cycles(self) -> float:
-        """What a processor with two units for products and two for loads takes per term."""
-        return max(self.rows * self.vectors, self.rows + self.vectors + 2) / 2
+        """What a processor with two units for products and two for loads takes per term; each sum
+        waits for its last product."""
+        return max(self.rows * self.vectors, self.rows + self.vectors + 2, 2 * LATENCY) / 2
 
 
 def tile_for(columns: int, dtype: np.dtype) -> Tile | None:

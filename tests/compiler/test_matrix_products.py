@@ -91,23 +91,26 @@ def test_infinities_and_nans_stay_in_their_rows_and_columns(every_product):
     np.testing.assert_allclose(ft.jit(lambda x, y: x @ y)(x, y), want, 1e-12, 1e-12)
 
 
-CHOICES = {  # rows, columns, terms, batch, dtype; whether it is ours
-    "a layer": (128, 128, 64, 1, "f4", True),
-    "heads": (64, 64, 16, 32, "f4", True),
-    "small": (32, 32, 64, 1, "f4", False),
-    "by a vector": (4096, 1, 512, 1, "f4", False),
-    "few columns": (1 << 12, 10, 64, 1, "f4", False),
-    "outer": (1 << 12, 1 << 10, 8, 1, "f4", False),
-    "beyond the caches": (2048, 2048, 2048, 1, "f8", False),
-    "complex": (128, 128, 128, 1, "c16", False),
+CHOICES = {  # rows, columns, terms, batch, dtype; whether it is ours; and if x is transposed
+    "a layer": (128, 128, 64, 1, "f4", True, True),
+    "heads": (64, 64, 16, 32, "f4", True, True),
+    "small": (32, 32, 64, 1, "f4", False, False),
+    "terms in one place of the cache": (512, 256, 512, 1, "f8", True, False),
+    "few terms there": (512, 256, 128, 1, "f8", True, True),
+    "by a vector": (4096, 1, 512, 1, "f4", False, False),
+    "few columns": (1 << 12, 10, 64, 1, "f4", False, False),
+    "outer": (1 << 12, 1 << 10, 8, 1, "f4", False, False),
+    "beyond the caches": (2048, 2048, 2048, 1, "f8", False, False),
+    "complex": (128, 128, 128, 1, "c16", False, False),
 }
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_which_products_are_ours(name, monkeypatch):
-    m, n, k, batch, dtype, expected = CHOICES[name]
-    gemm = Gemm(False, False, m, n, k, batch)
-    monkeypatch.setattr(tiles, "vector_registers", lambda: (64, 32))
-    assert is_own(gemm, np.dtype(dtype)) is expected
-    monkeypatch.setattr(tiles, "vector_registers", lambda: (16, 16))
-    assert not is_own(gemm, np.dtype(dtype))
+    m, n, k, batch, dtype, *expected = CHOICES[name]
+    for transposed, ours in zip((False, True), expected, strict=True):
+        gemm = Gemm(transposed, False, m, n, k, batch)
+        monkeypatch.setattr(tiles, "vector_registers", lambda: (64, 32))
+        assert is_own(gemm, np.dtype(dtype)) is ours
+        monkeypatch.setattr(tiles, "vector_registers", lambda: (16, 16))
+        assert not is_own(gemm, np.dtype(dtype))
