@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from functrans.core.program import Atom, Var
@@ -58,3 +60,46 @@ class StoredKernel:
 
     name: str
     module: str
+
+
+def kernel_of_text(
+    text: str,
+    declarations: Sequence[str],
+    buffers: Sequence[tuple[str, Atom]],
+    outputs: Sequence[Var],
+    ints: Sequence[int],
+    extent: int,
+    what: str,
+    written: bool = True,
+) -> EmittedKernel:
+    """The kernel whose text calls it @KERNEL.
+
+    Args:
+        text, declarations, outputs, ints, extent, written: as of an EmittedKernel.
+        buffers: with their names, for people.
+        what: the line that says what it does, for people.
+    """
+    name = f"k{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    shown = ", ".join(f"{x}: {a.aval}" for x, a in buffers)
+    return EmittedKernel(
+        name,
+        text.replace("@KERNEL", f"@{name}"),
+        tuple(declarations),
+        tuple(a for _, a in buffers),
+        tuple(outputs),
+        tuple(ints),
+        extent,
+        f"def {name}({shown}):\n    {what}",
+        written,
+    )
+
+
+def arguments(buffers: Sequence[str], ints: Sequence[str]) -> str:
+    """Instructions that load the buffers and integers of a kernel, under these names."""
+    loads = [("buf", "ptr", "%bufs", name, i) for i, name in enumerate(buffers)]
+    loads += [("int", "i64", "%ints", name, i) for i, name in enumerate(ints)]
+    return "\n".join(
+        f"  %{name}.{what} = getelementptr {kind}, ptr {array}, i64 {i}\n"
+        f"  %{name} = load {kind}, ptr %{name}.{what}"
+        for what, kind, array, name, i in loads
+    )

@@ -255,13 +255,18 @@ class BlockLowering:
         return self.shared.emitter.emit(step, inlined, stored, self._overwritten(step))
 
     def _append_kernel(self, step: Kernel, emitted: EmittedKernel) -> None:
-        slots = tuple(self.slot(a) for a in emitted.buffers)
         parts = pieces(emitted.extent, _nanoseconds(step, emitted))
         comment = lines_of([m.equation for m in step.members])
         comment += f"  in {step.blocks} blocks" if step.blocks > 1 else ""
+        self._call(emitted, comment, parts, float(step.weight * math.prod(step.shape)))
+
+    def _call(
+        self, kernel: EmittedKernel, comment: str, parts: int = 1, flops: float = 0.0
+    ) -> None:
+        """The entry of a kernel, which threads share in so many pieces."""
+        slots = tuple(self.slot(a) for a in kernel.buffers)
         comment += f"  in {parts} pieces" if parts > 1 else ""
-        entry = Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts)
-        entry.flops = float(step.weight * math.prod(step.shape))
+        entry = Entry(kernel, slots, kernel.ints, kernel.extent, comment, pieces=parts, flops=flops)
         self.append(entry)
 
     def _overwritten(self, step: Kernel) -> dict[Var, Var]:
@@ -331,14 +336,12 @@ class BlockLowering:
         emitted = emit_region(equation, prepare, self.updates.of(equation))
         if emitted is None:
             return False
-        slots = tuple(self.slot(a) for a in emitted.buffers)
         parts = 1
         if emitted.extent > 1:
             time = instructions(equation, prepare) / INSTRUCTIONS_PER_NANOSECOND
             parts = pieces(emitted.extent, time)
         comment = f"{equation.primitive.name} in registers  {lines_of([equation])}"
-        comment += f"  in {parts} pieces" if parts > 1 else ""
-        self.append(Entry(emitted, slots, emitted.ints, emitted.extent, comment, pieces=parts))
+        self._call(emitted, comment, parts)
         return True
 
     def _scatter(self, equation: Equation) -> None:
@@ -350,36 +353,28 @@ class BlockLowering:
         copied = self.slot(equation.inputs[0]), self.slot(out)
         if copied[0] != copied[1]:
             self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment="operand of scatter"))
-        emitted = emit_scatter(equation)
-        slots = tuple(self.slot(a) for a in emitted.buffers)
-        self.append(Entry(emitted, slots, emitted.ints, 1, f"scatter  {lines_of([equation])}"))
+        self._call(emit_scatter(equation), f"scatter  {lines_of([equation])}")
 
     def _sort(self, equation: Equation) -> None:
         """The kernel that sorts rows, which threads divide."""
         emitted = emit_sort(equation)
-        slots = tuple(self.slot(a) for a in emitted.buffers)
+        parts = pieces(emitted.extent, nanoseconds(equation))
         if equation.inputs[0].aval.size:
-            entry = Entry(emitted, slots, emitted.ints, emitted.extent)
-            entry.comment = f"sort  {lines_of([equation])}"
-            entry.pieces = pieces(emitted.extent, nanoseconds(equation))
-            self.append(entry)
+            self._call(emitted, f"sort  {lines_of([equation])}", parts)
+        for var in equation.outputs:
+            self.slot(var)
 
     def _window_product(self, equation: Equation) -> None:
         """The kernel that multiplies windows, which threads divide."""
-        emitted = emit_window_product(equation)
-        slots = tuple(self.slot(a) for a in emitted.buffers)
-        entry = Entry(emitted, slots, emitted.ints, emitted.extent, flops=flops(equation))
-        entry.pieces = pieces(emitted.extent, entry.flops / FLOPS_PER_NANOSECOND)
-        entry.comment = f"product of windows {equation.outputs[0].aval}  {lines_of([equation])}"
-        entry.comment += f"  in {entry.pieces} pieces" if entry.pieces > 1 else ""
-        self.append(entry)
+        emitted, work = emit_window_product(equation), flops(equation)
+        parts = pieces(emitted.extent, work / FLOPS_PER_NANOSECOND)
+        comment = f"product of windows {equation.outputs[0].aval}  {lines_of([equation])}"
+        self._call(emitted, comment, parts, work)
 
     def _block_update(self, equation: Equation) -> None:
         """The kernel that writes a block into an array which is overwritten."""
         if equation.inputs[1].aval.size:
-            emitted = emit_block_update(equation)
-            slots = tuple(self.slot(a) for a in emitted.buffers)
-            self.append(Entry(emitted, slots, emitted.ints, 1, f"update  {lines_of([equation])}"))
+            self._call(emit_block_update(equation), f"update  {lines_of([equation])}")
 
     def _product(self, equation: Equation) -> bool:
         gemm = gemm_of(equation)

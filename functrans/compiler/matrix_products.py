@@ -11,24 +11,17 @@ where x does not stay in the caches, the library is as fast.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from functrans.compiler.emitted import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel, arguments, kernel_of_text
 from functrans.compiler.products import Gemm
 from functrans.compiler.threads import pieces
-from functrans.compiler.tiles import (
-    ITEMS,
-    SUMMED,
-    TileText,
-    panels_of,
-    spread,
-    tile_for,
-)
+from functrans.compiler.tiles import ITEMS, SUMMED, TileText, panels_of, spread, tile_for
 from functrans.core.program import Equation
 
+BUFFERS = "x", "y", "out"
 FEWEST_FLOPS, MOST_FLOPS = 1 << 20, 1 << 27
 """Of a batch, which must be worth a kernel to compile, and of a single product."""
 FEWEST_ROWS, FEWEST = 8, 16
@@ -65,9 +58,8 @@ def product_pieces(extent: int, gemm: Gemm, dtype: np.dtype) -> int:
 
 def emit_product(equation: Equation, gemm: Gemm) -> EmittedKernel:
     """The kernel of buffers x, y, out; its loop is over parts of all products."""
-    x, y = (a.aval for a in equation.inputs)
     out = equation.outputs[0]
-    tile = tile_for(gemm.n, x.dtype)
+    tile = tile_for(gemm.n, out.aval.dtype)
     assert tile is not None
     products = 1 if gemm.summed else gemm.batch
     tiles, panels = -(-gemm.m // tile.rows), panels_of(gemm.n, tile)
@@ -87,25 +79,21 @@ def emit_product(equation: Equation, gemm: Gemm) -> EmittedKernel:
         "run": run,
         "wide": wide,
     }
-    lines = TileText(tile, x.dtype)
-    text = _text(lines, list(ints), gemm.transpose_y)
-    name = f"k{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-    return EmittedKernel(
-        name,
-        text.replace("@KERNEL", f"@{name}"),
+    lines = TileText(tile, out.aval.dtype)
+    buffers = list(zip(BUFFERS, (*equation.inputs, out), strict=True))
+    times = "times transposed" if gemm.transpose_y else "times"
+    return kernel_of_text(
+        _text(lines, list(ints), gemm.transpose_y),
         (
             *lines.declarations,
             *lines.masked_declarations(tile.lanes),
             "declare i64 @llvm.umin.i64(i64, i64)",
         ),
-        (*equation.inputs, out),
+        buffers,
         equation.outputs,
-        tuple(ints.values()),
+        list(ints.values()),
         products * -(-tiles // run) * -(-panels // wide),
-        f"def {name}(x: {x}, y: {y}, out: {out.aval}):\n"
-        f"    x {'times transposed' if gemm.transpose_y else 'times'} y, "
-        f"in tiles of {tile.rows}x{tile.width} in registers",
-        written=True,
+        f"x {times} y, in tiles of {tile.rows}x{tile.width} in registers",
     )
 
 
@@ -126,22 +114,11 @@ def _parts(tiles: int, panels: int, products: int) -> tuple[int, int]:
 def _text(lines: TileText, ints: Sequence[str], transposed: bool) -> str:
     """The kernel: for every item, product of a sum, and part of k, panel by panel, tile by tile."""
     tile, kind = lines.tile, lines.kind
-    buffers = "".join(
-        f"""
-  %{x}.buf = getelementptr ptr, ptr %bufs, i64 {i}
-  %{x} = load ptr, ptr %{x}.buf"""
-        for i, x in enumerate(("x", "y", "out"))
-    )
-    numbers = "".join(
-        f"""
-  %{n}.int = getelementptr i64, ptr %ints, i64 {i}
-  %{n} = load i64, ptr %{n}.int"""
-        for i, n in enumerate(ints)
-    )
     return f"""
 define i64 @KERNEL(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 entry:
-  %copy = alloca [{SUMMED * tile.width} x {kind}], align 64{buffers}{numbers}
+  %copy = alloca [{SUMMED * tile.width} x {kind}], align 64
+{arguments(BUFFERS, ints)}
   %last.row = sub i64 %m, 1
   %tiles.less = udiv i64 %last.row, {tile.rows}
   %tiles = add i64 %tiles.less, 1

@@ -9,13 +9,12 @@ stable sort, rows of 8 elements a third.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from functrans.compiler.emitted import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel, kernel_of_text
 from functrans.compiler.llvm import Builder
 from functrans.core.program import Equation, Var
 
@@ -36,21 +35,18 @@ def emit_sort(equation: Equation) -> EmittedKernel:
     avals = [a.aval for a in equation.inputs]
     n = avals[0].shape[-1]
     text = _text([(f"c{i}", a.dtype) for i, a in enumerate(avals)])
-    name = f"k{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     scratch = [Var(a if n > RUN else a.update(shape=(0,))) for a in avals]
     buffers = (*equation.inputs, *equation.outputs, *scratch)
-    roles = [role for role in ("", " (out)", " (scratch)") for _ in avals]
-    named = zip(buffers, roles, strict=True)
-    shown = ", ".join(f"a{i}: {a.aval}{role}" for i, (a, role) in enumerate(named))
-    return EmittedKernel(
-        name,
-        text.replace("@KERNEL", f"@{name}"),
+    names = [f"{x}{i}" for x in ("a", "out", "scratch") for i in range(len(avals))]
+    return kernel_of_text(
+        text,
         _DECLARATIONS,
-        buffers,
+        list(zip(names, buffers, strict=True)),
         (*equation.outputs, *scratch),
         (n,),
         avals[0].size // max(n, 1),
-        f"def {name}({shown}):\n    sort rows of a0, stably, by merging runs of {RUN}",
+        f"sort rows of a0, stably, by merging runs of {RUN}",
+        written=False,
     )
 
 

@@ -16,18 +16,18 @@ all transforms, so they need no rules but for their evaluation.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from functrans.compiler.emitted import EmittedKernel
+from functrans.compiler.emitted import EmittedKernel, arguments, kernel_of_text
 from functrans.compiler.tiles import ITEMS, SUMMED, Tile, TileText, spread, tile_for
 from functrans.core.primitive import Primitive
 from functrans.core.program import Equation
 from functrans.core.types import Aval
 
+BUFFERS = "x", "row.places", "summed.places", "w", "out"
 RUNS = 8, 32
 """Tiles along the rows, at least and at most, that one item of the kernel's loop computes one after
 the other with the same part of a panel. More read panels less often; fewer make more items."""
@@ -80,7 +80,7 @@ one group, and as which shape the result (batch, features, rows) is seen."""
 def emit_window_product(equation: Equation) -> EmittedKernel:
     """The kernel; its loop is over the batch and blocks of rows."""
     x, row_places, summed_places, w = (a.aval for a in equation.inputs)
-    out, params = equation.outputs[0].aval, equation.params
+    params = equation.params
     groups, panels, summed, width = w.shape
     tile = tile_for(width, x.dtype)
     assert tile is not None and tile.width == width
@@ -100,42 +100,26 @@ def emit_window_product(equation: Equation) -> EmittedKernel:
         "alike": params["alike"],
     }
     lines = TileText(tile, x.dtype)
-    text = _text(lines, list(ints), summed > SUMMED)
-    name = f"k{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-    shown = f"x: {x}, row places: {row_places}, summed places: {summed_places}, w: {w}, out: {out}"
-    return EmittedKernel(
-        name,
-        text.replace("@KERNEL", f"@{name}"),
+    buffers = list(zip(BUFFERS, (*equation.inputs, *equation.outputs), strict=True))
+    return kernel_of_text(
+        _text(lines, list(ints), summed > SUMMED),
         (*lines.declarations, "declare i64 @llvm.umin.i64(i64, i64)"),
-        (*equation.inputs, *equation.outputs),
+        buffers,
         equation.outputs,
-        tuple(ints.values()),
+        list(ints.values()),
         x.shape[0] * -(-tiles // run),
-        f"def {name}({shown}):\n"
-        f"    windows of x times w, in tiles of {tile.rows}x{width} in registers",
-        written=True,
+        f"windows of x times w, in tiles of {tile.rows}x{width} in registers",
     )
 
 
 def _text(lines: TileText, ints: Sequence[str], in_parts: bool) -> str:
     """The kernel: for every item and part of what is summed, for every panel and tile of rows."""
     tile, kind, width = lines.tile, lines.kind, lines.tile.width
-    buffers = "".join(
-        f"""
-  %{x}.buf = getelementptr ptr, ptr %bufs, i64 {i}
-  %{x} = load ptr, ptr %{x}.buf"""
-        for i, x in enumerate(("x", "row.places", "summed.places", "w", "out"))
-    )
-    numbers = "".join(
-        f"""
-  %{n}.int = getelementptr i64, ptr %ints, i64 {i}
-  %{n} = load i64, ptr %{n}.int"""
-        for i, n in enumerate(ints)
-    )
     return f"""
 define i64 @KERNEL(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 entry:
-  %places = alloca [{SUMMED} x i64]{buffers}{numbers}
+  %places = alloca [{SUMMED} x i64]
+{arguments(BUFFERS, ints)}
   %last.row = sub i64 %rows, 1
   %tiles.less = udiv i64 %last.row, {tile.rows}
   %tiles = add i64 %tiles.less, 1

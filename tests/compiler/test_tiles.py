@@ -22,3 +22,13 @@ def test_tiles_fit_columns_and_registers(name, monkeypatch):
     columns, nbytes, registers, want = TILES[name]
     monkeypatch.setattr(tiles, "vector_registers", lambda: registers)
     assert tile_for(columns, np.dtype(f"f{nbytes}")) == want
+
+
+@pytest.mark.parametrize("nbytes", [4, 8])
+@pytest.mark.parametrize("registers", [(64, 32), (32, 16)])
+def test_a_panel_has_the_tile_of_its_columns(registers, nbytes, monkeypatch):
+    monkeypatch.setattr(tiles, "vector_registers", lambda: registers)
+    dtype = np.dtype(f"f{nbytes}")
+    for columns in range(1, 200):
+        tile = tile_for(columns, dtype)
+        assert tile_for(tile.width, dtype) == tile
