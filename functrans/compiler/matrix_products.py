@@ -18,7 +18,7 @@ import numpy as np
 from functrans.compiler.emitted import EmittedKernel, arguments, kernel_of_text
 from functrans.compiler.products import Gemm
 from functrans.compiler.threads import pieces
-from functrans.compiler.tiles import ITEMS, SUMMED, TileText, panels_of, spread, tile_for
+from functrans.compiler.tiles import SUMMED, TileText, items_wanted, panels_of, spread, tile_for
 from functrans.core.program import Equation
 
 BUFFERS = "x", "y", "out"
@@ -102,9 +102,10 @@ def _parts(tiles: int, panels: int, products: int) -> tuple[int, int]:
     item copies its part of y, and reads x where it is."""
     run = min(tiles, LONGEST_RUN)
     downwards = -(-tiles // run) * products
-    wide = max(1, panels * downwards // ITEMS)
-    if downwards * panels < ITEMS:
-        run = max(COPIED, tiles * products * panels // ITEMS)
+    items = items_wanted()
+    wide = max(1, panels * downwards // items)
+    if downwards * panels < items:
+        run = max(COPIED, tiles * products * panels // items)
     return min(run, tiles), min(wide, panels)
 
 

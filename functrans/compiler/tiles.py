@@ -13,6 +13,7 @@ import numpy as np
 
 from functrans.compiler.engine import vector_registers
 from functrans.compiler.llvm import Builder
+from functrans.compiler.threads import num_threads
 
 SUMMED = 512
 """Terms that are summed before the next tile: so much of a panel stays in the caches."""
@@ -20,8 +21,7 @@ LATENCY = 5
 """Cycles from a product to the next one of the same sum."""
 SHORTEST = 32
 """Bytes of vectors from which tiles are worth it."""
-ITEMS = 16
-"""Items of a loop that threads can share well."""
+FEWEST_ITEMS = 16
 
 
 class Tile(NamedTuple):
@@ -57,6 +57,11 @@ def tile_for(columns: int, dtype: np.dtype) -> Tile | None:
     lanes, rows = nbytes // dtype.itemsize, registers // 4
     tiles = [Tile(rows, n, v) for n in (lanes // 2, lanes) if n >= rows for v in (1, 2, 3)]
     return min(tiles, key=lambda t: (panels_of(columns, t) * t.cycles, t.width))
+
+
+def items_wanted() -> int:
+    """Items of a product's loop that threads can share well; sums are the same for any number."""
+    return max(FEWEST_ITEMS, 4 * num_threads())
 
 
 def panels_of(columns: int, tile: Tile) -> int:

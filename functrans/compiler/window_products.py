@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.emitted import EmittedKernel, arguments, kernel_of_text
-from functrans.compiler.tiles import ITEMS, SUMMED, Tile, TileText, spread, tile_for
+from functrans.compiler.tiles import SUMMED, Tile, TileText, items_wanted, spread, tile_for
 from functrans.core.primitive import Primitive
 from functrans.core.program import Equation
 from functrans.core.types import Aval
@@ -85,7 +85,7 @@ def emit_window_product(equation: Equation) -> EmittedKernel:
     tile = tile_for(width, x.dtype)
     assert tile is not None and tile.width == width
     tiles = -(-params["rows"] // tile.rows)
-    run = min(max(tiles * x.shape[0] // ITEMS, RUNS[0]), RUNS[1])
+    run = min(max(tiles * x.shape[0] // items_wanted(), RUNS[0]), RUNS[1])
     ints = {
         "rows": params["rows"],
         "run": run,
