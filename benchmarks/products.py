@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,8 +84,7 @@ def product_row(m: int, k: int, n: int) -> str:
     cells = []
     for f, x, y in layouts:
         compiled = ft.jit(f)
-        own = least(lambda compiled=compiled, x=x, y=y: compiled(x, y))  # type: ignore[misc]
-        numpy = least(lambda f=f, x=x, y=y: f(x, y))  # type: ignore[misc]
+        own, numpy = least(partial(compiled, x, y)), least(partial(f, x, y))
         cells.append(shown(own, numpy))
     return f"| {m}×{k} by {k}×{n} | {' | '.join(cells)} |"
 

@@ -28,13 +28,18 @@ BACKWARD = r"add nuw nsw i64 .*, 1\n  store .*\n  br label %loop[.]\d+(.*)"
 """A jump back follows the store of a counter."""
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_loops_are_marked_by_what_pays(name):
-    f, shape, marks = LOOPS[name]
+def lowered(f, shape):
+    """A function that gives compiled what it gives evaluated, lowered."""
     x = np.random.default_rng(0).normal(size=shape)
     compiled = ft.jit(f)
     np.testing.assert_allclose(compiled(x), f(x), 1e-14)
-    (kernel,) = compiled.lower(x).schedule.kernels().values()
+    return compiled.lower(x)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_are_marked_by_what_pays(name):
+    *case, marks = LOOPS[name]
+    (kernel,) = lowered(*case).schedule.kernels().values()
     assert re.findall(BACKWARD, kernel.ir) == marks
 
 
@@ -55,11 +60,6 @@ TILED = {  # function, shape; extents of the loops, outermost first
 
 @pytest.mark.parametrize("name", TILED)
 def test_loops_across_rows_go_tile_by_tile(name):
-    f, shape, extents = TILED[name]
-    x = np.random.default_rng(0).normal(size=shape)
-    compiled = ft.jit(f)
-    np.testing.assert_allclose(compiled(x), f(x), 1e-14)
-    assert (
-        list(map(int, re.findall(r"for i\d+ in range\((\d+)\)", compiled.lower(x).source)))
-        == extents
-    )
+    *case, extents = TILED[name]
+    found = re.findall(r"for i\d+ in range\((\d+)\)", lowered(*case).source)
+    assert list(map(int, found)) == extents
