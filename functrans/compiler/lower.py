@@ -177,8 +177,11 @@ class BlockLowering:
     def run(self) -> Block:
         parts = self.parts
         self._place_early()
-        long = [num_threads() > 1 and self._is_long(step) for step in parts.steps]
-        for step in forked(parts.steps, long, self.updates, parts.stored, self.places):
+        steps: list[Step | Fork] = list(parts.steps)
+        if num_threads() > 1:
+            long = list(map(_is_long, parts.steps))
+            steps = forked(parts.steps, long, self.updates, parts.stored, self.places)
+        for step in steps:
             if isinstance(step, View):
                 self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
                 if step.equation.primitive.name == "broadcast":
@@ -190,13 +193,6 @@ class BlockLowering:
             else:
                 self._kernel(step)
         return self.block
-
-    def _is_long(self, step: Step) -> bool:
-        """Whether a step is worth a thread of its own."""
-        if not isinstance(step, Single) or not is_alone(step.equation):
-            return False
-        time = instructions(step.equation, prepare) / INSTRUCTIONS_PER_NANOSECOND
-        return time >= SPLIT_NANOSECONDS
 
     def _place_early(self) -> None:
         """What is overwritten by a result whose place is known is computed there."""
@@ -420,6 +416,14 @@ class BlockLowering:
         # the user's own function may keep what it is given; NumPy's evaluations do not
         keeps = primitive.name in ("pure_callback", "io_callback", "debug_callback")
         self.append(Entry(call, slots, comment=comment, specs=specs, copy_inputs=keeps))
+
+
+def _is_long(step: Step) -> bool:
+    """Whether a step is worth a thread of its own."""
+    if not isinstance(step, Single) or not is_alone(step.equation):
+        return False
+    time = instructions(step.equation, prepare) / INSTRUCTIONS_PER_NANOSECOND
+    return time >= SPLIT_NANOSECONDS
 
 
 def _nanoseconds(step: Kernel, emitted: EmittedKernel) -> float:
