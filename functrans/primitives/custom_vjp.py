@@ -423,9 +423,9 @@ def _batch_lin(
     rule: Any,
     info: Any,
     mask: Nonzero,
-    in_avals: Sequence[Aval],
     out_avals: Sequence[Aval],
     num_residuals: int,
+    **_: Any,
 ) -> tuple[list, list]:
     axis = current_axis()
     residual_flags, flags = split(batched, num_residuals)
