@@ -94,6 +94,16 @@ def kernel_of_text(
     )
 
 
+def again(counter: str, stop: str, loop: str, after: str) -> str:
+    """The end of a loop: back to its block `loop` with the next number while that is below `stop`,
+    else on to the block `after`."""
+    return (
+        f"  %{counter}.next = add i64 %{counter}, 1\n"
+        f"  %{counter}.more = icmp ult i64 %{counter}.next, {stop}\n"
+        f"  br i1 %{counter}.more, label %{loop}, label %{after}"
+    )
+
+
 def arguments(buffers: Sequence[str], ints: Sequence[str]) -> str:
     """Instructions that load the buffers and integers of a kernel, under these names."""
     loads = [("buf", "ptr", "%bufs", name, i) for i, name in enumerate(buffers)]

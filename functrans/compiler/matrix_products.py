@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from functrans.compiler.emitted import EmittedKernel, arguments, kernel_of_text
+from functrans.compiler.emitted import EmittedKernel, again, arguments, kernel_of_text
 from functrans.compiler.products import Gemm
 from functrans.compiler.threads import pieces
 from functrans.compiler.tiles import SUMMED, TileText, items_wanted, panels_of, spread, tile_for
@@ -198,29 +198,21 @@ term:
 {lines.term()}
   %k.at.next = add i64 %k.at, %x.along
   %w.row.next = getelementptr {kind}, ptr %w.row, i64 %w.step
-  %j.next = add i64 %j, 1
-  %adding = icmp ult i64 %j.next, %terms
-  br i1 %adding, label %term, label %tile.done
+{again("j", "%terms", "term", "tile.done")}
 
 tile.done:
 {_stored(lines)}
-  %t.next = add i64 %t, 1
-  %tiling = icmp ult i64 %t.next, %stop
-  br i1 %tiling, label %tile, label %panel.done
+{again("t", "%stop", "tile", "panel.done")}
 
 panel.done:
-  %p.next = add i64 %p, 1
-  %panels.left = icmp ult i64 %p.next, %p.stop
-  br i1 %panels.left, label %panel, label %summing.done
+{again("p", "%p.stop", "panel", "summing.done")}
 
 summing.done:
   %sums.left = icmp ult i64 %k.stop, %k
   br i1 %sums.left, label %summing, label %product.done
 
 product.done:
-  %s.next = add i64 %s, 1
-  %products.left = icmp ult i64 %s.next, %sums
-  br i1 %products.left, label %product, label %item.done
+{again("s", "%sums", "product", "item.done")}
 
 item.done:
   %i.next = add i64 %i, 1
@@ -267,9 +259,7 @@ move:
 {moves}
   %from.next = getelementptr {kind}, ptr %from, i64 %y.down
   %to.next = getelementptr {kind}, ptr %to, i64 {tile.width}
-  %c.next = add i64 %c, 1
-  %moving = icmp ult i64 %c.next, %terms
-  br i1 %moving, label %move, label %copied
+{again("c", "%terms", "move", "copied")}
 
 copied:
   %w = phi ptr [ %y.p, %panel ], [ %copy, %move ]

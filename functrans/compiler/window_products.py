@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler.emitted import EmittedKernel, arguments, kernel_of_text
+from functrans.compiler.emitted import EmittedKernel, again, arguments, kernel_of_text
 from functrans.compiler.tiles import SUMMED, Tile, TileText, items_wanted, spread, tile_for
 from functrans.core.primitive import Primitive
 from functrans.core.program import Equation
@@ -177,9 +177,7 @@ place:
   %turn.more = add i64 %turn, %summed.step
   %rest.next = select i1 %over, i64 0, i64 %rest.more
   %turn.next = select i1 %over, i64 %turn.more, i64 %turn
-  %j.next = add i64 %j, 1
-  %placing = icmp ult i64 %j.next, %terms
-  br i1 %placing, label %place, label %panel
+{again("j", "%terms", "place", "panel")}
 
 panel:
   %p = phi i64 [ 0, %place ], [ %p.next, %panel.done ]
@@ -204,21 +202,15 @@ term:
   %w.k = mul i64 %k, {width}
   %w.row = getelementptr {kind}, ptr %w.p, i64 %w.k
 {lines.term()}
-  %k.next = add i64 %k, 1
-  %summing.on = icmp ult i64 %k.next, %terms
-  br i1 %summing.on, label %term, label %tile.done
+{again("k", "%terms", "term", "tile.done")}
 
 tile.done:
   %left = sub i64 %rows, %row
 {_stored(lines, in_parts)}
-  %t.next = add i64 %t, 1
-  %tiling = icmp ult i64 %t.next, %stop
-  br i1 %tiling, label %tile, label %panel.done
+{again("t", "%stop", "tile", "panel.done")}
 
 panel.done:
-  %p.next = add i64 %p, 1
-  %panels.left = icmp ult i64 %p.next, %panels
-  br i1 %panels.left, label %panel, label %summing.done
+{again("p", "%panels", "panel", "summing.done")}
 
 summing.done:
   %sums.left = icmp ult i64 %k.stop, %summed
