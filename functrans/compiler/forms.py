@@ -33,6 +33,11 @@ def is_reduction(equation: Equation) -> bool:
     return isinstance(equation.primitive.lower, Reduce) and _supported(equation)
 
 
+def is_fused(equation: Equation) -> bool:
+    """Whether kernels compute the result, and read the operands element by element."""
+    return is_elemental(equation) or is_reduction(equation)
+
+
 def iteration_shape(equation: Equation) -> Shape:
     """The loops an equation needs: those of its operand if it reduces, else of its result."""
     source = equation.inputs[0] if is_reduction(equation) else equation.outputs[0]

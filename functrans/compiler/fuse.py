@@ -12,16 +12,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from functrans.compiler.forms import is_elemental, is_reduction, own_weight
-from functrans.compiler.grouping import KERNEL_LIMIT, LONG_CHAIN, SHORT_LIMIT, Grouper, Step
-from functrans.compiler.products import is_repeated
+from functrans.compiler.forms import is_elemental, is_fused, is_reduction, own_weight
+from functrans.compiler.grouping import (
+    ARRAY_LIMIT,
+    KERNEL_LIMIT,
+    LONG_CHAIN,
+    SHORT_LIMIT,
+    Grouper,
+    Step,
+)
 from functrans.compiler.updates import NOTHING, Updates
+from functrans.compiler.views import choose_views
 from functrans.core.lowering import Indexed, Pointwise
 from functrans.core.program import Equation, Program, Var
 from functrans.primitives.reductions import extremum_comparisons
 
-BARRIER = "optimization_barrier"
-"""Where one is left, both sides of it read the same array in memory."""
 RECOMPUTE_LIMIT = 10
 """Instructions per element that are cheaper done again than stored and loaded."""
 
@@ -47,7 +52,7 @@ def partition(program: Program, updates: Updates = NOTHING) -> Partition:
     What `updates` overwrites is read by steps before the one that overwrites it.
     """
     limit = SHORT_LIMIT if longest_chain(program) > LONG_CHAIN else KERNEL_LIMIT
-    views = choose_views(program, updates)
+    views = choose_views(program, consumers_of(program), updates)
     inlined = choose_inlined(program, limit, views, updates)
     grouper = Grouper(inlined, {a for a in program.outputs if isinstance(a, Var)}, limit)
     for equation in program.equations:
@@ -57,7 +62,7 @@ def partition(program: Program, updates: Updates = NOTHING) -> Partition:
             grouper.single(equation)
         elif equation.outputs and equation.outputs[0] in views:
             grouper.view(equation)
-        elif is_elemental(equation) or is_reduction(equation):
+        elif is_fused(equation):
             grouper.place(equation)
         else:
             grouper.single(equation)
@@ -87,29 +92,6 @@ def consumers_of(program: Program) -> dict[Var, list[Equation]]:
     return consumers
 
 
-def choose_views(program: Program, updates: Updates = NOTHING) -> set[Var]:
-    """Arrays under another name: those behind barriers, reshaped ones that libraries read, and
-    matrices that are repeated in a batch of products."""
-    consumers = consumers_of(program)
-    views: set[Var] = set()
-    outputs = set(program.outputs)
-    for equation in reversed(program.equations):
-        name = equation.primitive.name
-        if name not in ("reshape", "broadcast", BARRIER) or not isinstance(equation.inputs[0], Var):
-            continue
-        var = equation.outputs[0]
-        if name == "broadcast":
-            called = is_repeated(equation, consumers[var])
-        else:
-            called = name == BARRIER or any(
-                (c.outputs and c.outputs[0] in views) or not (is_elemental(c) or is_reduction(c))
-                for c in consumers[var]
-            )
-        if called and var not in outputs and equation.inputs[0] not in updates.until:
-            views.add(var)
-    return views
-
-
 def choose_inlined(
     program: Program,
     limit: int = KERNEL_LIMIT,
@@ -132,7 +114,7 @@ def choose_inlined(
         var = equation.outputs[0]
         if var in outputs or not consumers[var] or var in views:
             continue
-        if not all(is_elemental(c) or is_reduction(c) for c in consumers[var]):
+        if not all(map(is_fused, consumers[var])):
             continue
         if any(c.outputs[0] in views or updates.of(c) for c in consumers[var]):
             continue
@@ -164,21 +146,28 @@ def _compared_with_extrema(program: Program) -> set[Var]:
 def _chain_weights(
     program: Program, consumers: dict[Var, list[Equation]], limit: int
 ) -> dict[Var, int]:
-    """Instructions per element to compute a variable from arrays, among them what takes long and is
-    needed often; and cut where a chain gets long."""
+    """Instructions per element to compute a variable from arrays.
+
+    Arrays are what libraries read, what takes long and is needed often, and what ends a chain of so
+    many instructions or arrays that it is cut: that weighs `limit` or more.
+    """
     weight: dict[Var, int] = {}
+    arrays: dict[Var, set[Var]] = {}
     stored: set[Any] = set()
     for equation in program.equations:
         if not is_elemental(equation):
             continue
-        total = own_weight(equation)
+        total, read = own_weight(equation), set()
         for atom in equation.inputs:
             if isinstance(atom, Var):
-                below = weight.get(atom, 0)
-                total += 0 if atom in stored or below >= limit else below
+                computed = atom not in stored and weight.get(atom, limit) < limit
+                total += weight[atom] if computed else 0
+                read |= arrays[atom] if computed else {atom}
         for var in equation.outputs:
-            weight[var] = total
-            if total * (_times(var, consumers[var]) - 1) > RECOMPUTE_LIMIT:
+            weight[var] = total if len(read) <= ARRAY_LIMIT else max(total, limit)
+            arrays[var] = read
+            often = total * (_times(var, consumers[var]) - 1) > RECOMPUTE_LIMIT
+            if often or not all(map(is_fused, consumers[var])):
                 stored.add(var)
     return weight
 

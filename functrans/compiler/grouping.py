@@ -104,7 +104,7 @@ class Single:
 
 @dataclass
 class View:
-    """A step that does nothing: the result of a reshape is its operand's memory."""
+    """A step that computes nothing: the result is memory of its operand."""
 
     equation: Equation
 
@@ -156,7 +156,7 @@ class Grouper:
     def view(self, equation: Equation) -> None:
         """Another name for an array, which must exist."""
         (operand,), (var,) = equation.inputs, equation.outputs
-        assert isinstance(operand, Var)  # fuse.choose_views
+        assert isinstance(operand, Var)  # views.choose_views
         self.stored.add(operand)
         self._step_of[var] = len(self.steps)
         self.steps.append(View(equation))

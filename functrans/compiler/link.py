@@ -24,7 +24,7 @@ _kernels: dict[str, int] = {}
 _modules: dict[str, str] = {}
 """The keys of the modules that they are in, likewise."""
 
-CONTROL_FLOW = frozenset({"ft_scan", "ft_while", "ft_cond", "ft_each"})
+CONTROL_FLOW = frozenset({"ft_scan", "ft_while", "ft_cond", "ft_each", "ft_within"})
 """Runtime functions that read their slots from the table itself, the first of their buffers."""
 
 KERNEL_SYMBOLS = ("ft_poll",)

@@ -15,7 +15,7 @@ from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.expansions import expand
 from functrans.compiler.forks import Fork, forked, is_alone
-from functrans.compiler.fuse import BARRIER, Partition, partition
+from functrans.compiler.fuse import Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, Step, View
 from functrans.compiler.matrix_products import emit_product, is_own, product_pieces
@@ -32,6 +32,7 @@ from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.sorting import is_native_sort
 from functrans.compiler.threads import SPLIT_NANOSECONDS, num_threads, pieces
 from functrans.compiler.updates import Updates, of_program, update_late
+from functrans.compiler.views import BARRIER, offset_of
 from functrans.compiler.weights import instructions
 from functrans.compiler.window_products import emit_window_product, flops, window_product_p
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -173,6 +174,8 @@ class BlockLowering:
         """Bytes of slots, as far as they are known."""
         self.repeated: set[Var] = set()
         """Matrices that stand for a batch of the same."""
+        self.within: dict[int, int] = {}
+        """Slots of views that begin further on: view → the array that it lies in."""
 
     def run(self) -> Block:
         parts = self.parts
@@ -183,9 +186,7 @@ class BlockLowering:
             steps = forked(parts.steps, long, self.updates, parts.stored, self.places)
         for step in steps:
             if isinstance(step, View):
-                self.places[step.equation.outputs[0]] = self.slot(step.equation.inputs[0])
-                if step.equation.primitive.name == "broadcast":
-                    self.repeated.add(step.equation.outputs[0])
+                self._view(step.equation)
             elif isinstance(step, Single):
                 self._single(step.equation)
             elif isinstance(step, Fork):
@@ -212,7 +213,7 @@ class BlockLowering:
             entry.nbytes += self.sizes.get(slot, 0)
 
     def touch(self, slot: int, position: int) -> None:
-        temporary = self.block.temporaries.get(slot)
+        temporary = self.block.temporaries.get(self.within.get(slot, slot))
         if temporary is not None:
             temporary.last = max(temporary.last, position)
 
@@ -231,6 +232,21 @@ class BlockLowering:
         self.block.temporaries[slot] = Temporary(nbytes, position, position)
         self.sizes[slot] = nbytes
         return slot
+
+    def _view(self, equation: Equation) -> None:
+        """Another name for the operand's memory; a slot of its own if it begins further on."""
+        (operand,), (view,) = equation.inputs, equation.outputs
+        source, offset = self.slot(operand), offset_of(equation)
+        self.places[view] = source
+        if equation.primitive.name == "broadcast":
+            self.repeated.add(view)
+        if offset:
+            slot = self.places[view] = self.shared.new_slot()
+            self.within[slot] = self.within.get(source, source)
+            ints = (slot, source, offset)
+            comment = f"{view.aval} from byte {offset}"
+            self.append(Entry("ft_within", (0, source, slot), ints, comment=comment))
+            self.sizes[slot] = view.aval.nbytes
 
     def _kernel(self, step: Kernel) -> None:
         """A kernel, or the kernels that threads can share in its place."""

@@ -473,6 +473,21 @@ failure:
 
 ; --- memory -----------------------------------------------------------------------------------------
 
+define i64 @ft_within(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {
+  %slots = load ptr, ptr %bufs
+  %name = load i64, ptr %ints
+  %source.name.at = getelementptr i64, ptr %ints, i64 1
+  %source.name = load i64, ptr %source.name.at
+  %bytes.at = getelementptr i64, ptr %ints, i64 2
+  %bytes = load i64, ptr %bytes.at
+  %source.at = getelementptr ptr, ptr %slots, i64 %source.name
+  %source = load ptr, ptr %source.at
+  %within = getelementptr i8, ptr %source, i64 %bytes
+  %slot = getelementptr ptr, ptr %slots, i64 %name
+  store ptr %within, ptr %slot
+  ret i64 0
+}
+
 define i64 @ft_copy(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {
   %source = load ptr, ptr %bufs
   %target.at = getelementptr ptr, ptr %bufs, i64 1

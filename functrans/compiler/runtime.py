@@ -20,6 +20,7 @@ an entry beyond those a function reads are harmless.
 | `ft_cond` | table | slot of the int32 index, branch count, then code, entries per branch |
 | `ft_cond64` | table | the same with an int64 index |
 | `ft_each` | table | code, entries of every block; its loop is over the blocks |
+| `ft_within` | table | slot set, slot read, bytes: the first points so far behind the second |
 | `ft_copy` | source, target | bytes |
 | `ft_fill0` | target | bytes |
 | `ft_gemm_f32`, `_f64`, `_c64`, `_c128` | x, y, out | see functrans/compiler/gemm.py |
@@ -76,6 +77,7 @@ _CONTROL = (
     "ft_cond",
     "ft_cond64",
     "ft_each",
+    "ft_within",
     "ft_copy",
     "ft_fill0",
     "ft_poll",
