@@ -80,8 +80,8 @@ class IndexExpr:
         return not self.terms
 
     @property
-    def has_division(self) -> bool:
-        return any(isinstance(a, Quotient) for a, _ in self.terms)
+    def quotients(self) -> list[Quotient]:
+        return [a for a, _ in self.terms if isinstance(a, Quotient)]
 
     def coefficient(self, atom: Atom) -> int:
         return next((c for a, c in self.terms if a == atom), 0)
@@ -117,13 +117,13 @@ class IndexExpr:
         return IndexExpr.of(other) - self
 
     def bounds(self) -> tuple[int, int] | None:
-        """The least and greatest value, if every atom is a loop counter."""
+        """The least and greatest value, if every atom is a loop counter or a quotient of such."""
         low = high = self.constant
         for atom, c in self.terms:
-            if not isinstance(atom, Counter):
+            bounds = _bounds(atom)
+            if bounds is None:
                 return None
-            reach = c * max(atom.extent - 1, 0)
-            low, high = low + min(reach, 0), high + max(reach, 0)
+            low, high = low + min(c * x for x in bounds), high + max(c * x for x in bounds)
         return low, high
 
     def __floordiv__(self, divisor: int) -> IndexExpr:
@@ -137,6 +137,12 @@ class IndexExpr:
         bounds = rest.bounds()
         if bounds is not None and bounds[0] >= 0 and bounds[1] < divisor:
             return base
+        if len(rest.terms) == 1 and isinstance(inner := rest.terms[0][0], Quotient):
+            ((_, factor),) = rest.terms
+            if factor == 1:
+                return base + (inner.index + rest.constant * inner.divisor) // (
+                    inner.divisor * divisor
+                )
         return base + Quotient(rest, divisor)
 
     def __mod__(self, divisor: int) -> IndexExpr:
@@ -168,6 +174,14 @@ class IndexExpr:
         if self.constant or not parts:
             parts.append(str(self.constant))
         return " + ".join(parts).replace("+ -", "- ")
+
+
+def _bounds(atom: Atom) -> tuple[int, int] | None:
+    if isinstance(atom, Counter):
+        return 0, max(atom.extent - 1, 0)
+    if isinstance(atom, Quotient) and (inside := atom.index.bounds()) is not None:
+        return inside[0] // atom.divisor, inside[1] // atom.divisor
+    return None
 
 
 def decided(condition: Condition) -> bool | None:

@@ -50,6 +50,10 @@ class Loop:
     reduced: bool
 
 
+Cut = tuple[Loop, int]
+"""A loop, and the iterations of the inner one of the two that it is cut into."""
+
+
 def emit_kernel(
     kernel: Kernel,
     inlined: dict[Var, Equation],
@@ -76,7 +80,8 @@ def _emit_indexed(
     stored: set[Var],
     overwritten: dict[Var, Var],
 ) -> EmittedKernel:
-    """The IR of a kernel with index operations: with merged loops if no index gets a division."""
+    """The IR of a kernel with index operations: with merged loops if no index gets a division, and
+    with loops cut in two where that saves one."""
     everything = set(range(1, len(kernel.shape)))
     best = _Emitter(kernel, inlined, stored, overwritten, everything)
     emitted = best.emit()
@@ -86,10 +91,16 @@ def _emit_indexed(
         other = merged.emit()
         if merged.divisions <= best.divisions and set(other.buffers) == set(emitted.buffers):
             best, emitted = merged, other
+    while cuts := _divided(best):
+        cut = _Emitter(kernel, inlined, stored, overwritten, best.apart, [*best.cuts, *cuts])
+        other = cut.emit()
+        if cut.divisions >= best.divisions:
+            break
+        best, emitted = cut, other
     crossed = _crossed(best)
     if not crossed:
         return emitted
-    tiled = _Emitter(kernel, inlined, stored, overwritten, best.apart, crossed)
+    tiled = _Emitter(kernel, inlined, stored, overwritten, best.apart, best.cuts, crossed)
     other = tiled.emit()
     return other if tiled.divisions <= best.divisions else emitted
 
@@ -104,6 +115,7 @@ class _Emitter(Elements):
         stored: set[Var],
         overwritten: dict[Var, Var],
         apart: set[int],
+        cuts: Sequence[Cut] = (),
         crossed: Sequence[Loop] = (),
     ) -> None:
         super().__init__(inlined, overwritten)
@@ -111,7 +123,17 @@ class _Emitter(Elements):
         self.stored = stored
         self.apart = apart
         self.loops = _loops(kernel, apart)
-        self.tiles = self._tiles(crossed)
+        self.cuts = cuts
+        self.digits = {loop.axes: [loop] for loop in self.loops}
+        """The loops over the same axes, the outermost first."""
+        for loop, size in cuts:
+            self._cut(loop, size)
+        self.tiles = [
+            self._cut(*tile) for tile in zip(crossed, TILE if crossed else (), strict=True)
+        ]
+        for within in self.tiles:  # in the order of the loops around them, after all of these
+            self.loops.remove(within)
+            self.loops.append(within)
         over_blocks = Loop((), Counter(len(self.loops), kernel.blocks), False)
         self.block = over_blocks if kernel.blocks > 1 else None
         self.shared = self._shared()
@@ -122,26 +144,23 @@ class _Emitter(Elements):
         """Those whose iterations LLVM is not to put into vectors."""
         self.extents: list[int] = []
         """Of the loops in the order in which they begin."""
-        for within in self.tiles.values():
+        for within in self.tiles:
             n = str(within.counter.extent)
             self.bounds[within] = "0", n, n
 
-    def _tiles(self, crossed: Sequence[Loop]) -> dict[Loop, Loop]:
-        """Cut loops into tiles, of which loops further in go through the elements."""
-        tiles = {}
-        for loop, size in zip(crossed, TILE if crossed else (), strict=True):
-            extent = loop.counter.extent // size
-            over = replace(loop, counter=Counter(loop.counter.position, extent))
-            within = replace(loop, counter=Counter(len(self.loops), size))
-            self.loops[self.loops.index(loop)] = over
-            self.loops.append(within)
-            tiles[over] = within
-        return tiles
+    def _cut(self, loop: Loop, size: int) -> Loop:
+        """Make two loops of one; the inner one, which is returned, has so many iterations."""
+        over = replace(loop, counter=replace(loop.counter, extent=loop.counter.extent // size))
+        within = replace(loop, counter=Counter(len(self.loops), size))
+        for loops in (self.loops, self.digits[loop.axes]):
+            place = loops.index(loop)
+            loops[place : place + 1] = [over, within]
+        return within
 
     @property
     def divisions(self) -> int:
-        """How many indices have some."""
-        return sum(i.has_division for i in self.indices)
+        """How many there are in indices."""
+        return sum(len(i.quotients) for i in self.indices)
 
     def _shared(self) -> Loop | None:
         """The loop whose iterations may run apart, which threads share."""
@@ -165,16 +184,11 @@ class _Emitter(Elements):
     def _index(self) -> list[IndexExpr]:
         """The multi-index of the iteration, axis by axis."""
         index: list[IndexExpr] = [IndexExpr()] * len(self.kernel.shape)
-        for loop in self.loops:
-            if loop in self.tiles.values():
-                continue
-            shape = tuple(self.kernel.shape[a] for a in loop.axes)
-            at = IndexExpr.of(loop.counter)
-            if loop in self.tiles:
-                within = self.tiles[loop].counter
-                at = at * within.extent + IndexExpr.of(within)
-            parts = unflat(at, shape)
-            for axis, part in zip(loop.axes, parts, strict=True):
+        for axes, loops in self.digits.items():
+            counters = [loop.counter for loop in loops]
+            at = flat(counters, tuple(c.extent for c in counters))
+            parts = unflat(at, tuple(self.kernel.shape[a] for a in axes))
+            for axis, part in zip(axes, parts, strict=True):
                 index[axis] = part
         return index
 
@@ -413,6 +427,18 @@ def _crossed(emitter: _Emitter) -> list[Loop]:
     return []
 
 
+def _divided(emitter: _Emitter) -> list[Cut]:
+    """A loop whose counter some index divides, and where to cut it so that none needs to."""
+    for quotient in (q for index in emitter.indices for q in index.quotients):
+        if len(quotient.index.terms) == 1:
+            ((counter, factor),) = quotient.index.terms
+            loop = next((x for x in emitter.loops if x.counter == counter), None)
+            size, rest = divmod(quotient.divisor, factor)
+            if loop and not rest and size > 1 and loop.counter.extent % size == 0:
+                return [(loop, size)]
+    return []
+
+
 def _divides(size: int, loop: Loop) -> bool:
     """Whether a loop is some tiles of so many iterations each."""
     return loop.counter.extent % size == 0 and loop.counter.extent >= 2 * size
@@ -447,13 +473,11 @@ def _boundaries(kernel: Kernel, inlined: dict[Var, Equation]) -> set[int] | None
     """The axes d for which axes d-1 and d must stay two loops, because some operand is indexed by
     one of them only. (Merging them would be right too, but costs a division per element.) None if
     index operations make that less than plain."""
-    rank = len(kernel.shape)
-    everything = set(range(1, rank))
     apart: set[int] = set()
     pending = [(m.equation, m.per_row) for m in kernel.members]
     ones = (1,) * len(kernel.reduced)
     seen: set[tuple[int, bool]] = set()
-    while pending and apart != everything:
+    while pending:
         equation, per_row = pending.pop()
         if (id(equation), per_row) in seen:
             continue

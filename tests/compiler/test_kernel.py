@@ -63,3 +63,33 @@ def test_loops_across_rows_go_tile_by_tile(name):
     *case, extents = TILED[name]
     found = re.findall(r"for i\d+ in range\((\d+)\)", lowered(*case).source)
     assert list(map(int, found)) == extents
+
+
+CUT = {  # function, shape; extents of the loops, outermost first
+    "heads side by side": (
+        lambda x: x.transpose((0, 2, 1, 3)).reshape(2, 6, 20) * 2.0,
+        (2, 4, 6, 5),
+        [2, 6, 4, 5],
+    ),
+    "all in a row": (lambda x: x.transpose((1, 0, 2)).reshape(-1) + 1.0, (3, 4, 5), [4, 3, 5]),
+    "twice": (lambda x: x.transpose((2, 1, 0, 3)).reshape(-1) + 1.0, (3, 4, 5, 6), [5, 4, 3, 6]),
+    "across rows": (lambda x: x.T.reshape(-1) + 1.0, (160, 264), [33, 40, 8, 4]),
+    "folded": (lambda x: x.transpose((1, 0, 2)).reshape(4, 15).max(1), (3, 4, 5), [4, 3, 5]),
+    "folded before": (
+        lambda x: x.transpose((1, 0, 2)).reshape(4, 15).max(0),
+        (3, 4, 5),
+        [3, 5, 4, 3, 5],
+    ),
+    "reversed": (lambda x: x.swapaxes(0, 1)[:, ::-1].reshape(12) + 1.0, (3, 4), [4, 3]),
+    "repeated": (lambda x: fnp.repeat(x, 6) * 2.0, (7,), [7, 6]),
+    "in pieces that do not fit": (lambda x: fnp.repeat(x, 6)[:40] * 2.0, (7,), [40]),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_loops_are_cut_where_an_index_divides_their_counter(name):
+    *case, extents = CUT[name]
+    source = lowered(*case).source
+    found = re.findall(r"for i\d+ in range\((\d+)\)", source)
+    assert list(map(int, found)) == extents
+    assert ("//" in source) is ("fit" in name)
