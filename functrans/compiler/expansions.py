@@ -20,7 +20,7 @@ from functrans.compiler.determinants import (
 )
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, rewrite
-from functrans.compiler.sorting import by_one_key
+from functrans.compiler.sorting import by_one_key, fewest
 from functrans.compiler.values import SUPPORTED
 from functrans.compiler.windows import find, fold
 from functrans.core.program import Atom, Equation, Program, Var
@@ -160,6 +160,7 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "argmin": _arg_extremum(reduce_min_p),
     "inv": _inverse,
     "sort": by_one_key,
+    "top_k": fewest,
     **dict.fromkeys(("eigh", "eigvalsh", "svd", "svdvals", "qr"), in_double),
     "pinv": pseudoinverse,
     "det": determinant,

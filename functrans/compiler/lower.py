@@ -26,6 +26,7 @@ from functrans.compiler.registers import emit_region
 from functrans.compiler.routines import ROUTINES, append_routine, lines_of
 from functrans.compiler.scatter import emit_block_update, emit_scatter, is_scatter
 from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
+from functrans.compiler.selection import NANOSECONDS, emit_selection, is_selection
 from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
@@ -311,7 +312,10 @@ class BlockLowering:
             self._scatter(equation)
             return
         if is_native_sort(equation):
-            self._sort(equation)
+            self._by_rows(equation, emit_sort, nanoseconds(equation))
+            return
+        if is_selection(equation):
+            self._by_rows(equation, emit_selection, equation.inputs[0].aval.size * NANOSECONDS)
             return
         if equation.primitive is window_product_p:
             self._window_product(equation)
@@ -367,12 +371,14 @@ class BlockLowering:
             self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment="operand of scatter"))
         self._call(emit_scatter(equation), f"scatter  {lines_of([equation])}")
 
-    def _sort(self, equation: Equation) -> None:
-        """The kernel that sorts rows, which threads divide."""
-        emitted = emit_sort(equation)
-        parts = pieces(emitted.extent, nanoseconds(equation))
+    def _by_rows(
+        self, equation: Equation, emit: Callable[[Equation], EmittedKernel], time: float
+    ) -> None:
+        """A kernel whose rows threads divide, and that takes so many nanoseconds."""
+        emitted = emit(equation)
+        parts = pieces(emitted.extent, time)
         if equation.inputs[0].aval.size:
-            self._call(emitted, f"sort  {lines_of([equation])}", parts)
+            self._call(emitted, f"{equation.primitive.name}  {lines_of([equation])}", parts)
         for var in equation.outputs:
             self.slot(var)
 

@@ -213,8 +213,8 @@ element:
   %key = load {kind}, ptr %key.ptr
 {_spread("key", kind)}
 {_spread("i", "i64")}
-{_less("less", "%all", "%key.all", dtype, many)}
-{_less("greater", "%key.all", "%all", dtype, many)}
+{less("less", "%all", "%key.all", dtype, many)}
+{less("greater", "%key.all", "%all", dtype, many)}
   %earlier = icmp ult <{RUN} x i64> <{lanes}>, %i.all
   %equal.before = select <{RUN} x i1> %greater, <{RUN} x i1> zeroinitializer, <{RUN} x i1> %earlier
   %before = or <{RUN} x i1> %less, %equal.before
@@ -261,7 +261,7 @@ entry:
   %left.last = sub i64 %mid, 1
   %right.last = sub i64 %stop, 1\
 {_load("low", key, dtype, "from", "%left.last")}{_load("high", key, dtype, "from", "%mid")}
-{_less("apart", "%high", "%low", dtype)}
+{less("apart", "%high", "%low", dtype)}
   br i1 %apart, label %mixed, label %ordered
 
 ordered:{whole}
@@ -331,7 +331,7 @@ def _chosen(
     lines = [
         _load(f"{name}.l", key, dtype, "from", left),
         _load(f"{name}.r", key, dtype, "from", right),
-        "\n" + _less(f"{name}.less", f"%{name}.r", f"%{name}.l", dtype),
+        "\n" + less(f"{name}.less", f"%{name}.r", f"%{name}.l", dtype),
     ]
     first, second = (right, left) if from_right else (left, right)
     lines.append(
@@ -371,7 +371,7 @@ def _copy(x: str, dtype: np.dtype, source: str, count: str, to: str) -> str:
   call void @llvm.memcpy.p0.p0.i64(ptr {name}.to, ptr {name}.from, i64 {name}.bytes, i1 false)"""
 
 
-def _less(name: str, x: str, y: str, dtype: np.dtype, kind: str | None = None) -> str:
+def less(name: str, x: str, y: str, dtype: np.dtype, kind: str | None = None) -> str:
     """Whether x comes before y; nan comes after all numbers."""
     kind = kind or _type(dtype)
     if dtype.kind != "f":

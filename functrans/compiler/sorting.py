@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.selection import finds_few, is_selection
 from functrans.compiler.values import SUPPORTED
 from functrans.core.program import Equation
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.shaping import iota, transpose_p
-from functrans.primitives.sorting import sort_p, take_along
+from functrans.primitives.sorting import sort_p, take_along, top_k_by_sort, top_k_p
 
 LONGEST_NARROW = 512
 """Elements of a row of one or two bytes each, beyond which NumPy, which sorts them by counting, is
@@ -56,6 +57,25 @@ def _sorted(operands: list[Any], num_keys: int) -> list[Any]:
         moved = take_along(key, order, last) if place else key
         _, order = sort_p.bind(moved, order, axis=last, num_keys=1)
     return [take_along(x, order, last) for x in operands]
+
+
+def fewest(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
+    """A `top_k` as one along the last axis if it finds few, else as a sort; None if it is that one,
+    or NumPy's."""
+    ((x_aval,), k, axis) = avals, equation.params["k"], equation.params["axis"]
+    if is_selection(equation) or not _is_real(x_aval):
+        return None
+    there = (*[a for a in range(x_aval.ndim) if a != axis], axis)
+    back = tuple(int(a) for a in np.argsort(there))
+
+    def found(x: Any) -> list[Any]:
+        moved = transpose_p.bind(x, permutation=there)
+        if not finds_few(aval_of(moved), k, x_aval.ndim - 1):
+            return top_k_by_sort(x, k, axis)
+        outs = top_k_p.bind(moved, k=k, axis=x_aval.ndim - 1)
+        return [transpose_p.bind(y, permutation=back) for y in outs]
+
+    return found
 
 
 # --- the native form ------------------------------------------------------------------------------

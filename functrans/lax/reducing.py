@@ -9,14 +9,13 @@ import numpy as np
 
 from functrans import numpy as fnp
 from functrans.core import tree
-from functrans.core.errors import ShapeError
-from functrans.core.types import aval_of, canonical_axes, canonical_axis, dtype_of, shape_of
+from functrans.core.types import canonical_axes, canonical_axis, dtype_of, shape_of
 from functrans.lax.associative import associative_scan
 from functrans.lax.loops import scan
 from functrans.numpy.promotion import as_array, to_dtype
 from functrans.primitives import reductions as r
-from functrans.primitives.shaping import flip_p, iota, reshape_p, slice_axis, transpose_p
-from functrans.primitives.sorting import sort_p
+from functrans.primitives.shaping import reshape_p, transpose_p
+from functrans.primitives.sorting import sort_p, top_k_p
 
 Axes = Sequence[int]
 
@@ -164,14 +163,5 @@ def top_k(operand: Any, k: int, axis: int = -1) -> tuple[Any, Any]:
     """
     x = as_array(operand)
     place = canonical_axis(axis, len(shape_of(x)))
-    extent = shape_of(x)[place]
-    if not 0 <= k <= extent:
-        raise ShapeError(f"top_k of {k} elements along axis {place} of {aval_of(x)}.")
-    # ascending and stable from the far end: equal elements come out in their first order
-    positions = flip_p.bind(iota(shape_of(x), place, np.int64), axes=(place,))
-    mirrored = flip_p.bind(x, axes=(place,))
-    values, order = sort_p.bind(mirrored, positions, axis=place, num_keys=1)
-    return tuple(  # type: ignore[return-value]
-        flip_p.bind(slice_axis(v, place, extent - k, extent), axes=(place,))
-        for v in (values, order)
-    )
+    values, positions = top_k_p.bind(x, k=k, axis=place)
+    return values, positions

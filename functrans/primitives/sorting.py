@@ -1,4 +1,5 @@
-"""Sorting along an axis: stable, nan last, several operands by the first ones as keys."""
+"""Sorting along an axis: stable, nan last, several operands by the first ones as keys; and the
+greatest elements, which need no sort if they are few."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Primitive
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.indexing import gather, repeat_unbatched
-from functrans.primitives.shaping import iota
+from functrans.primitives.shaping import flip_p, iota, slice_axis
 
 
 def take_along(x: Any, order: Any, axis: int, mode: str = "promise_in_bounds") -> Any:
@@ -93,3 +94,51 @@ def lexsort(keys: Any, axis: int) -> Any:
     """The positions that sort by the first key, ties by the second, and so on."""
     positions = iota(shape_of(keys[0]), axis, np.int64)
     return sort_p.bind(*keys, positions, axis=axis, num_keys=len(keys))[-1]
+
+
+# --- top_k ----------------------------------------------------------------------------------------
+
+
+def _infer_top_k(x: Aval, *, k: int, axis: int) -> tuple[Aval, Aval]:
+    if not 0 <= axis < x.ndim or not 0 <= k <= x.shape[axis]:
+        raise ShapeError(f"top_k of {k} elements along axis {axis} of {x}.")
+    shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
+    return Aval(shape, x.dtype), Aval(shape, np.dtype(np.int64))
+
+
+def _evaluate_top_k(x: Any, *, k: int, axis: int) -> list[Any]:
+    last = np.shape(x)[axis] - 1
+    # ascending and stable from the far end: equal elements come out in their first order
+    order = last - np.argsort(np.flip(x, axis), axis, kind="stable")
+    positions = np.take(order, np.arange(last, last - k, -1), axis)
+    return [np.take_along_axis(np.asarray(x), positions, axis), positions]
+
+
+def _forward_top_k(tangents: list, primals: list, *, k: int, axis: int) -> tuple[list, list]:
+    values, positions = top_k_p.bind(*primals, k=k, axis=axis)
+    return [values, positions], [take_along(tangents[0], positions, axis), None]
+
+
+def _batch_top_k(args: list, batched: list, *, k: int, axis: int) -> tuple[list, list]:
+    return top_k_p.bind(*args, k=k, axis=axis + 1), [True, True]
+
+
+top_k_p = Primitive(
+    "top_k",
+    infer=_infer_top_k,
+    evaluate=_evaluate_top_k,
+    forward=_forward_top_k,
+    batch=_batch_top_k,
+    cost=lambda inputs, outputs, *, k, axis: float(inputs[0].size),
+    multiple_results=True,
+)
+
+
+def top_k_by_sort(x: Any, k: int, axis: int) -> list[Any]:
+    """What `top_k` is, for many of the elements."""
+    n = shape_of(x)[axis]
+    mirrored, positions = (
+        flip_p.bind(y, axes=(axis,)) for y in (x, iota(shape_of(x), axis, np.int64))
+    )
+    found = sort_p.bind(mirrored, positions, axis=axis, num_keys=1)
+    return [flip_p.bind(slice_axis(y, axis, n - k, n), axes=(axis,)) for y in found]

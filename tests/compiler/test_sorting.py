@@ -92,6 +92,36 @@ def test_operands_keys_and_axes(name):
     assert ("NumPy" not in sort.lower(*operands).source) == native
 
 
+SELECTIONS = {  # shape, k, axis, whether without a sort
+    "one": ((3, 50), 1, 1, True),
+    "few": ((3, 2, 500), 9, 2, True),
+    "no whole vector": ((3, 12), 1, 1, True),
+    "first axis": ((100, 4), 5, 0, True),
+    "most": ((2, 64 * 8 + 3), 64, 1, True),
+    "many": ((4, 30), 10, 1, False),
+    "all": ((4, 30), 30, 1, False),
+    "none": ((4, 30), 0, 1, False),
+    "of nothing": ((0, 30), 2, 1, True),
+}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("dtype", REAL)
+def test_selections(dtype, name):
+    shape, k, axis, found = SELECTIONS[name]
+    x = _numbers(shape, dtype)
+    select = ft.jit(lambda x: lax.top_k(x, k, axis))
+    _assert_same_bits(select(x), lax.top_k(x, k, axis))
+    source = select.lower(x).source
+    assert "NumPy" not in source and ("# top_k" in source) == (found and x.size > 0)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_selections_of_orders(name):
+    x = ORDERS[name]
+    _assert_same_bits(ft.jit(lambda x: lax.top_k(x, 40))(x), lax.top_k(x, 40))
+
+
 FUNCTIONS = {
     "sort": lambda x: fnp.sort(x, axis=0),
     "descending": lambda x: fnp.sort(x, axis=1, descending=True),

@@ -277,6 +277,9 @@ for name in ("cumsum", "cumprod", "cummax", "cummin"):
         params = {"axis": axis, "reverse": reverse}
         case(name, array((2, 3, 4), low=0.3), params=params, note=f"{axis}{reverse}")
 
+for k, axis in [(2, 2), (3, 1), (0, 0), (1, 0)]:
+    case("top_k", x234, params={"k": k, "axis": axis}, smooth=k > 0, note=f"{k} of {axis}")
+
 # --- products -------------------------------------------------------------------------------------
 
 for sx, sy, dims in [
