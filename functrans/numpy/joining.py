@@ -479,7 +479,8 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), shape_of(x))
     axes = [axis] if not isinstance(axis, Sequence) else list(axis)
-    shifts = list(shift) if isinstance(shift, list | tuple) else [shift]
+    several = isinstance(shift, list | tuple) or np.ndim(shift) > 0
+    shifts = list(shift) if several else [shift]
     count = max(len(axes), len(shifts))
     if {len(axes), len(shifts)} - {1, count}:
         raise ShapeError(f"roll got {len(shifts)} shifts for {len(axes)} axes.")

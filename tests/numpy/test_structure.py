@@ -94,6 +94,7 @@ MOVES: list[tuple[str, tuple, dict[str, Any]]] = [
     ("roll", (A, 5), {}),
     ("roll", (A, -1, 1), {}),
     ("roll", (A, (1, 2), (0, 2)), {}),
+    ("roll", (A, np.array([1, 2]), (0, 2)), {}),
     ("roll", (E, 1), {}),
     ("delete", (V, 1), {}),
     ("delete", (A, [0, 2], 1), {}),
