@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from functrans.compiler.elements import INDEX, Elements, aligned
@@ -107,14 +107,28 @@ class _BlockUpdate(_Updating):
         update, out = equation.inputs[1], equation.outputs[0]
         pointer = self._pointer(out, written=True)
         begin = begin_of(self, equation)
-        counter = Counter(0, update.aval.size)
-        inside = unflat(IndexExpr.of(counter), update.aval.shape)
-        with self._counted(counter):
+        inside: list[IndexExpr] = []
+        with ExitStack() as loops:
+            for shape in _in_one_piece(update.aval.shape, out.aval.shape):
+                counter = Counter(len(self.counters), math.prod(shape))
+                loops.enter_context(self._counted(counter))
+                inside += unflat(IndexExpr.of(counter), shape)
             index = [b + i for b, i in zip(begin, inside, strict=True)]
             value = self._value(update, inside)
             self.b.store(value, pointer, self._int(flat(index, out.aval.shape)))
             self._line(f"{self._element(out, index)} = {self._show(value)}")
         return self._finish(1)
+
+
+def _in_one_piece(block: Sequence[int], array: Sequence[int]) -> list[list[int]]:
+    """The extents of a block in an array, those together that one counter can go through."""
+    groups: list[list[int]] = []
+    for n, whole in zip(block, array, strict=True):
+        if groups and n == whole:
+            groups[-1].append(n)
+        else:
+            groups.append([n])
+    return groups
 
 
 class _Scatter(_Updating):
