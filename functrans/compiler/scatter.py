@@ -120,14 +120,14 @@ class _BlockUpdate(_Updating):
         return self._finish(1)
 
 
-def _in_one_piece(block: Sequence[int], array: Sequence[int]) -> list[list[int]]:
+def _in_one_piece(block: Sequence[int], array: Sequence[int]) -> list[tuple[int, ...]]:
     """The extents of a block in an array, those together that one counter can go through."""
-    groups: list[list[int]] = []
+    groups: list[tuple[int, ...]] = []
     for n, whole in zip(block, array, strict=True):
         if groups and n == whole:
-            groups[-1].append(n)
+            groups[-1] = (*groups[-1], n)
         else:
-            groups.append([n])
+            groups.append((n,))
     return groups
 
 
