@@ -9,6 +9,8 @@ import numpy as np
 
 from functrans.compiler.callbacks import take_exception
 from functrans.compiler.calls import ArraySpec, dispatcher
+from functrans.compiler.runtime import NO_MEMORY
+from functrans.core.errors import OutOfMemoryError
 
 ALIGNMENT = 64
 """Bytes; a cache line, and the width of the widest vector register."""
@@ -88,6 +90,7 @@ class Executable:
         Raises:
             Whatever a Python function called by the schedule raised, or KeyboardInterrupt.
             ResultSizeError: before anything is run.
+            OutOfMemoryError: a loop had no memory for what its backward pass reads.
         """
         try:
             frame = self._free.pop()
@@ -101,6 +104,9 @@ class Executable:
         finally:
             self._free.append(frame)
         if type(result) is int and result < 0:
+            if result == -NO_MEMORY:
+                missing = "There is no memory for what a loop keeps of its steps."
+                raise OutOfMemoryError(f"{missing} {OutOfMemoryError.advice}")
             raise take_exception()
         return result
 

@@ -27,7 +27,7 @@ _modules: dict[str, str] = {}
 CONTROL_FLOW = frozenset({"ft_scan", "ft_while", "ft_cond", "ft_each", "ft_within"})
 """Runtime functions that read their slots from the table itself, the first of their buffers."""
 
-KERNEL_SYMBOLS = ("ft_poll",)
+KERNEL_SYMBOLS = ("ft_poll", "ft_take", "ft_give_back")
 """Runtime functions that kernels call."""
 
 

@@ -37,6 +37,7 @@ from functrans.compiler.views import BARRIER, offset_of
 from functrans.compiler.weights import instructions
 from functrans.compiler.window_products import emit_window_product, flops, window_product_p
 from functrans.core.program import Atom, Equation, Literal, Program, Var
+from functrans.primitives.recorded_loops import recorded_loop_p
 from functrans.primitives.shaping import copy_p
 
 BYTES_PER_NANOSECOND = 12.0
@@ -303,6 +304,8 @@ class BlockLowering:
         if rule is not None:
             if not self._region(equation):
                 rule(self, equation)
+            return
+        if equation.primitive is recorded_loop_p and self._region(equation):
             return
         if equation.primitive.name == "dot_general" and self._product(equation):
             return

@@ -5,8 +5,6 @@
 ; They are only called with the GIL held, which protects the table. A block starts 64 bytes before the
 ; data, which are aligned to 64: its address as the system gave it, and its size.
 
-declare ptr @PyMem_RawMalloc(i64)
-declare void @PyMem_RawFree(ptr)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare i64 @llvm.umin.i64(i64, i64)
 

@@ -21,6 +21,7 @@ from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_elemental, is_reduction
 from functrans.compiler.index import IndexExpr, flat
 from functrans.compiler.llvm import Builder
+from functrans.compiler.recordings import emit_recording
 from functrans.compiler.scatter import (
     begin_of,
     combined,
@@ -81,6 +82,8 @@ class _Region(Elements):
         self.places: dict[Var, Place] = {}
         self.outermost: Equation | None = None
         self.updates = NOTHING
+        self.taken: list[str] = []
+        """Cells that point to memory which is to be given back."""
 
     def emit(self, equation: Equation, links: Links) -> EmittedKernel:
         self.outermost = equation
@@ -111,7 +114,12 @@ class _Region(Elements):
         self.updates = outer
 
     def _run(self, equations: Sequence[Equation]) -> None:
-        rules = {"scan": self._scan, "while_loop": self._while, "cond": self._cond}
+        rules = {
+            "scan": self._scan,
+            "while_loop": self._while,
+            "cond": self._cond,
+            "recorded_loop": lambda equation: emit_recording(self, equation),
+        }
         for equation in equations:
             rule = rules.get(equation.primitive.name)
             if rule is not None:
@@ -351,8 +359,20 @@ class _Region(Elements):
         status = b.op(f"call i64 @ft_poll(ptr {self._clock()})", INDEX)
         b.cond_br(b.eq(status, b.const(0, INDEX)), fine, stop)
         b.label(stop)
-        b.raw(f"ret i64 {status.text}")
+        self._leave(status.text)
         b.label(fine)
+
+    def _leave(self, status: str) -> None:
+        """Return from the kernel in the middle of it."""
+        for cell in self.taken:
+            self._give_back(cell)
+        self.b.raw(f"ret i64 {status}")
+
+    def _give_back(self, cell: str) -> None:
+        """The memory that a cell points to, if any."""
+        taken = self.b.fresh()
+        self.b.raw(f"{taken} = load ptr, ptr {cell}")
+        self.b.raw(f"call void @ft_give_back(ptr {taken})")
 
     def _clock(self) -> str:
         """The cell in which `ft_poll` notes when it last looked."""

@@ -254,6 +254,21 @@ own:
   ret i64 %status
 }
 
+; --- memory of kernels, whose size they know when they run ------------------------------------------
+
+declare ptr @PyMem_RawMalloc(i64)
+declare void @PyMem_RawFree(ptr)
+
+define ptr @ft_take(i64 %bytes) #0 {
+  %memory = call ptr @PyMem_RawMalloc(i64 %bytes)
+  ret ptr %memory
+}
+
+define void @ft_give_back(ptr %memory) #0 {
+  call void @PyMem_RawFree(ptr %memory)
+  ret void
+}
+
 ; --- scan -------------------------------------------------------------------------------------------
 
 define i64 @ft_scan(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {

@@ -64,6 +64,8 @@ RAISED = 1
 """Status of a Python function called by a schedule that raised."""
 INTERRUPTED = 2
 """Status of a loop that found a signal's exception."""
+NO_MEMORY = 3
+"""Status of a kernel that found no memory for what it writes down of its steps."""
 
 KERNEL_TYPE = ctypes.CFUNCTYPE(
     ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
@@ -81,6 +83,8 @@ _CONTROL = (
     "ft_copy",
     "ft_fill0",
     "ft_poll",
+    "ft_take",
+    "ft_give_back",
     "ft_set_worker_status",
 )
 _CALLS = ("ft_dispatch", "ft_leaves", "ft_views")

@@ -47,7 +47,7 @@ class OutOfMemoryError(FunctransError, MemoryError):
 
     advice = (
         "Reverse mode keeps what the backward pass reads of every step of a loop: "
-        "scan(..., checkpoint=k) and fori_loop(..., checkpoint=k) keep k carries and compute "
+        "scan, fori_loop and while_loop with checkpoint=k keep k carries and compute "
         "the rest again; checkpoint(f) keeps the arguments of f only."
     )
 

@@ -21,15 +21,15 @@ from functrans.core.types import Aval
 from functrans.primitives import revolve
 from functrans.primitives.calls import split
 from functrans.primitives.carries import Counts
-from functrans.primitives.hinted_calls import hinted_call_p
-from functrans.primitives.lanes import is_worth_a_loop
-from functrans.primitives.loop_tangents import (
+from functrans.primitives.differentiated_loops import (
     Loop,
     by_rules,
     carry_program,
     differentiated,
-    tangents_of_loop,
 )
+from functrans.primitives.hinted_calls import hinted_call_p
+from functrans.primitives.lanes import is_worth_a_loop
+from functrans.primitives.loop_tangents import tangents_of_loop
 from functrans.primitives.loops import scan_p
 from functrans.primitives.online_revolve import keep_online
 from functrans.primitives.shaping import full

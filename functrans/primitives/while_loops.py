@@ -140,12 +140,8 @@ def _tangents(
 def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
     """The values and the number of steps; the tangents from a loop of so many steps."""
     from functrans.primitives import checkpointed_loops
-    from functrans.primitives.loop_tangents import (
-        Loop,
-        by_rules,
-        differentiated,
-        tangents_of_loop,
-    )
+    from functrans.primitives.differentiated_loops import Loop, by_rules, differentiated
+    from functrans.primitives.loop_tangents import tangents_of_loop
 
     operands = primals[params["cond_consts"] :]
     body, consts = params["body_program"], params["body_consts"]

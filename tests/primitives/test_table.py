@@ -25,6 +25,7 @@ STRUCTURED = {
         "custom_vjp",
     ],
     "tests/primitives/test_custom_vjp_forward.py": ["custom_lin"],
+    "tests/primitives/test_recorded_loops.py": ["recorded_loop"],
     "tests/primitives/test_checkpoints.py": ["checkpoint"],
     "tests/primitives/test_callbacks.py": ["pure_callback", "io_callback", "debug_callback"],
     "tests/primitives/test_collectives.py": [

@@ -1,0 +1,213 @@
+"""A `recorded_loop` as scalar code: forward it writes on a tape what the way back reads.
+
+The tape has a row per step. It lies on the stack if it is short; else it is memory of the system,
+TAPE_LIMIT bytes at most: a loop of more steps is run in segments whose first carries are written
+down before, and every segment is run again on the way back. So a step is run forward twice at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from functrans.compiler import runtime
+from functrans.compiler.elements import INDEX
+from functrans.compiler.simplify import simplify
+from functrans.compiler.values import Value
+from functrans.compiler.weights import WEIGHT_LIMIT, weight
+from functrans.core.interpret import evaluate
+from functrans.core.program import Equation, Program, Var
+from functrans.core.types import Aval
+from functrans.primitives.calls import split
+
+if TYPE_CHECKING:
+    from functrans.compiler.registers import Memory, _Region
+
+TAPE_LIMIT = 16 << 20
+"""Bytes of what is written down of steps. The gradient of a Runge–Kutta solver takes 3.3 times as
+long as its values while this suffices, and 4.2 times in segments; with four times as much, and
+fresh pages from the system in every call, a million steps take 5.9 times as long."""
+STACK_BYTES = 4096
+"""Of a tape that lies on the stack."""
+ROW_ALIGNMENT = 8
+
+
+def by_revolve(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
+    """What a `recorded_loop` means, where it is too large for one function; None if it is not."""
+    from functrans.compiler.lower import prepare  # which expands equations by this rule
+
+    if weight(equation, prepare) <= WEIGHT_LIMIT:
+        return None
+    meaning = simplify(equation.params["meaning"])
+    return lambda *operands: evaluate(meaning, operands)
+
+
+def emit_recording(k: _Region, equation: Equation) -> None:
+    """The code of a `recorded_loop` inside of a region, whose operands have places."""
+    params = equation.params
+    consts, carry, state = split(equation.inputs[1:], params["consts"], params["carry"])
+    (count,) = k._elements(equation.inputs[0])
+    recording = _Recording(k, params, consts, count.text)
+    cells = [k._new_cells(a.aval) for a in carry]
+    k._store_cells(carry, cells)
+    states = [k._new_cells(a.aval) for a in state]
+    k._store_cells(state, states)
+    with recording.tape():
+        recording.write_segments(cells)
+        k._line("for segment in reversed(segments):")
+        with k.b.loop("0", recording.segments) as j, k._scope():
+            recording.reverse_segment(k._op("sub i64", recording.last, j.text), cells, states)
+    k._load_results(equation.outputs, states)
+
+
+class _Recording:
+    """The loops of one `recorded_loop`, and its tape: first carries of segments, then rows."""
+
+    def __init__(
+        self, k: _Region, params: Mapping[str, Any], consts: Sequence[Any], count: str
+    ) -> None:
+        self.k, self.consts, self.count = k, consts, count
+        self.forward: Program = k.prepared(params["forward"])
+        self.backward: Program = k.prepared(params["backward"])
+        n = params["carry"]
+        self.carry = _Row([a.aval for a in self.forward.outputs[:n]])
+        self.row = _Row([a.aval for a in self.forward.outputs[n:]])
+        op = k._op
+        most = str(max(TAPE_LIMIT // self.row.nbytes, 1))
+        self.size = self._minimum(self._maximum(count, "1"), most)
+        """Steps of a segment."""
+        self.segments = op(
+            "udiv i64", op("add i64", count, op("sub i64", self.size, "1")), self.size
+        )
+        self.last = op("sub i64", self.segments, "1")
+        self.rows_at = op("mul i64", self.segments, str(self.carry.nbytes))
+        self.base = ""
+
+    def _minimum(self, x: str, y: str) -> str:
+        return self.k.b.minimum(Value(x, INDEX), Value(y, INDEX)).text
+
+    def _maximum(self, x: str, y: str) -> str:
+        return self.k.b.maximum(Value(x, INDEX), Value(y, INDEX)).text
+
+    @contextmanager
+    def tape(self) -> Iterator[None]:
+        """Memory for the time of what is written inside."""
+        k, b = self.k, self.k.b
+        room, cell = f"%tape{len(k.entry_lines)}", f"%taken{len(k.entry_lines)}"
+        k.entry_lines += [
+            f"{room} = alloca [{STACK_BYTES} x i8], align 64",
+            f"{cell} = alloca ptr",
+        ]
+        b.raw(f"store ptr null, ptr {cell}")  # of the last time, if a loop comes by here again
+        nbytes = k._op("mul i64", self.size, str(self.row.nbytes))
+        nbytes = k._op("add i64", nbytes, self.rows_at)
+        large = k._op("icmp ugt i64", nbytes, str(STACK_BYTES))
+        take, none, ready = (b.fresh_label(n) for n in ("take", "none", "tape"))
+        before = b.block
+        b.cond_br(Value(large, np.dtype(np.bool_)), take, ready)
+        b.label(take)
+        b.declare("declare ptr @ft_take(i64)")
+        b.declare("declare void @ft_give_back(ptr)")
+        taken = b.fresh()
+        b.raw(f"{taken} = call ptr @ft_take(i64 {nbytes})")
+        b.raw(f"store ptr {taken}, ptr {cell}")
+        missing = k._op("icmp eq ptr", taken, "null")
+        b.cond_br(Value(missing, np.dtype(np.bool_)), none, ready)
+        b.label(none)
+        k._leave(str(runtime.NO_MEMORY))
+        b.label(ready)
+        self.base = b.fresh()
+        b.raw(f"{self.base} = phi ptr [ {room}, %{before} ], [ {taken}, %{take} ]")
+        k.taken.append(cell)
+        yield
+        k._give_back(k.taken.pop())
+
+    def write_segments(self, cells: list) -> None:
+        """Run all segments but the last, and write down the first carry of each."""
+        k = self.k
+        k._line(f"for segment in segments:  # of {TAPE_LIMIT // self.row.nbytes} steps at most")
+        with k.b.loop("0", self.segments) as j, k._scope():
+            self._write(self.carry.at(k, self.base, "0", j.text), cells)
+            more = k._op("icmp slt i64", j.text, self.last)
+            steps = k._op(f"select i1 {more}, i64", self.size, "i64 0")
+            k._line("for step in segment, but for the last:")
+            with k.b.loop("0", steps) as i, k._scope():
+                self._step(cells)
+                k._poll(i)
+
+    def reverse_segment(self, number: str, cells: list, states: list) -> None:
+        """Write down the steps of a segment, and take the state back through them."""
+        k, b = self.k, self.k.b
+        self._read(self.carry.at(k, self.base, "0", number), cells)
+        begin = k._op("mul i64", number, self.size)
+        steps = self._minimum(self.size, k._op("sub i64", self.count, begin))
+        k._line("for step in segment:")
+        with b.loop("0", steps) as i, k._scope():
+            residuals = self._step(cells)
+            places = self.row.at(k, self.base, self.rows_at, i.text)
+            for atom, memory in zip(residuals, places, strict=True):
+                k._write(k._elements(atom), memory, k._place_name(memory))
+            k._poll(i)
+        last = k._op("sub i64", steps, "1")
+        k._line("for step in reversed(segment):")
+        with b.loop("0", steps) as i, k._scope():
+            places = self.row.at(k, self.base, self.rows_at, k._op("sub i64", last, i.text))
+            self._back(places, states)
+            k._poll(i)
+
+    def _step(self, cells: list) -> Sequence[Any]:
+        """One step forward; what is to be written down."""
+        k, n = self.k, len(self.consts)
+        k._bind(self.forward.inputs[:n], self.consts)
+        k._bind_cells(self.forward.inputs[n:], cells)
+        k._body(self.forward)
+        after, residuals = split(self.forward.outputs, len(cells))
+        k._store_cells(after, cells)
+        return residuals
+
+    def _back(self, places: Sequence[Memory], states: list) -> None:
+        k, inputs = self.k, self.backward.inputs
+        consts, tape, state = split(inputs, len(self.consts), len(places))
+        k._bind(consts, self.consts)
+        k.places.update(zip(tape, places, strict=True))
+        k._bind_cells(state, states)
+        k._body(self.backward)
+        k._store_cells(self.backward.outputs, states)
+
+    def _write(self, places: Sequence[Memory], cells: list) -> None:
+        variables = [Var(m.aval) for m in places]
+        self.k._bind_cells(variables, cells)
+        for var, memory in zip(variables, places, strict=True):
+            self.k._write(self.k._elements(var), memory, self.k._place_name(memory))
+
+    def _read(self, places: Sequence[Memory], cells: list) -> None:
+        variables = [Var(m.aval) for m in places]
+        self.k.places.update(zip(variables, places, strict=True))
+        self.k._store_cells(variables, cells)
+
+
+class _Row:
+    """Arrays side by side on the tape."""
+
+    def __init__(self, avals: Sequence[Aval]) -> None:
+        self.avals = avals
+        self.offsets, end = [], 0
+        for aval in avals:
+            self.offsets.append(end)
+            end += -(-aval.nbytes // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        self.nbytes = max(end, ROW_ALIGNMENT)
+
+    def at(self, k: _Region, base: str, begin: str, number: str) -> list[Memory]:
+        """The arrays of a row, the rows beginning so many bytes after the base."""
+        from functrans.compiler.registers import Memory
+
+        start = k._op("add i64", begin, k._op("mul i64", number, str(self.nbytes)))
+        places = []
+        for aval, offset in zip(self.avals, self.offsets, strict=True):
+            at, place = k._op("add i64", start, str(offset)), k.b.fresh("tape")
+            k.b.raw(f"{place} = getelementptr i8, ptr {base}, i64 {at}")
+            places.append(Memory(place, None, aval))
+        return places
