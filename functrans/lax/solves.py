@@ -7,9 +7,11 @@ from typing import Any
 
 from functrans.core import tree
 from functrans.core.errors import DTypeError, ShapeError, TransformError, TreeError
+from functrans.core.trace import trace_depth
 from functrans.core.types import aval_of, described
 from functrans.lax.bodies import Body, paths, trace_body, typed
-from functrans.primitives.custom_jvp import custom_jvp
+from functrans.primitives.custom import trace_call
+from functrans.primitives.custom_jvp import JvpRule, custom_jvp_p
 from functrans.primitives.linear_solves import System, linear_solve_p
 from functrans.transforms.api import check_callable, flatten_args
 from functrans.transforms.autodiff import jvp, linearize
@@ -124,7 +126,8 @@ def custom_root(
         f: a function from a tree to a tree like it; the derivative is with respect to the values
             that it closes over.
         initial_guess: where the solver starts.
-        solve: (f, initial_guess) → the root.
+        solve: (f, initial_guess) → the root. It may close over what is differentiated too: the
+            derivative does not depend on how the root was found.
         tangent_solve: (g, y) → the x for which g(x) = y, for linear g; for reverse mode it must be
             linear in y, as custom_linear_solve is, or `lambda g, y: y / g(1.0)` for scalars.
         has_aux: solve returns (root, auxiliary data), such as how many steps were taken; the data
@@ -153,26 +156,51 @@ def custom_root(
     converted, consts = closure_convert(f, guess)
     _check_like(guess, eval_shape(f, guess), "f must give values")
 
-    @custom_jvp
-    def root(guess: Any, *consts: Any) -> Any:
+    def root(guess: Any, consts: Any) -> Any:
         x, aux = _with_aux(solve(lambda x: converted(x, *consts), guess), "solve", has_aux)
         _check_like(guess, x, "solve must give a root")
         return x, aux
 
-    @root.defjvp
-    def root_jvp(primals: tuple, tangents: tuple) -> Any:
-        guess, *values = primals
-        x, aux = root(guess, *values)
-        moved = lambda *values: converted(x, *values)
-        _, change = jvp(moved, tuple(values), tuple(tangents[1:]))
+    def tangent(x: Any, change: Any, consts: Any) -> Any:
         # linearize, not jvp: a loop with its tangents is one loop, which has no transpose
-        _, g = linearize(lambda x: converted(x, *values), x)
+        _, g = linearize(lambda x: converted(x, *consts), x)
         dx = tangent_solve(g, tree.map(lambda t: -t, change))
         _check_like(x, dx, "tangent_solve must give a tangent")
-        return (x, aux), (dx, None)
+        return dx
 
-    x, aux = root(guess, *consts)
+    if trace_depth():
+        x, aux = _traced_root(converted, root, tangent, guess, consts)
+    else:
+        x, aux = root(guess, consts)
     return (x, aux) if has_aux else x
+
+
+def _traced_root(
+    converted: Callable[..., Any],
+    root: Callable[..., Any],
+    tangent: Callable[..., Any],
+    guess: Any,
+    consts: list,
+) -> Any:
+    """A root whose rule has all that it reads as arguments, also what the solvers close over."""
+    tangent, of_tangent = closure_convert(tangent, guess, guess, consts)
+    call = trace_call(lambda guess, consts, of_tangent: root(guess, consts),
+                      (guess, consts, of_tangent), "root")  # fmt: skip
+
+    def bind(args: tuple) -> Any:
+        outs = custom_jvp_p.bind(*tree.leaves(args), program=call.program, rule=rule, num_consts=0)
+        return tree.unflatten(call.out_tree, outs)
+
+    def root_jvp(args: tuple, tangents: tuple) -> Any:
+        _, _, consts, of_tangent = args
+        x, aux = bind(args)
+        _, change = jvp(lambda *consts: converted(x, *consts), tuple(consts), tuple(tangents[2]))
+        return (x, aux), (tangent(x, change, consts, *of_tangent), None)
+
+    args = (call.captured, guess, consts, of_tangent)
+    avals = call.program.out_avals
+    rule = JvpRule(root_jvp, "root", (), tree.structure(args), call.out_tree, avals, False)
+    return bind(args)
 
 
 def _check_like(expected: Any, got: Any, what: str) -> None:

@@ -412,6 +412,11 @@ def _check_outputs(value: Any, name: str, transform: str, holomorphic: bool, for
     path, y = found
     if holomorphic:
         raise TransformError(f"holomorphic=True needs complex outputs, {name}{path} is real.")
+    if dtype_of(y).kind in "biu":
+        raise TransformError(
+            f"{transform} differentiates floats, but output{path} of {name} is {aval_of(y)}. "
+            "Return it beside them, as auxiliary data (has_aux=True)."
+        )
     raise TransformError(
         f"{transform} needs real outputs, but output{path} of {name} is {aval_of(y)}; "
         "set holomorphic=True for a holomorphic function, or return real numbers."

@@ -300,3 +300,27 @@ def test_root_of_a_function_with_a_loop_and_a_linear_solve_for_its_tangent() -> 
         )
 
     check_grads(fixed_point, (0.2,), 2)
+
+
+def test_solvers_of_a_root_may_close_over_what_is_differentiated() -> None:
+    """Their share in the first derivative is none, in the second that of tangent_solve."""
+
+    def root(a: Any) -> Any:
+        f = lambda x: x**3 + fnp.exp(a) * x - 1.3
+        slope = lambda x: 3 * x**2 + fnp.exp(a)
+        solve = lambda f, x: lax.fori_loop(0, 20, lambda _, x: x - f(x) / slope(x), x)
+
+        def damped(g: Any, y: Any) -> Any:
+            step = lambda _, x: x + (y - g(x)) / (fnp.exp(a) + 3.0)
+            return lax.fori_loop(0, 60, step, 0.0 * y)
+
+        by_steps = lambda g, y: lax.custom_linear_solve(g, y, damped, symmetric=True)
+        return lax.custom_root(f, 1.0, solve, by_steps)
+
+    nested = lambda a: lax.scan(lambda c, _: (root(c), None), a, None, length=2)[0]
+    for f in (root, nested, ft.jit(root)):
+        check_grads(f, (0.4,), 2, atol=1e-4, rtol=1e-4)
+    many = np.array([0.2, 0.4])
+    for f in (ft.grad(root), ft.grad(ft.grad(root))):
+        got = ft.jit(ft.vmap(f))(many)
+        np.testing.assert_allclose(got, [f(a) for a in many], rtol=1e-9)
