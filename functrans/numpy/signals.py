@@ -14,11 +14,11 @@ from functrans.numpy.dispatch import mirrors
 from functrans.numpy.indexing import getitem
 from functrans.numpy.joining import concatenate, flip
 from functrans.numpy.manipulation import reshape, strong
-from functrans.numpy.products import matmul
 from functrans.numpy.promotion import promote, to_dtype
 from functrans.numpy.selection import clip, where
 from functrans.numpy.sorting import searchsorted
 from functrans.primitives.arithmetic import zeros_like
+from functrans.primitives.convolution import conv_general_dilated_p
 from functrans.primitives.shaping import pad, slice_axis
 
 
@@ -128,7 +128,7 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     [3.5]
     """
     x, y = _vectors("correlate", a, v)
-    y = ufuncs.conj(y)
+    y = ufuncs.conj(y) if dtype_of(y).kind == "c" else y
     if shape_of(y)[0] > shape_of(x)[0]:
         return flip(_correlate(y, x, mode))
     return _correlate(x, y, mode)
@@ -146,18 +146,22 @@ def _vectors(name: str, a: Any, v: Any) -> list[Any]:
 
 
 def _correlate(x: Any, y: Any, mode: str) -> Any:
-    """Sums of x[k + i] * y[i], for x not shorter than y: windows of x times y."""
-    n, m = shape_of(x)[0], shape_of(y)[0]
-    low, high = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}[mode]
-    x = pad(x, (low,), (high,), (0,))
-    count = n + low + high - m + 1
-    if m <= 32:
-        total = slice_axis(x, 0, 0, count) * getitem(y, 0)
-        for i in range(1, m):
-            total = total + slice_axis(x, 0, i, i + count) * getitem(y, i)
-        return total
-    windows = np.arange(count)[:, None] + np.arange(m)
-    return matmul(getitem(x, windows), y)
+    """Sums of x[k + i] * y[i], for x not shorter than y: a convolution of one feature."""
+    if dtype_of(x).kind == "b":  # whether any product is true
+        return ufuncs.not_equal(_correlate(x.astype(int), y.astype(int), mode), 0)
+    m = shape_of(y)[0]
+    pads = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}[mode]
+    out = conv_general_dilated_p.bind(
+        reshape(x, (1, 1, -1)),
+        reshape(y, (1, 1, -1)),
+        window_strides=(1,),
+        padding=(pads,),
+        lhs_dilation=(1,),
+        rhs_dilation=(1,),
+        feature_group_count=1,
+        batch_group_count=1,
+    )
+    return reshape(out, (-1,))
 
 
 @mirrors(np.interp)

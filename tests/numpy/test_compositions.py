@@ -63,6 +63,9 @@ CASES: list[tuple[str, tuple, dict[str, Any]]] = [
     ("correlate", (V[:3], V), {}),
     ("correlate", (C[0], C[1], "full"), {}),
     ("correlate", (V, V[:2], "same"), {}),
+    ("correlate", (B[0], B[1, :3], "full"), {}),
+    ("convolve", (B[0], B[1, :3]), {}),
+    ("convolve", (N[0].astype("uint8"), N[1].astype("uint8")), {}),
     ("interp", (X, np.array([-2.0, 0.0, 1.0]), np.array([1.0, 3.0, 2.0])), {}),
     ("interp", (X, [-2.0, 0.0, 1.0], np.array([1.0, 3.0, 2.0])), {"left": 0.0, "right": 9.0}),
     ("interp", (F, [-2.0, 0.0, 1.0], C[0, :3]), {}),
@@ -214,3 +217,10 @@ def test_apply_along_axis() -> None:
         lambda x: x.sum((0, 2), keepdims=True),
         cube,
     )
+
+
+def test_convolutions_of_long_vectors_store_no_windows() -> None:
+    x, y = np.arange(100_000.0), np.arange(1000.0)
+    for f in fnp.convolve, ft.grad(lambda x, y: fnp.sum(fnp.convolve(x, y) ** 2), argnums=(0, 1)):
+        memory = ft.jit(f).lower(x, y).memory_analysis()
+        assert memory["temp_size_in_bytes"] < 100 * x.nbytes  # the windows: 1000 times
