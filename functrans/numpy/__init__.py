@@ -67,7 +67,7 @@ from functrans.numpy.nanreductions import (
     nanvar,
 )
 from functrans.numpy.signals import (
-    convolve, correlate, interp, polyadd, polyder, polyint, polymul, polysub, polyval,
+    convolve, correlate, interp, polyadd, polyder, polyfit, polyint, polymul, polysub, polyval,
 )
 from functrans.numpy.sorting import (
     argpartition, argsort, digitize, lexsort, partition, searchsorted, sort, sort_complex, unique,

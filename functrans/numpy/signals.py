@@ -10,11 +10,15 @@ from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import ufuncs
-from functrans.numpy.dispatch import mirrors
+from functrans.numpy.decompositions import lstsq
+from functrans.numpy.dispatch import mirrors, refuse
+from functrans.numpy.elementary import sqrt
 from functrans.numpy.indexing import getitem
 from functrans.numpy.joining import concatenate, flip
 from functrans.numpy.manipulation import reshape, strong
+from functrans.numpy.matrices import vander
 from functrans.numpy.promotion import promote, to_dtype
+from functrans.numpy.reductions import sum
 from functrans.numpy.selection import clip, where
 from functrans.numpy.sorting import searchsorted
 from functrans.primitives.arithmetic import zeros_like
@@ -60,6 +64,42 @@ def polysub(a1: Any, a2: Any) -> Any:
     [1, -1]
     """
     return polyadd(a1, ufuncs.negative(strong(a2)))
+
+
+@mirrors(np.polyfit)
+def polyfit(
+    x: Any,
+    y: Any,
+    deg: int,
+    rcond: float | None = None,
+    full: bool = False,
+    w: Any = None,
+    cov: Any = False,
+) -> Any:
+    """`numpy.polyfit`: the polynomial of a degree that fits points best, by least squares.
+
+    `full` and `cov` are for arrays that are not traced.
+
+    >>> import functrans.numpy as fnp
+    >>> fnp.polyfit([0.0, 1.0, 2.0], [1.0, 3.0, 5.0], 1).round(6).tolist()
+    [2.0, 1.0]
+    """
+    refuse("polyfit", full=(full, False), cov=(cov, False))
+    x, y = strong(x) + 0.0, strong(y) + 0.0
+    if len(shape_of(x)) != 1 or len(shape_of(y)) not in (1, 2) or shape_of(x) != shape_of(y)[:1]:
+        raise ShapeError(
+            "polyfit needs a vector x that is not empty, and y with as many values or rows: "
+            f"got {aval_of(x)} and {aval_of(y)}."
+        )
+    powers = vander(x, deg + 1)
+    if w is not None:
+        weights = strong(w) + 0.0
+        powers = powers * reshape(weights, (-1, 1))
+        y = y * reshape(weights, (-1,) + (1,) * (len(shape_of(y)) - 1))
+    size = sqrt(sum(powers * powers, 0))
+    rcond = shape_of(x)[0] * np.finfo(dtype_of(x)).eps if rcond is None else rcond
+    fit = lstsq(powers / size, y, rcond)[0]
+    return fit / reshape(size, (-1,) + (1,) * (len(shape_of(y)) - 1))
 
 
 @mirrors(np.polyint)
