@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
+from functrans.core.source import user_line
 from functrans.core.types import shape_of
 from functrans.numpy.creation import asarray
 from functrans.numpy.dispatch import has_tracer
@@ -42,12 +44,17 @@ class Brackets:
             return self.eager[key]
         axis, ndim, place = self.directive
         if isinstance(items[0], str):
-            given = [int(n) for n in items[0].split(",")]
-            axis, ndim, place = (*given, *self.directive[len(given) :])
+            axis, ndim, place = self._directive(items[0])
             items = items[1:]
         items = tuple(np.r_[v] if isinstance(v, slice) else v for v in items)
         dtype = result_type(*items)
         return concatenate([_part(asarray(v, dtype), ndim, place) for v in items], axis)
+
+    def _directive(self, text: str) -> tuple[int, int, int]:
+        given = text.split(",")
+        if len(given) > 3 or not all(re.fullmatch(r" *-?\d+ *", n) for n in given):
+            raise ValueError(f"{text!r} is no directive like '0,2': up to three ints.{user_line()}")
+        return (*map(int, given), *self.directive[len(given) :])  # type: ignore[return-value]
 
 
 def _part(x: Any, ndim: int, place: int) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import functrans as ft
 import functrans.numpy as fnp
 from functrans.core.errors import ConcretizationError, DTypeError, ShapeError
 from functrans.core.trace import Trace, Tracer, make_program_flat
@@ -366,3 +367,8 @@ def test_vectorize_passes_on_what_is_excluded() -> None:
 def test_vectorize_names_what_does_not_fit(signature: Any, shapes: Any, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         fnp.vectorize(lambda x, y: (x * y).sum(), signature=signature)(*map(np.ones, shapes))
+
+
+def test_brackets_without_matrices() -> None:
+    with pytest.raises(ValueError, match="'c' is no directive"):
+        ft.jit(lambda x: fnp.r_["c", x])(np.ones(2))
