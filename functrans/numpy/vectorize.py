@@ -57,6 +57,7 @@ def vectorize(
                 f"vectorize: {signature!r} has {len(cores)} arguments, not {len(mapped)}."
             )
 
+        @wraps(pyfunc)
         def one(*values: Any) -> Any:
             rest = iter(values)
             full = [a if keep else next(rest) for a, keep in zip(args, fixed, strict=True)]
