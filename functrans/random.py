@@ -287,6 +287,124 @@ def cauchy(key: Any, shape: Shape = (), dtype: Any = float) -> Any:
     return fnp.tan(dtype.type(np.pi) * (u - dtype.type(0.5)))
 
 
+def lognormal(key: Any, sigma: Any = 1.0, shape: Shape | None = None, dtype: Any = float) -> Any:
+    """Floats whose logarithms are normal, of mean 0 and standard deviation sigma."""
+    dtype = _float_dtype(dtype, "lognormal")
+    return fnp.exp(normal(key, _broadcast(shape, sigma), dtype) * fnp.asarray(sigma, dtype))
+
+
+def pareto(key: Any, b: Any, shape: Shape | None = None, dtype: Any = float) -> Any:
+    """Pareto floats, at least 1, with the density b / x ** (b + 1)."""
+    dtype = _float_dtype(dtype, "pareto")
+    return fnp.exp(exponential(key, _broadcast(shape, b), dtype) / fnp.asarray(b, dtype))
+
+
+def rayleigh(key: Any, scale: Any, shape: Shape | None = None, dtype: Any = float) -> Any:
+    """Rayleigh floats: lengths of plane vectors whose parts are normal with deviation `scale`."""
+    dtype = _float_dtype(dtype, "rayleigh")
+    u = uniform(key, _broadcast(shape, scale), dtype)
+    return fnp.asarray(scale, dtype) * fnp.sqrt(-2 * fnp.log(u))
+
+
+def weibull_min(
+    key: Any, scale: Any, concentration: Any, shape: Shape = (), dtype: Any = float
+) -> Any:
+    """Weibull floats: `scale` times exponential ones to the power of 1 / concentration."""
+    dtype = _float_dtype(dtype, "weibull_min")
+    power = 1 / fnp.asarray(concentration, dtype)
+    return exponential(key, shape, dtype) ** power * fnp.asarray(scale, dtype)
+
+
+def rademacher(key: Any, shape: Shape = (), dtype: Any = int) -> Any:
+    """Signs: -1 or 1, each in half of the cases.
+
+    >>> import functrans as ft
+    >>> sorted({int(s) for s in ft.random.rademacher(ft.random.key(0), (20,))})
+    [-1, 1]
+    """
+    return 2 * bernoulli(key, 0.5, shape).astype(dtype) - 1
+
+
+def multivariate_normal(
+    key: Any,
+    mean: Any,
+    cov: Any,
+    shape: Shape | None = None,
+    dtype: Any = float,
+    method: str = "cholesky",
+) -> Any:
+    """Normal vectors with a mean and a covariance.
+
+    Args:
+        key: uint32[2].
+        mean: floats [..., n].
+        cov: floats [..., n, n], symmetric and positive definite; semidefinite for "eigh" and "svd".
+        shape: the leading axes of the result; by default those of mean and cov, broadcast.
+        dtype: of the result.
+        method: of the square root of cov: "cholesky", "eigh" or "svd".
+
+    Returns:
+        floats [*shape, n], differentiable with respect to mean and cov.
+
+    Raises:
+        ShapeError: mean is no vector, or cov no matrix of its length.
+
+    >>> import functrans as ft
+    >>> ft.random.multivariate_normal(ft.random.key(0), np.zeros(2), np.eye(2), (5,)).shape
+    (5, 2)
+    """
+    dtype = _float_dtype(dtype, "multivariate_normal")
+    mean, cov = fnp.asarray(mean, dtype), fnp.asarray(cov, dtype)
+    if mean.ndim < 1 or cov.ndim < 2 or cov.shape[-2:] != (mean.shape[-1],) * 2:
+        raise ShapeError(
+            "random.multivariate_normal needs a mean [..., n] and a covariance [..., n, n]: got "
+            f"{aval_of(mean)} and {aval_of(cov)}."
+        )
+    lead = np.broadcast_shapes(mean.shape[:-1], cov.shape[:-2]) if shape is None else _shape(shape)
+    root = _square_root(cov, method)
+    return mean + fnp.matvec(root, normal(key, (*lead, mean.shape[-1]), dtype))
+
+
+def _square_root(cov: Any, method: str) -> Any:
+    if method == "cholesky":
+        return fnp.linalg.cholesky(cov)
+    if method == "eigh":
+        values, vectors = fnp.linalg.eigh(cov)
+    elif method == "svd":
+        vectors, values, _ = fnp.linalg.svd(cov)
+    else:
+        raise ValueError(f"method must be 'cholesky', 'eigh' or 'svd': got {method!r}.")
+    return vectors * fnp.sqrt(values)[..., None, :]
+
+
+def orthogonal(
+    key: Any, n: int, shape: Shape = (), dtype: Any = float, m: int | None = None
+) -> Any:
+    """Orthogonal matrices, uniformly distributed: the factor Q of normal ones (Mezzadri 2007).
+
+    Args:
+        key: uint32[2].
+        n: how many rows.
+        shape: the leading axes of the result.
+        dtype: of floats.
+        m: how many columns; n by default. Of the two, the shorter ones are orthonormal.
+
+    Returns:
+        floats [*shape, n, m].
+
+    >>> import functrans as ft
+    >>> q = ft.random.orthogonal(ft.random.key(0), 3)
+    >>> bool(np.allclose(q @ q.T, np.eye(3)))
+    True
+    """
+    m = n if m is None else m
+    tall = (*_shape(shape), max(n, m), min(n, m))
+    q, r = fnp.linalg.qr(normal(key, tall, _float_dtype(dtype, "orthogonal")))
+    signs = fnp.sign(fnp.diagonal(r, axis1=-2, axis2=-1))
+    q = q * signs[..., None, :]
+    return fnp.matrix_transpose(q) if n < m else q
+
+
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Shape | None = None) -> Any:
     """Indices along an axis drawn with probabilities proportional to exp(logits).
 

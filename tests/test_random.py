@@ -67,6 +67,46 @@ def test_normals_are_those_of_jax_but_for_rounding(dtype: Any, tol: float) -> No
     np.testing.assert_allclose(got, want, rtol=tol, atol=tol)
 
 
+COV = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.1], [0.0, 0.1, 1.5]])
+MEANS = np.arange(6.0).reshape(2, 3)
+CLOSE = {
+    "lognormal": lambda r, k: r.lognormal(k, np.array([0.5, 2.0]), (5, 2)),
+    "pareto": lambda r, k: r.pareto(k, 3.0, (5,)),
+    "rayleigh": lambda r, k: r.rayleigh(k, np.array([0.5, 2.0])),
+    "weibull_min": lambda r, k: r.weibull_min(k, 2.0, 1.5, (5,)),
+    "rademacher": lambda r, k: r.rademacher(k, (9,)),
+    "rademacher32": lambda r, k: r.rademacher(k, (9,), np.float32),
+    "multivariate_normal": lambda r, k: r.multivariate_normal(k, MEANS, COV),
+    "multivariate_normal of a shape": lambda r, k: r.multivariate_normal(k, MEANS[0], COV, (4, 2)),
+    "orthogonal": lambda r, k: r.orthogonal(k, 4),
+    "orthogonal wide": lambda r, k: r.orthogonal(k, 2, (3,), m=4),
+    "orthogonal tall": lambda r, k: r.orthogonal(k, 4, m=2),
+}
+
+
+@pytest.mark.parametrize("draw", CLOSE.values(), ids=list(CLOSE))
+def test_made_of_normals_and_the_like_they_are_those_of_jax_but_for_rounding(draw: Any) -> None:
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        want = np.asarray(draw(jax.random, jax.random.PRNGKey(3)))
+    key = random.key(3)
+    for got in (draw(random, key), ft.jit(lambda k: draw(random, k))(key)):
+        assert np.asarray(got).dtype == want.dtype
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+    batch = ft.vmap(lambda k: draw(random, k))(np.stack([key, key]))
+    np.testing.assert_allclose(batch[1], want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "eigh", "svd"])
+def test_normal_vectors_have_their_covariance_and_derivatives(method: str) -> None:
+    def draw(mean: Any, cov: Any) -> Any:
+        return random.multivariate_normal(random.key(1), mean, cov, (20_000,), method=method)
+
+    np.testing.assert_allclose(np.cov(draw(MEANS[0], COV).T), COV, atol=0.06)
+    second = lambda cov: ft.numpy.mean(draw(np.zeros(3), (cov + cov.T) / 2)[:, 0] ** 2)
+    np.testing.assert_allclose(ft.grad(second)(COV), np.diag([1.0, 0.0, 0.0]), atol=0.06)
+
+
 @table
 def test_compiled_and_batched_draws_are_the_eager_ones(draw: Any) -> None:
     keys = random.split(random.key(11), 3)
@@ -107,5 +147,7 @@ def test_wrong_keys_are_explained() -> None:
         random.uniform(np.zeros(2))
     with pytest.raises(DTypeError, match="floats"):
         random.uniform(random.key(0), (2,), np.int32)
+    with pytest.raises(ShapeError, match="got f64\\[2\\] and f64\\[3,3\\]"):
+        random.multivariate_normal(random.key(0), np.zeros(2), COV)
     with pytest.raises(ShapeError, match="without replacement"):
         random.choice(random.key(0), 3, (4,), replace=False)

@@ -426,22 +426,21 @@ def _chosen_arguments(fun: Callable[..., Any], argnums: Any, argnames: Any, what
     for name in names:
         if name not in known and not variadic:
             raise TransformError(f"{what}_argnames names {name!r}, which {name_of(fun)} lacks")
-    if what == "donate":
-        _check_positions(positions, parameters, fun)
+    _check_positions(positions, parameters, fun, what)
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     from_names = {i for i, name in enumerate(known) if name in names and name in positional}
     from_positions = {positional[p] for p in positions if -len(positional) <= p < len(positional)}
     return frozenset(positions | from_names), frozenset(names | from_positions)
 
 
-def _check_positions(positions: set[int], parameters: list[Any], fun: Any) -> None:
+def _check_positions(positions: set[int], parameters: list[Any], fun: Any, what: str) -> None:
     kinds = [p.kind for p in parameters]
     variadic = inspect.Parameter.VAR_POSITIONAL in kinds
     count = sum(k in (k.POSITIONAL_ONLY, k.POSITIONAL_OR_KEYWORD) for k in kinds)
     for p in sorted(positions):
         if not variadic and not -count <= p < count:
             raise TransformError(
-                f"donate_argnums has {p}, but {name_of(fun)} takes {count} positional arguments"
+                f"{what}_argnums has {p}, but {name_of(fun)} takes {count} positional arguments"
             )
 
 

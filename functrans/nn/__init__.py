@@ -9,7 +9,9 @@ from functrans.nn.activations import hard_sigmoid as hard_sigmoid
 from functrans.nn.activations import hard_silu as hard_silu
 from functrans.nn.activations import hard_swish as hard_swish
 from functrans.nn.activations import hard_tanh as hard_tanh
+from functrans.nn.activations import identity as identity
 from functrans.nn.activations import leaky_relu as leaky_relu
+from functrans.nn.activations import log1mexp as log1mexp
 from functrans.nn.activations import log_sigmoid as log_sigmoid
 from functrans.nn.activations import log_softmax as log_softmax
 from functrans.nn.activations import logsumexp as logsumexp
@@ -23,6 +25,7 @@ from functrans.nn.activations import silu as silu
 from functrans.nn.activations import soft_sign as soft_sign
 from functrans.nn.activations import softmax as softmax
 from functrans.nn.activations import softplus as softplus
+from functrans.nn.activations import squareplus as squareplus
 from functrans.nn.activations import standardize as standardize
 from functrans.nn.activations import swish as swish
 from functrans.nn.activations import tanh as tanh

@@ -77,6 +77,30 @@ def log_sigmoid(x: Any) -> Any:
     return -softplus(-_float(x))
 
 
+def log1mexp(x: Any) -> Any:
+    """log(1 - exp(-x)) for positive x, without cancellation (Mächler 2012).
+
+    >>> import functrans as ft
+    >>> round(float(ft.nn.log1mexp(1e-9)), 6)
+    -20.723266
+    """
+    x = _float(x)
+    far = x > math.log(2)
+    near = fnp.log(-fnp.expm1(-fnp.where(far, 1.0, x)))
+    return fnp.where(far, fnp.log1p(-fnp.exp(-fnp.where(far, x, 1.0))), near)
+
+
+def squareplus(x: Any, b: Any = 4) -> Any:
+    """(x + √(x² + b)) / 2, a softplus without exponentials (Barron 2021)."""
+    x = _float(x)
+    return 0.5 * (x + fnp.sqrt(x * x + b))
+
+
+def identity(x: Any) -> Any:
+    """The array as it is."""
+    return fnp.asarray(x)
+
+
 def softplus(x: Any) -> Any:
     """log(1 + exp(x)), without overflow."""
     return special.softplus_p.bind(_float(x))

@@ -48,7 +48,7 @@ def dense(
         b = bias_init(keys[1], (out_dim,), dtype)
         return (*input_shape[:-1], out_dim), {"w": w, "b": b}
 
-    return Layer(init, lambda params, x, **_: x @ params["w"] + params["b"])
+    return Layer(init, lambda params, x, **_: fnp.matmul(x, params["w"]) + params["b"])
 
 
 def conv(

@@ -28,6 +28,9 @@ from functrans.numpy.elementary import (
     log10, log1p, log2, logaddexp, logaddexp2, rad2deg, radians, sin, sinc, sinh, sqrt, tan, tanh,
 )
 from functrans.numpy import fft as fft
+from functrans.numpy.index_tricks import (
+    c_, diag_indices_from, index_exp, mgrid, ogrid, r_, s_, tril_indices_from, triu_indices_from,
+)
 from functrans.numpy.joining import (
     append, array_split, block, column_stack, concat, concatenate, delete, dsplit, dstack, flip,
     fliplr, flipud, hsplit, hstack, insert, repeat, resize, roll, rot90, split, stack, tile,
@@ -64,7 +67,7 @@ from functrans.numpy.nanreductions import (
     nanvar,
 )
 from functrans.numpy.signals import (
-    convolve, correlate, interp, polyadd, polyder, polyint, polymul, polysub, polyval,
+    convolve, correlate, interp, polyadd, polyder, polyfit, polyint, polymul, polysub, polyval,
 )
 from functrans.numpy.sorting import (
     argpartition, argsort, digitize, lexsort, partition, searchsorted, sort, sort_complex, unique,
@@ -82,6 +85,9 @@ from functrans.numpy.ufuncs import (
     less_equal, logical_and, logical_not, logical_or, logical_xor, maximum, minimum, mod, modf,
     multiply, negative, nextafter, not_equal, positive, pow, power, real, reciprocal, remainder,
     right_shift, rint, round, sign, signbit, square, subtract, true_divide, trunc,
+)
+from functrans.numpy.vectorize import (
+    vectorize,
 )
 from functrans.numpy.indexing import (
     at,

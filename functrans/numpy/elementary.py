@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.primitive import Primitive
 from functrans.core.types import dtype_of
 from functrans.numpy import ufuncs
 from functrans.numpy.dispatch import mirrors
@@ -22,19 +21,14 @@ def _scaled(x: Any, factor: Any) -> Any:
     return p.mul_p.bind(x, dtype_of(x).type(factor))
 
 
-def _real_or(primitive: Primitive, of_complex: Any) -> Any:
-    """The primitive for real operands, another function for complex ones."""
-    return lambda x: of_complex(x) if dtype_of(x).kind == "c" else primitive.bind(x)
-
-
 # --- exponentials and logarithms ------------------------------------------------------------------
 
 exp = unary(np.exp, t.exp_p, ">>> float(fnp.exp(0.0))\n    1.0")
-exp2 = unary(np.exp2, _real_or(t.exp2_p, lambda x: t.exp_p.bind(_scaled(x, np.log(2)))))
+exp2 = unary(np.exp2, t.exp2_p)
 expm1 = unary(np.expm1, t.expm1_p)
 log = unary(np.log, t.log_p, ">>> float(fnp.log(1.0))\n    0.0")
-log2 = unary(np.log2, _real_or(t.log2_p, lambda x: _scaled(t.log_p.bind(x), 1 / np.log(2))))
-log10 = unary(np.log10, _real_or(t.log10_p, lambda x: _scaled(t.log_p.bind(x), 1 / np.log(10))))
+log2 = unary(np.log2, t.log2_p)
+log10 = unary(np.log10, t.log10_p)
 log1p = unary(np.log1p, t.log1p_p)
 logaddexp = binary(np.logaddexp, t.logaddexp_p)
 logaddexp2 = binary(np.logaddexp2, t.logaddexp2_p)

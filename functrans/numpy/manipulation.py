@@ -363,8 +363,15 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype:
     >>> fnp.result_type(fnp.float32, 1.0)
     dtype('float32')
     """
-    keys = [promotion_key(x.aval) if type(x) is Tracer else x for x in arrays_and_dtypes]
-    return np.result_type(*[k(0) if k in (int, float, complex) else k for k in keys])
+    return np.result_type(*[_promoted_as(x) for x in arrays_and_dtypes])
+
+
+def _promoted_as(x: Any) -> Any:
+    """What NumPy promotes like x: the dtype of a traced array, or a number for a weak one."""
+    if type(x) is not Tracer:
+        return x
+    key = promotion_key(x.aval)
+    return key if isinstance(key, np.dtype) else key(0)
 
 
 @mirrors(np.can_cast)

@@ -24,6 +24,7 @@ from functrans.numpy import (
     protocols,
     reductions,
     selection,
+    sorting,
     ufuncs,
 )
 from functrans.primitives import arithmetic as p
@@ -36,6 +37,9 @@ FUNCTIONS: dict[str, Any] = {
     "any": reductions.any,
     "argmax": reductions.argmax,
     "argmin": reductions.argmin,
+    "argpartition": sorting.argpartition,
+    "argsort": sorting.argsort,
+    "choose": index_functions.choose,
     "clip": selection.clip,
     "conj": ufuncs.conj,
     "conjugate": ufuncs.conjugate,
@@ -52,6 +56,7 @@ FUNCTIONS: dict[str, Any] = {
     "ravel": manipulation.ravel,
     "repeat": joining.repeat,
     "round": ufuncs.round,
+    "searchsorted": sorting.searchsorted,
     "squeeze": manipulation.squeeze,
     "std": reductions.std,
     "sum": reductions.sum,
@@ -122,16 +127,12 @@ def tolist(self: Tracer) -> Any:
 
 def sort(self: Tracer, axis: int = -1, **kwargs: Any) -> Any:
     """The sorted array; unlike an ndarray's method, which sorts in place, it returns it."""
-    from functrans.numpy.sorting import sort as sorted_array
-
-    return sorted_array(self, axis, **kwargs)
+    return sorting.sort(self, axis, **kwargs)
 
 
-def argsort(self: Tracer, axis: int | None = -1, **kwargs: Any) -> Any:
-    """The positions that sort the array."""
-    from functrans.numpy.sorting import argsort as positions
-
-    return positions(self, axis, **kwargs)
+def compress(self: Tracer, condition: Any, axis: int | None = None, **kwargs: Any) -> Any:
+    """The slices along an axis for which the condition holds."""
+    return index_functions.compress(condition, self, axis, **kwargs)
 
 
 def take(self: Tracer, indices: Any, axis: int | None = None, **kwargs: Any) -> Any:
@@ -228,8 +229,8 @@ METHODS: dict[str, Any] = {
     "__rmatmul__": reflected_matrix_product,
     "__round__": round_to,
     "__setitem__": refuse_assignment,
-    "argsort": argsort,
     "astype": astype,
+    "compress": compress,
     "flatten": flatten,
     "item": item,
     "reshape": reshape,

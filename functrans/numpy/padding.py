@@ -15,18 +15,24 @@ from functrans.numpy.dispatch import mirrors
 from functrans.numpy.joining import concatenate, pick
 from functrans.numpy.manipulation import broadcast_to, reshape, strong
 from functrans.numpy.promotion import as_array, to_dtype
+from functrans.numpy.quantiles import median
 from functrans.numpy.reductions import max, mean, min
 from functrans.primitives import shaping
 from functrans.primitives.shaping import slice_axis
 
 Pair = tuple[Any, Any]
-STATISTICS: dict[str, Callable[..., Any]] = {"maximum": max, "minimum": min, "mean": mean}
+STATISTICS: dict[str, Callable[..., Any]] = {
+    "maximum": max,
+    "minimum": min,
+    "mean": mean,
+    "median": median,
+}
 
 
 @mirrors(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """`numpy.pad` in the modes constant, empty, edge, reflect, symmetric, wrap, linear_ramp,
-    maximum, minimum, mean, or with a function of its own.
+    maximum, minimum, mean, median; with a function of its own only arrays that are not traced.
 
     >>> import functrans.numpy as fnp
     >>> fnp.pad([1, 2, 3], 1, mode="reflect").tolist()
@@ -67,7 +73,7 @@ def _padded(x: Any, widths: list[Pair], mode: str, kwargs: dict[str, Any]) -> An
     if mode in ("edge", "wrap"):
         _take(kwargs, "", None)
         return _along(x, widths, lambda v, axis, a, b: _copied(v, axis, a, b, mode))
-    raise ValueError(f"mode '{mode}' is not supported for traced arrays")
+    raise ValueError(f"pad has no mode {mode!r}{user_line()}")
 
 
 def _take(kwargs: dict[str, Any], name: str, default: Any) -> Any:
@@ -161,12 +167,7 @@ def _mirrored(x: Any, axis: int, a: int, b: int, mode: str, odd: bool) -> Pair:
     # each turn at an edge continues the array point-symmetrically: v -> 2 edge - v
     first, last = _edge(x, axis, False), _edge(x, axis, True)
     step = last - first
-    if mode == "symmetric":
-        raise TypeError(
-            f"pad with mode='symmetric' and reflect_type='odd' is not supported for traced "
-            f"arrays.{user_line()}"
-        )
-    laps = np.floor_divide(positions, n - 1)
+    laps = np.floor_divide(positions, period // 2)
     flipped = laps % 2 == 1
     shape = [1] * len(shape_of(x))
 

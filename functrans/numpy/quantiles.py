@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.errors import DTypeError, IndexingError
 from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer
 from functrans.core.types import aval_of, canonical_axes, dtype_of, shape_of
@@ -31,7 +31,7 @@ from functrans.primitives.arithmetic import (
 )
 from functrans.primitives.indexing import gather
 from functrans.primitives.reductions import reduce_sum_p
-from functrans.primitives.shaping import iota, reshape_p, transpose_p
+from functrans.primitives.shaping import full, iota, reshape_p, transpose_p
 
 Axis = int | tuple[int, ...] | None
 Position = Callable[[Any, Any], Any]
@@ -171,7 +171,7 @@ def median(
     2.5
     """
     refuse("median", out=(out, None))
-    rows, reduced, dtype = _sorted_rows(a, axis, "median")
+    rows, reduced, dtype = _sorted_rows(a, axis)
     count = shape_of(rows)[-1]
     middle = [(count - 1) // 2] if count % 2 else [count // 2 - 1, count // 2]
     values = [convert(_at(rows, i), _median_dtype(dtype)) for i in middle]
@@ -197,7 +197,7 @@ def nanmedian(
     x = strong(as_array(a))
     if dtype_of(x).kind not in "fc":
         return median(x, axis, keepdims=keepdims)
-    rows, reduced, _ = _sorted_rows(x, axis, "nanmedian")
+    rows, reduced, _ = _sorted_rows(x, axis)
     real = np.float64 if dtype_of(x).kind == "c" else dtype_of(x)
     last = _valid_count(rows, np.dtype(real)) - 1
     low, high = floor_p.bind(last * 0.5), ceil_p.bind(last * 0.5)
@@ -213,7 +213,11 @@ def _quantile(
 ) -> Any:
     if method not in POSITIONS:
         raise ValueError(f"{method!r} is no method; use one of {list(POSITIONS)}.{user_line()}")
-    rows, reduced, dtype = _sorted_rows(a, axis, "quantile")
+    x = strong(as_array(a))
+    shape = shape_of(x)
+    if not skip_nan and not math.prod(shape[i] for i in canonical_axes(axis, len(shape))):
+        raise IndexingError(f"a quantile of no elements: {aval_of(x)} along {axis=}.{user_line()}")
+    rows, reduced, dtype = _sorted_rows(x, axis)
     if dtype.kind == "c":
         raise DTypeError(f"quantiles need an array of real numbers, got {dtype}.")
     q = as_array(q)
@@ -282,8 +286,9 @@ def _between(position: Any, last: Any) -> Any:
     return max_p.bind(min_p.bind(position, last), dtype.type(0))
 
 
-def _sorted_rows(a: Any, axis: Axis, name: str) -> tuple[Any, tuple[int, ...], np.dtype]:
-    """The array sorted over its reduced axes, which become the last one.
+def _sorted_rows(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...], np.dtype]:
+    """The array sorted over its reduced axes, which become the last one; rows without elements
+    hold one nan, which is NumPy's median of nothing.
 
     Returns:
         The rows, the shape of the result with reduced axes kept, the dtype of the array.
@@ -293,11 +298,12 @@ def _sorted_rows(a: Any, axis: Axis, name: str) -> tuple[Any, tuple[int, ...], n
     axes = canonical_axes(axis, len(shape))
     kept = tuple(i for i in range(len(shape)) if i not in axes)
     count = math.prod(shape[i] for i in axes)
+    reduced = tuple(1 if i in axes else n for i, n in enumerate(shape))
     if count == 0:
-        raise ShapeError(f"{name} of an empty array of shape {shape} has no value.")
+        nothing = full([*[shape[i] for i in kept], 1], np.nan, _median_dtype(dtype_of(x)))
+        return nothing, reduced, dtype_of(x)
     moved = transpose_p.bind(x, permutation=(*kept, *axes))
     rows = reshape_p.bind(moved, shape=(*[shape[i] for i in kept], count))
-    reduced = tuple(1 if i in axes else n for i, n in enumerate(shape))
     return sorting.sort(rows, len(kept)), reduced, dtype_of(x)
 
 

@@ -10,15 +10,19 @@ from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import ufuncs
-from functrans.numpy.dispatch import mirrors
+from functrans.numpy.decompositions import lstsq
+from functrans.numpy.dispatch import mirrors, refuse
+from functrans.numpy.elementary import sqrt
 from functrans.numpy.indexing import getitem
 from functrans.numpy.joining import concatenate, flip
 from functrans.numpy.manipulation import reshape, strong
-from functrans.numpy.products import matmul
+from functrans.numpy.matrices import vander
 from functrans.numpy.promotion import promote, to_dtype
+from functrans.numpy.reductions import sum
 from functrans.numpy.selection import clip, where
 from functrans.numpy.sorting import searchsorted
 from functrans.primitives.arithmetic import zeros_like
+from functrans.primitives.convolution import conv_general_dilated_p
 from functrans.primitives.shaping import pad, slice_axis
 
 
@@ -60,6 +64,42 @@ def polysub(a1: Any, a2: Any) -> Any:
     [1, -1]
     """
     return polyadd(a1, ufuncs.negative(strong(a2)))
+
+
+@mirrors(np.polyfit)
+def polyfit(
+    x: Any,
+    y: Any,
+    deg: int,
+    rcond: float | None = None,
+    full: bool = False,
+    w: Any = None,
+    cov: Any = False,
+) -> Any:
+    """`numpy.polyfit`: the polynomial of a degree that fits points best, by least squares.
+
+    `full` and `cov` are for arrays that are not traced.
+
+    >>> import functrans.numpy as fnp
+    >>> fnp.polyfit([0.0, 1.0, 2.0], [1.0, 3.0, 5.0], 1).round(6).tolist()
+    [2.0, 1.0]
+    """
+    refuse("polyfit", full=(full, False), cov=(cov, False))
+    x, y = strong(x) + 0.0, strong(y) + 0.0
+    if len(shape_of(x)) != 1 or len(shape_of(y)) not in (1, 2) or shape_of(x) != shape_of(y)[:1]:
+        raise ShapeError(
+            "polyfit needs a vector x that is not empty, and y with as many values or rows: "
+            f"got {aval_of(x)} and {aval_of(y)}."
+        )
+    powers = vander(x, deg + 1)
+    if w is not None:
+        weights = strong(w) + 0.0
+        powers = powers * reshape(weights, (-1, 1))
+        y = y * reshape(weights, (-1,) + (1,) * (len(shape_of(y)) - 1))
+    size = sqrt(sum(powers * powers, 0))
+    rcond = shape_of(x)[0] * np.finfo(dtype_of(x)).eps if rcond is None else rcond
+    fit = lstsq(powers / size, y, rcond)[0]
+    return fit / reshape(size, (-1,) + (1,) * (len(shape_of(y)) - 1))
 
 
 @mirrors(np.polyint)
@@ -128,7 +168,7 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     [3.5]
     """
     x, y = _vectors("correlate", a, v)
-    y = ufuncs.conj(y)
+    y = ufuncs.conj(y) if dtype_of(y).kind == "c" else y
     if shape_of(y)[0] > shape_of(x)[0]:
         return flip(_correlate(y, x, mode))
     return _correlate(x, y, mode)
@@ -146,18 +186,22 @@ def _vectors(name: str, a: Any, v: Any) -> list[Any]:
 
 
 def _correlate(x: Any, y: Any, mode: str) -> Any:
-    """Sums of x[k + i] * y[i], for x not shorter than y: windows of x times y."""
-    n, m = shape_of(x)[0], shape_of(y)[0]
-    low, high = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}[mode]
-    x = pad(x, (low,), (high,), (0,))
-    count = n + low + high - m + 1
-    if m <= 32:
-        total = slice_axis(x, 0, 0, count) * getitem(y, 0)
-        for i in range(1, m):
-            total = total + slice_axis(x, 0, i, i + count) * getitem(y, i)
-        return total
-    windows = np.arange(count)[:, None] + np.arange(m)
-    return matmul(getitem(x, windows), y)
+    """Sums of x[k + i] * y[i], for x not shorter than y: a convolution of one feature."""
+    if dtype_of(x).kind == "b":  # whether any product is true
+        return ufuncs.not_equal(_correlate(x.astype(int), y.astype(int), mode), 0)
+    m = shape_of(y)[0]
+    pads = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}[mode]
+    out = conv_general_dilated_p.bind(
+        reshape(x, (1, 1, -1)),
+        reshape(y, (1, 1, -1)),
+        window_strides=(1,),
+        padding=(pads,),
+        lhs_dilation=(1,),
+        rhs_dilation=(1,),
+        feature_group_count=1,
+        batch_group_count=1,
+    )
+    return reshape(out, (-1,))
 
 
 @mirrors(np.interp)

@@ -89,7 +89,7 @@ def argsort(
     array([0, 2, 3, 1])
     """
     if not (descending or has_tracer((a,))):
-        return np.argsort(a, axis, None if kind is not None else "stable", order)
+        return np.argsort(a, axis, "stable", order)
     refuse("argsort", order=(order, None))
     x, axis = _operand(a, axis, "argsort")
     if not descending:

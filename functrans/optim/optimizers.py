@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from functrans.optim import adaptive
 from functrans.optim import transforms as t
 from functrans.optim.base import GradientTransformation, chain, identity
 
@@ -74,6 +75,90 @@ def adamw(
     return chain(
         t.scale_by_adam(b1, b2, eps, eps_root, nesterov=nesterov),
         t.add_decayed_weights(weight_decay, mask),
+        t.scale_by_learning_rate(learning_rate),
+    )
+
+
+def nadamw(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    weight_decay: float = 1e-4,
+    mask: Any = None,
+) -> GradientTransformation:
+    """AdamW with Nesterov momentum (Dozat 2016)."""
+    return adamw(learning_rate, b1, b2, eps, eps_root, weight_decay, mask, nesterov=True)
+
+
+def amsgrad(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+) -> GradientTransformation:
+    """Adam whose second moment never falls (Reddi, Kale, Kumar 2018)."""
+    part = adaptive.scale_by_amsgrad(b1, b2, eps, eps_root)
+    return chain(part, t.scale_by_learning_rate(learning_rate))
+
+
+def adamax(
+    learning_rate: t.ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> GradientTransformation:
+    """Adam in the maximum norm (Kingma, Ba 2015)."""
+    part = adaptive.scale_by_adamax(b1, b2, eps)
+    return chain(part, t.scale_by_learning_rate(learning_rate))
+
+
+def adabelief(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-16,
+    eps_root: float = 1e-16,
+) -> GradientTransformation:
+    """Adam that steps far where gradients are as they were on the mean (Zhuang et al. 2020)."""
+    part = adaptive.scale_by_belief(b1, b2, eps, eps_root)
+    return chain(part, t.scale_by_learning_rate(learning_rate))
+
+
+def radam(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    threshold: float = 5.0,
+) -> GradientTransformation:
+    """Adam that starts as momentum, until its second moment is reliable (Liu et al. 2020)."""
+    part = adaptive.scale_by_radam(b1, b2, eps, eps_root, threshold)
+    return chain(part, t.scale_by_learning_rate(learning_rate))
+
+
+def adadelta(
+    learning_rate: t.ScalarOrSchedule, rho: float = 0.9, eps: float = 1e-6
+) -> GradientTransformation:
+    """Adadelta: steps in the units of the parameters (Zeiler 2012)."""
+    part = adaptive.scale_by_adadelta(rho, eps)
+    return chain(part, t.scale_by_learning_rate(learning_rate))
+
+
+def lamb(
+    learning_rate: t.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-6,
+    eps_root: float = 0.0,
+    weight_decay: float = 0.0,
+    mask: Any = None,
+) -> GradientTransformation:
+    """Adam with a step for each leaf in proportion to its length, for large batches (You 2020)."""
+    return chain(
+        t.scale_by_adam(b1, b2, eps, eps_root),
+        t.maybe_decay(weight_decay, mask),
+        adaptive.scale_by_trust_ratio(),
         t.scale_by_learning_rate(learning_rate),
     )
 

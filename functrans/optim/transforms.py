@@ -75,7 +75,7 @@ def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> GradientTransformat
         scaled = tree.map(lambda g: as_leaf(g * size, g), updates)
         return scaled, ScaleByScheduleState(state.count + 1)
 
-    return GradientTransformation(lambda params: ScaleByScheduleState(_zero_count()), update)
+    return GradientTransformation(lambda params: ScaleByScheduleState(zero_count()), update)
 
 
 def scale_by_learning_rate(
@@ -114,19 +114,19 @@ def scale_by_adam(
     """
 
     def init(params: Any) -> ScaleByAdamState:
-        return ScaleByAdamState(_zero_count(), zeros_like(params), zeros_like(params))
+        return ScaleByAdamState(zero_count(), zeros_like(params), zeros_like(params))
 
     def update(updates: Any, state: ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
         count = state.count + 1
-        mu = _moment(updates, state.mu, b1, 1)
-        nu = _moment(updates, state.nu, b2, 2)
+        mu = moment(updates, state.mu, b1, 1)
+        nu = moment(updates, state.nu, b2, 2)
         if nesterov:
-            ahead = _unbiased(mu, b1, count + 1)
-            now = _unbiased(updates, b1, count)
+            ahead = unbiased(mu, b1, count + 1)
+            now = unbiased(updates, b1, count)
             mean = tree.map(lambda m, g: b1 * m + (1 - b1) * g, ahead, now)
         else:
-            mean = _unbiased(mu, b1, count)
-        square = _unbiased(nu, b2, count)
+            mean = unbiased(mu, b1, count)
+        square = unbiased(nu, b2, count)
         scaled = tree.map(lambda m, v: m / (fnp.sqrt(v + eps_root) + eps), mean, square)
         return scaled, ScaleByAdamState(count, mu, nu)
 
@@ -142,7 +142,7 @@ def scale_by_rms(
         return ScaleByRmsState(tree.map(lambda p: fnp.full_like(p, initial_scale), params))
 
     def update(updates: Any, state: ScaleByRmsState, params: Any = None) -> tuple[Any, Any]:
-        nu = _moment(updates, state.nu, decay, 2)
+        nu = moment(updates, state.nu, decay, 2)
         scaled = tree.map(lambda g, v: g / fnp.sqrt(v + eps), updates, nu)
         return scaled, ScaleByRmsState(nu)
 
@@ -173,11 +173,11 @@ def scale_by_lion(b1: float = 0.9, b2: float = 0.99) -> GradientTransformation:
     """The sign of a mean of gradients (Chen et al.: Symbolic discovery of optimizers, 2023)."""
 
     def init(params: Any) -> ScaleByLionState:
-        return ScaleByLionState(_zero_count(), zeros_like(params))
+        return ScaleByLionState(zero_count(), zeros_like(params))
 
     def update(updates: Any, state: ScaleByLionState, params: Any = None) -> tuple[Any, Any]:
         signs = tree.map(lambda g, m: fnp.sign((1 - b1) * g + b1 * m), updates, state.mu)
-        mu = _moment(updates, state.mu, b2, 1)
+        mu = moment(updates, state.mu, b2, 1)
         return signs, ScaleByLionState(state.count + 1, mu)
 
     return GradientTransformation(init, update)
@@ -242,11 +242,12 @@ def maybe_decay(weight_decay: float, mask: Any = None) -> GradientTransformation
     return add_decayed_weights(weight_decay, mask) if weight_decay else identity()
 
 
-def _zero_count() -> Any:
+def zero_count() -> Any:
+    """The step count before the first step."""
     return fnp.zeros((), fnp.int32)
 
 
-def _moment(updates: Any, moments: Any, decay: float, order: int) -> Any:
+def moment(updates: Any, moments: Any, decay: float, order: int) -> Any:
     """decay × moment + (1 - decay) × gradient to a power."""
     if order == 1:
         return tree.map(lambda g, m: (1 - decay) * g + decay * m, updates, moments)
@@ -257,6 +258,6 @@ def _square(g: Any) -> Any:
     return (g * g.conj()).real if g.dtype.kind == "c" else g * g
 
 
-def _unbiased(moments: Any, decay: float, count: Any) -> Any:
+def unbiased(moments: Any, decay: float, count: Any) -> Any:
     """A moving mean that started at zero, divided by the weight of what it has seen."""
     return tree.map(lambda m: m / as_leaf(1 - decay ** count.astype(float), m), moments)

@@ -38,7 +38,7 @@ exp_p: Primitive = elementwise(
     "exp", np.exp, kinds="fc", jvp=lambda t, x, y: t * y, emit="exp", cost=12
 )
 exp2_p: Primitive = elementwise(
-    "exp2", np.exp2, kinds="f", jvp=lambda t, x, y: _scaled(t * y, LN2), emit="exp2", cost=12
+    "exp2", np.exp2, kinds="fc", jvp=lambda t, x, y: _scaled(t * y, LN2), emit="exp2", cost=12
 )
 expm1_p: Primitive = elementwise(
     "expm1", np.expm1, kinds="fc", jvp=lambda t, x, y: t * (y + 1), emit="expm1", cost=15
@@ -47,12 +47,12 @@ log_p: Primitive = elementwise(
     "log", np.log, kinds="fc", jvp=lambda t, x, y: t / x, emit="log", cost=15
 )
 log2_p: Primitive = elementwise(
-    "log2", np.log2, kinds="f", jvp=lambda t, x, y: _scaled(t / x, 1 / LN2), emit="log2", cost=15
+    "log2", np.log2, kinds="fc", jvp=lambda t, x, y: _scaled(t / x, 1 / LN2), emit="log2", cost=15
 )
 log10_p: Primitive = elementwise(
     "log10",
     np.log10,
-    kinds="f",
+    kinds="fc",
     jvp=lambda t, x, y: _scaled(t / x, 1 / LN10),
     emit="log10",
     cost=15,

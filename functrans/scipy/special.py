@@ -13,7 +13,7 @@ import numpy as np
 
 from functrans import numpy as fnp
 from functrans.core.errors import DTypeError
-from functrans.core.types import aval_of, dtype_of, promotion_key, result_dtype
+from functrans.core.types import aval_of, described, dtype_of, promotion_key, result_dtype
 from functrans.nn import activations
 from functrans.numpy.promotion import as_array, to_dtype
 from functrans.primitives import special as p
@@ -154,6 +154,8 @@ def polygamma(n: int, x: Any) -> Any:
     >>> round(float(polygamma(1, 1.0)), 6)
     1.644934
     """
+    if not isinstance(n, int | np.integer):
+        raise DTypeError(f"polygamma needs its order as a Python int: got {described(n)}.")
     (x,) = floats("polygamma", x)
     return p.digamma_p.bind(x) if n == 0 else p.polygamma_p.bind(x, order=int(n))
 
@@ -192,6 +194,48 @@ def betaln(a: Any, b: Any) -> Any:
     double = double + (large - 0.5) * quotient + q * fnp.log1p(-large / (large + q))
     result = select(both_large, double, select(one_large, single, direct))
     return select(fnp.isnan(a) | fnp.isnan(b), (a + b) ** 2, result)  # nan, with all derivatives
+
+
+def gammasgn(x: Any) -> Any:
+    """`scipy.special.gammasgn`: the sign of Γ(x); nan at the poles below zero.
+
+    >>> float(gammasgn(-0.5))
+    -1.0
+    """
+    (x,) = floats("gammasgn", x)
+    below = fnp.floor(x)
+    sign = select(below % 2 == 0, fnp.ones_like(x), -fnp.ones_like(x))
+    sign = select(x < 0, select(below == x, fnp.full_like(x, np.nan), sign), fnp.copysign(1, x))
+    return select(fnp.isnan(x), x, sign)
+
+
+def gamma(x: Any) -> Any:
+    """`scipy.special.gamma`: Γ(x), by its logarithm.
+
+    >>> round(float(gamma(5.0)), 9)
+    24.0
+    """
+    return gammasgn(x) * fnp.exp(gammaln(x))
+
+
+def beta(a: Any, b: Any) -> Any:
+    """`scipy.special.beta`: Β(a, b) = Γ(a) Γ(b) / Γ(a + b), by its logarithm.
+
+    >>> round(float(beta(2.0, 3.0)), 9)
+    0.083333333
+    """
+    a, b = floats("beta", a, b)
+    return gammasgn(a) * gammasgn(b) * gammasgn(a + b) * fnp.exp(betaln(a, b))
+
+
+def factorial(n: Any) -> Any:
+    """`scipy.special.factorial`: n! = Γ(n + 1) as a float; 0 for negative n.
+
+    >>> round(float(factorial(4)), 9)
+    24.0
+    """
+    (n,) = floats("factorial", n)
+    return select(n < 0, fnp.zeros_like(n), gamma(select(n < 0, fnp.zeros_like(n), n) + 1))
 
 
 # --- logistic functions ---------------------------------------------------------------------------

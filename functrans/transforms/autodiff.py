@@ -306,7 +306,10 @@ def resolve_argnums(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]
                 f"argnums={argnums!r} names argument {i}, but {name} was called with {len(args)} "
                 "positional arguments (keyword arguments cannot be differentiated)."
             )
-    return tuple(int(i) % len(args) for i in positions)
+    resolved = tuple(int(i) % len(args) for i in positions)
+    if len(set(resolved)) != len(resolved):
+        raise TransformError(f"argnums={argnums!r} names an argument twice.")
+    return resolved
 
 
 def _own(traced: Traced) -> list[Any]:

@@ -217,6 +217,7 @@ def test_what_cannot_be_used_is_said_once() -> None:
 
 ERRORS: dict[str, tuple[str, Callable[[], Any]]] = {
     "no such position": ("has 2, but .* takes 2", lambda: ft.jit(step, donate_argnums=2)),
+    "no static one": ("static_argnums has 2", lambda: ft.jit(step, static_argnums=2)),
     "not ints": ("must be ints, got 'x'", lambda: ft.jit(step, donate_argnums="x")),
     "a bool": ("must be ints", lambda: ft.jit(step, donate_argnums=True)),
     "no such name": ("donate_argnames names 'q'", lambda: ft.jit(step, donate_argnames="q")),

@@ -263,6 +263,20 @@ def test_complex_functions_are_numpys(native, name, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["c8", "c16"])
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_functions_on_the_axes_are_numpys(native, name, dtype):
+    along = [-1000.0, -1.0, 0.0, 1.0, 1000.0]  # exp and what is made of it overflow at the ends
+    parts = [(x, y) for x in along for y in (0.0, -0.0)]
+    z = np.array(parts + [(y, x) for x, y in parts]).view("c16").ravel().astype(dtype)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(z)
+    result = native(getattr(elementary, name), [z.dtype], z.dtype)(z)
+    for part in ("real", "imag"):
+        got, want = getattr(result, part), getattr(expected, part)
+        np.testing.assert_allclose(got, want, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["c8", "c16"])
 def test_complex_powers_are_numpys(native, dtype):
     dtype = np.dtype(dtype)
     rng = np.random.default_rng(0)

@@ -144,6 +144,9 @@ def test_errors() -> None:
             run(v, 0.0, ((0, 0, -1),))
     with pytest.raises(ShapeError, match="start indices"):
         lax.dynamic_slice(x, (1,), (1, 1))
+    for run in (lax.dynamic_slice_in_dim, ft.jit(lax.dynamic_slice_in_dim, static_argnums=2)):
+        with pytest.raises(ShapeError, match=r"block of shape \(9,\) does not fit into f64\[4\]"):
+            run(v, 0, 9)
     with pytest.raises(ShapeError, match="broadcast_in_dim"):
         lax.broadcast_in_dim(v, (2, 4), (0, 1))
     with pytest.raises(DTypeError, match="two cases"):

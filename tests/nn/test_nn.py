@@ -9,6 +9,7 @@ import pytest
 
 import functrans as ft
 from functrans import nn
+from functrans.core.errors import ShapeError
 
 ACTIVATIONS = [
     "relu",
@@ -24,6 +25,8 @@ ACTIVATIONS = [
     "log_sigmoid",
     "softplus",
     "soft_sign",
+    "squareplus",
+    "identity",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
@@ -117,3 +120,19 @@ def test_nan_stays_nan(name: str) -> None:
     function = getattr(ft.nn, name)
     assert np.isnan(function(np.nan))
     assert np.isnan(ft.jit(function)(np.full(3, np.nan))).all()
+
+
+def test_log1mexp_is_that_of_jax() -> None:
+    jax = pytest.importorskip("jax")
+    x = np.array([1e-12, 0.1, np.log(2), 0.7, 5.0, 40.0, 800.0])
+    with jax.enable_x64(True):
+        want, slope = jax.nn.log1mexp(x), jax.vmap(jax.grad(jax.nn.log1mexp))(x)
+    np.testing.assert_allclose(nn.log1mexp(x), want, rtol=1e-12)
+    np.testing.assert_allclose(ft.vmap(ft.grad(nn.log1mexp))(x), slope, rtol=1e-6)
+
+
+def test_dense_layers_name_the_shapes_that_do_not_fit() -> None:
+    init, apply = nn.dense(2)
+    _, params = init(ft.random.key(0), (4,))
+    with pytest.raises(ShapeError, match=r"x: f64\[5,3\] and y: f64\[4,2\]"):
+        apply(params, np.ones((5, 3)))

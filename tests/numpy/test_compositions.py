@@ -53,6 +53,8 @@ CASES: list[tuple[str, tuple, dict[str, Any]]] = [
     ("polyint", (V, 2, [1.0, 2.0]), {}),
     ("polyder", (V,), {}),
     ("polyder", (V, 2), {}),
+    ("polyfit", (np.arange(5.0), V, 2), {}),
+    ("polyfit", (np.arange(5, dtype="int32"), np.outer(V, V), 1), {"w": np.arange(1.0, 6.0)}),
     ("convolve", (V, V[:2]), {}),
     ("convolve", (V[:2], V), {}),
     ("convolve", (V, V[:3], "same"), {}),
@@ -63,6 +65,9 @@ CASES: list[tuple[str, tuple, dict[str, Any]]] = [
     ("correlate", (V[:3], V), {}),
     ("correlate", (C[0], C[1], "full"), {}),
     ("correlate", (V, V[:2], "same"), {}),
+    ("correlate", (B[0], B[1, :3], "full"), {}),
+    ("convolve", (B[0], B[1, :3]), {}),
+    ("convolve", (N[0].astype("uint8"), N[1].astype("uint8")), {}),
     ("interp", (X, np.array([-2.0, 0.0, 1.0]), np.array([1.0, 3.0, 2.0])), {}),
     ("interp", (X, [-2.0, 0.0, 1.0], np.array([1.0, 3.0, 2.0])), {"left": 0.0, "right": 9.0}),
     ("interp", (F, [-2.0, 0.0, 1.0], C[0, :3]), {}),
@@ -136,6 +141,7 @@ DERIVATIVES: list[tuple[Callable[..., Any], tuple]] = [
     (lambda x: fnp.convolve(x, x[:2]), (V,)),
     (lambda x, y: fnp.correlate(x, y, "full"), (V, V[:3])),
     (lambda p, x: fnp.polyval(p, x), (V, X)),
+    (lambda x, y, w: fnp.polyfit(x, y, 1, w=w), (np.sqrt(np.arange(5.0)), V, V + 3)),
     (lambda x, y: fnp.interp(x, [-3.0, 0.05, 2.0], y), (X[0] + 0.013, V[:3])),
     (lambda x: fnp.where(x > 0.13, x**2, -x), (X,)),
     (lambda x: fnp.nan_to_num(x), (X,)),
@@ -214,3 +220,10 @@ def test_apply_along_axis() -> None:
         lambda x: x.sum((0, 2), keepdims=True),
         cube,
     )
+
+
+def test_convolutions_of_long_vectors_store_no_windows() -> None:
+    x, y = np.arange(100_000.0), np.arange(1000.0)
+    for f in fnp.convolve, ft.grad(lambda x, y: fnp.sum(fnp.convolve(x, y) ** 2), argnums=(0, 1)):
+        memory = ft.jit(f).lower(x, y).memory_analysis()
+        assert memory["temp_size_in_bytes"] < 100 * x.nbytes  # the windows: 1000 times

@@ -126,6 +126,10 @@ REAL: list[Callable[[Any], Any]] = [
     lambda x: x.clip(min=0),
     lambda x: x.round(1),
     lambda x: x.argsort(0, kind="stable"),
+    lambda x: x[0].argpartition(1)[:1],
+    lambda x: x[:, 0].searchsorted(0.5),
+    lambda x: x.compress([True, False, True], axis=0),
+    lambda x: (x > 0).astype(int).choose([x, 2 * x]),
     lambda x: x.astype("int32"),
     lambda x: round(x, 1) if isinstance(x, Tracer) else np.round(x, 1),
     lambda x: x.view("int64"),
@@ -228,7 +232,8 @@ def test_shape_protocol() -> None:
         assert np.shape(x) == (3, 4)
         assert np.ndim(x) == 2
         assert np.size(x) == 12
-        assert np.result_type(x, 1.0) == np.float32
+        assert np.result_type(x, 1.0) == fnp.result_type(x, np.ones(2, np.float32)) == np.float32
+        assert fnp.result_type(x, float) == fnp.result_type(x, np.ones(2)) == np.float64
         assert np.iscomplexobj(x) is False
 
 

@@ -51,6 +51,7 @@ ARRAYS = [
     NAN,
     sample((0,)),
     sample((3, 0)),
+    sample((3, 40), "int64") // 5,
 ]
 ARRAYS += [sample((4, 2), d) for d in ("float32", "uint8", "bool", "complex128")]
 
@@ -61,7 +62,8 @@ def test_sort(x, axis):
     same(run(lambda x: sorting.sort(x, axis), x), np.sort(x, axis))
     order = np.argsort(x, axis, kind="stable")
     same(run(lambda x: sorting.argsort(x, axis), x), order)
-    same(sorting.argsort(x, axis), order)
+    for kind in (None, "stable", "quicksort"):
+        same(sorting.argsort(x, axis, kind), order)
     same(sorting.sort(x, axis, descending=True), np.flip(np.sort(x, axis), axis or 0))
     same(
         run(lambda x: sorting.sort(x, axis, descending=True), x),
@@ -231,6 +233,22 @@ def _quiet():
 def test_median_dtypes(dtype, n):
     x = sample((n,), dtype)
     same(run(quantiles.median, x), np.median(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+@pytest.mark.parametrize("axis", [0, None])
+def test_medians_of_nothing_are_nan(dtype, axis):
+    x = np.zeros((0, 3), dtype)
+    with _quiet():
+        same(run(lambda x: quantiles.median(x, axis), x), np.median(x, axis))
+        same(run(lambda x: quantiles.nanmedian(x, axis), x), np.nanmedian(x, axis))
+        same(run(lambda x: quantiles.nanquantile(x, 0.5, axis), x), np.nanquantile(x, 0.5, axis))
+    for call in (
+        quantiles.quantile,
+        lambda x, q, axis: run(lambda x: quantiles.quantile(x, q, axis), x),
+    ):
+        with pytest.raises(IndexError):
+            call(x, 0.5, axis)
 
 
 def test_quantiles_differentiate_and_batch():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import functrans as ft
 import functrans.numpy as fnp
 from functrans.core.errors import ConcretizationError, DTypeError, ShapeError
 from functrans.core.trace import Trace, Tracer, make_program_flat
@@ -183,6 +184,9 @@ PADS: list[tuple[Any, dict[str, Any]]] = [
     (2, {"mode": "maximum"}),
     (2, {"mode": "minimum", "stat_length": 2}),
     (2, {"mode": "mean"}),
+    (2, {"mode": "median"}),
+    (3, {"mode": "symmetric", "reflect_type": "odd"}),
+    (9, {"mode": "symmetric", "reflect_type": "odd"}),
     ({0: 1, -1: (2, 0)}, {}),
 ]
 
@@ -296,3 +300,76 @@ def test_errors() -> None:
             fnp.zeros(n)
         with pytest.raises(TypeError, match="out="):
             fnp.concatenate([trace.new_input(Aval((2,), float))], out=np.ones(2))
+
+
+BRACKETS = [
+    lambda xp, x: xp.r_[x, x],
+    lambda xp, x: xp.r_[0, x, 1:4, 0:1:3j],
+    lambda xp, x: xp.r_[x[0], 2.5],
+    lambda xp, x: xp.r_["-1", x[None], x[None]],
+    lambda xp, x: xp.r_["0,2", x, x],
+    lambda xp, x: xp.r_["0,2,0", x, x],
+    lambda xp, x: xp.r_["1,3,1", x[None], x[None]],
+    lambda xp, x: xp.r_["0,3,0", x[None], x[None]],
+    lambda xp, x: xp.c_[x, x],
+    lambda xp, x: xp.c_[x[:, None], x, x],
+    lambda xp, x: xp.c_[x[None], 0, 0],
+    lambda xp, x: x[xp.s_[1:]] + xp.mgrid[:2] + xp.ogrid[:2],
+]
+
+
+@pytest.mark.parametrize("k", range(len(BRACKETS)))
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_brackets(k: int, dtype: str) -> None:
+    f = BRACKETS[k]
+    check(lambda x: f(fnp, x), lambda x: f(np, x), array((3,), dtype))
+
+
+@pytest.mark.parametrize("name", ["diag_indices_from", "tril_indices_from", "triu_indices_from"])
+def test_indices_of_shapes(name: str) -> None:
+    x = array((3, 3), "float64")
+    check(lambda x: x[getattr(fnp, name)(x)], lambda x: x[getattr(np, name)(x)], x)
+
+
+VECTORIZED: list[tuple[Any, str | None, list[tuple[int, ...]]]] = [
+    (lambda x: x * 2, None, [(2, 3)]),
+    (lambda x, y: x * y, None, [(2, 1), (1, 3)]),
+    (lambda x, y: x * y, None, [(1, 1), (1,)]),
+    (lambda x, y: x * y, None, [(), (0, 2)]),
+    (lambda x, y: (x + y, x - y), None, [(4, 1, 3), (2, 1)]),
+    (lambda x, y: (x * y).sum(), "(n),(n)->()", [(2, 1, 3), (4, 3)]),
+    (lambda x, y: x @ y, "(n,m),(m)->(n)", [(2, 3), (5, 3)]),
+    (lambda x: (x.sum(), x[::-1]), "(n)->(),(n)", [(2, 3)]),
+]
+
+
+@pytest.mark.parametrize(("function", "signature", "shapes"), VECTORIZED)
+def test_vectorize(function: Any, signature: str | None, shapes: list[tuple[int, ...]]) -> None:
+    args = [array(shape, "float64", seed) for seed, shape in enumerate(shapes)]
+    # functions of scalars are broadcast by NumPy itself, which cannot vectorize empty arrays
+    wanted = np.vectorize(function, signature=signature) if signature else function
+    check(fnp.vectorize(function, signature=signature), wanted, *args)
+
+
+def test_vectorize_passes_on_what_is_excluded() -> None:
+    power = fnp.vectorize(lambda x, n, *, scale: scale * x**n, excluded={1})
+    assert power(np.arange(3.0), 2, scale=3).tolist() == [0.0, 3.0, 12.0]
+
+
+@pytest.mark.parametrize(
+    ("signature", "shapes", "message"),
+    [
+        ("(n),(n)->()", [(2, 3), (2,)], "signature '\\(n\\),\\(n\\)->\\(\\)'"),
+        ("(n),(n)->()", [(3,), ()], "f64\\[3\\], f64\\[\\]"),
+        ("(n),(n)->(n)", [(3,), (3,)], "results f64\\[\\]"),
+        (None, [(2,), (3,)], "do not broadcast"),
+    ],
+)
+def test_vectorize_names_what_does_not_fit(signature: Any, shapes: Any, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        fnp.vectorize(lambda x, y: (x * y).sum(), signature=signature)(*map(np.ones, shapes))
+
+
+def test_brackets_without_matrices() -> None:
+    with pytest.raises(ValueError, match="'c' is no directive"):
+        ft.jit(lambda x: fnp.r_["c", x])(np.ones(2))

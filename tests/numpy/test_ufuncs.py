@@ -70,6 +70,11 @@ def test_unary_special_values(name: str) -> None:
         check(*both(name), SPECIAL)
 
 
+@pytest.mark.parametrize("name", [n for n in UNARY if accepts(n, 1j) and n != "reciprocal"])
+def test_unary_at_complex_zeros(name: str) -> None:
+    check(*both(name), np.array([0j, -0.0 + 0j, complex(0, -0.0), complex(-0.0, -0.0)]))
+
+
 @pytest.mark.parametrize("name", BINARY)
 def test_binary_special_values(name: str) -> None:
     if accepts(name, SPECIAL, SPECIAL):

@@ -73,6 +73,12 @@ def test_argnums_that_are_no_argument(transform: Any, argnums: Any, named: str) 
         transform(f, argnums)(X, 3.0, 2.0)
 
 
+@pytest.mark.parametrize("argnums", [(0, 0), (1, -2)])
+def test_argnums_that_name_an_argument_twice(argnums: Any) -> None:
+    with pytest.raises(TransformError, match="names an argument twice"):
+        ft.grad(f, argnums)(X, 3.0, 2.0)
+
+
 def test_argnums_of_the_wrong_type() -> None:
     with pytest.raises(TransformError, match="must be an int or a sequence of ints"):
         ft.grad(f, "x")(X, 3.0)

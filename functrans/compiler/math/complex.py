@@ -151,24 +151,29 @@ def _rsqrt(z: Expr) -> Expr:
     return 1 / sqrt(z)
 
 
+def _product(sine: Expr, growing: Expr) -> Expr:
+    """Their product, which is a zero where the sine is, also once the other factor is infinite."""
+    return sine * where(sine.equals(0), copysign(sine.const(1), growing), growing)
+
+
 @sin.for_complex
 def _sin(z: Expr) -> Expr:
-    return complex_(sin(z.re) * cosh(z.im), cos(z.re) * sinh(z.im))
+    return complex_(_product(sin(z.re), cosh(z.im)), cos(z.re) * sinh(z.im))
 
 
 @cos.for_complex
 def _cos(z: Expr) -> Expr:
-    return complex_(cos(z.re) * cosh(z.im), -(sin(z.re) * sinh(z.im)))
+    return complex_(cos(z.re) * cosh(z.im), -_product(sin(z.re), sinh(z.im)))
 
 
 @sinh.for_complex
 def _sinh(z: Expr) -> Expr:
-    return complex_(sinh(z.re) * cos(z.im), cosh(z.re) * sin(z.im))
+    return complex_(sinh(z.re) * cos(z.im), _product(sin(z.im), cosh(z.re)))
 
 
 @cosh.for_complex
 def _cosh(z: Expr) -> Expr:
-    return complex_(cosh(z.re) * cos(z.im), sinh(z.re) * sin(z.im))
+    return complex_(cosh(z.re) * cos(z.im), _product(sin(z.im), sinh(z.re)))
 
 
 @tanh.for_complex
