@@ -28,7 +28,7 @@ from functrans.compiler.index import (
     Quotient,
     decided,
     flat,
-    unflat,
+    reshaped,
 )
 from functrans.compiler.llvm import Builder
 from functrans.compiler.values import Value
@@ -163,8 +163,7 @@ class Elements:
 
     def read_flat(self, operand: int, index: Sequence[Any], shape: tuple[int, ...]) -> Value:
         """The element of an operand at the row-major position that `index` has in `shape`."""
-        position = flat(list(index), shape)
-        return self.read(operand, unflat(position, self.aval(operand).shape))
+        return self.read(operand, reshaped(list(index), shape, self.aval(operand).shape))
 
     def guard(
         self, conditions: Sequence[Condition], then: Callable[[], Value], other: Callable[[], Value]

@@ -213,11 +213,34 @@ def flat(index: list[Any], shape: tuple[int, ...]) -> IndexExpr:
 def unflat(position: IndexExpr, shape: tuple[int, ...]) -> list[IndexExpr]:
     """The multi-index of a row-major position."""
     index: list[IndexExpr] = []
-    for axis, n in enumerate(reversed(shape)):
-        last = axis == len(shape) - 1
+    outermost = next((axis for axis, n in enumerate(shape) if n > 1), 0)
+    for axis, n in reversed(list(enumerate(shape))):
         if n <= 1:  # no index at all if the extent is 0: the loops do not run
             index.append(IndexExpr())
             continue
-        index.append(position if last else position % n)
+        index.append(position if axis == outermost else position % n)
         position = position // n
     return index[::-1]
+
+
+def reshaped(index: list[Any], shape: tuple[int, ...], other: tuple[int, ...]) -> list[IndexExpr]:
+    """The multi-index in an array of another shape of the element that has `index` in this one.
+
+    Axes are taken together only until both shapes agree: an axis that both have needs no division,
+    its index being less than its extent, even where the extents of the loops do not say so.
+    """
+    if not shape or 0 in shape:
+        return [IndexExpr()] * len(other)
+    result: list[IndexExpr] = []
+    begin, size, other_size, end = 0, 1, 1, 0
+    for until in range(1, len(shape) + 1):
+        size *= shape[until - 1]
+        while other_size < size:
+            other_size *= other[end]
+            end += 1
+        if other_size == size:
+            end = end if until < len(shape) else len(other)  # with the ones that are left
+            position = flat(index[begin:until], shape[begin:until])
+            result += unflat(position, other[len(result) : end])
+            begin = until
+    return result
