@@ -194,7 +194,7 @@ def _diagonals() -> dict[str, int]:
 
     bits, routines = find_triangular()
     symbols = {f"ft_blas_{x}getrf": routines[f"{x}getrf"] for x in DOUBLE}
-    return compile_module(diagonal_ir(bits), _DIAGONALS, symbols, Effort.TRANSLATE)
+    return compile_module(diagonal_ir(bits), _DIAGONALS, symbols, Effort.GENERATE)
 
 
 @cache
@@ -204,7 +204,7 @@ def _decompositions(letter: str) -> dict[str, int]:
     bits, routines = find_lapack(lapack_names(letter))
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
     text = decompositions_ir(letter, bits)
-    return compile_module(text, _decomposition_names(letter), symbols, Effort.TRANSLATE)
+    return compile_module(text, _decomposition_names(letter), symbols, Effort.GENERATE)
 
 
 def _decomposition_names(letter: str) -> tuple[str, ...]:
