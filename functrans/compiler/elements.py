@@ -70,6 +70,8 @@ class Elements:
         self.equation: Equation | None = None
         self.indices: list[IndexExpr] = []
         """Every index that was computed."""
+        self.conditions: list[Condition] = []
+        """Those that depend on the iteration."""
         self.gathers = False
         """Whether a loop collects elements that lie apart in vectors."""
 
@@ -176,6 +178,7 @@ class Elements:
                 return other()
             if known is None:
                 open_conditions.append(condition)
+        self.conditions += open_conditions
         if not open_conditions:
             return then()
         flags = [self._condition(c) for c in open_conditions]

@@ -12,10 +12,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Counter:
-    """The counter of one loop of a kernel, from 0 to extent - 1."""
+    """The counter of one loop of a kernel, from `begin` to extent - 1."""
 
     position: int
     extent: int
+    begin: int = 0
 
     def __str__(self) -> str:
         return f"i{self.position}"
@@ -178,7 +179,7 @@ class IndexExpr:
 
 def _bounds(atom: Atom) -> tuple[int, int] | None:
     if isinstance(atom, Counter):
-        return 0, max(atom.extent - 1, 0)
+        return atom.begin, max(atom.extent - 1, atom.begin)
     if isinstance(atom, Quotient) and (inside := atom.index.bounds()) is not None:
         return inside[0] // atom.divisor, inside[1] // atom.divisor
     return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,43 +15,28 @@ from functrans.compiler.emitted import AS_IT_STANDS, ONE_BY_ONE, EmittedKernel
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
+from functrans.compiler.nests import (
+    TILE,
+    Cut,
+    Loop,
+    boundaries,
+    breaks,
+    crossed,
+    divided,
+    indexed_apart,
+    longest,
+    loops_of,
+)
 from functrans.compiler.values import Value
-from functrans.core.lowering import Indexed
-from functrans.core.program import Equation, Literal, Var
+from functrans.core.program import Equation, Var
 
-RESULTS_IN_CACHE = 4096
-"""Results over which a sum goes again and again: as many as the nearest cache holds."""
 VECTORS = (4, 8)
 """Iterations of a loop that fill a vector, or a few."""
-TILE = 8, 4
-"""Iterations of the two loops of a tile, in an array that is read across the order in which another
-is written: lines that were read once are still in the cache when their next elements are needed.
-A matrix of 1024×1024 float32 is transposed in 0.19 ms, and without tiles in 1.8, since elements a
-power of two apart have the same few places in a cache."""
-FAR = 128
-"""Elements between neighbours from which tiles pay."""
-HEAVY = 16
-"""Instructions per element from which vectors, which tiles are too narrow for, are worth more: but
-where neighbours lie a multiple of CONFLICTING elements apart."""
-CONFLICTING = 256
 WORTH_GATHERING = 2
 """Instructions for every element that lies apart from its neighbours, from which on it pays to
 collect such elements in vectors: 32 transposed matrices of 64×64 are copied in 32 µs with them and
 22 without, multiplied and summed in 32 and 45, and the tanh of a larger one takes 0.30 ms and
 0.58."""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A loop over one or several merged axes of the iteration space."""
-
-    axes: tuple[int, ...]
-    counter: Counter
-    reduced: bool
-
-
-Cut = tuple[Loop, int]
-"""A loop, and the iterations of the inner one of the two that it is cut into."""
 
 
 def emit_kernel(
@@ -68,7 +53,7 @@ def emit_kernel(
         stored: variables that must be written to memory.
         overwritten: by result the array that it reads and whose memory it takes.
     """
-    apart = _boundaries(kernel, inlined)
+    apart = boundaries(kernel, inlined)
     if apart is None:
         return _emit_indexed(kernel, inlined, stored, overwritten or {})
     return _Emitter(kernel, inlined, stored, overwritten or {}, apart).emit()
@@ -80,29 +65,32 @@ def _emit_indexed(
     stored: set[Var],
     overwritten: dict[Var, Var],
 ) -> EmittedKernel:
-    """The IR of a kernel with index operations: with merged loops if no index gets a division, and
-    with loops cut in two where that saves one."""
+    """The IR of a kernel with index operations: with merged loops if no index gets a division, with
+    loops cut in two where that saves one, and in tiles or segments."""
     everything = set(range(1, len(kernel.shape)))
     best = _Emitter(kernel, inlined, stored, overwritten, everything)
     emitted = best.emit()
-    apart = _indexed_apart(best)
-    if len(_loops(kernel, apart)) != len(best.loops):
+    apart = indexed_apart(best.loops, best.indices)
+    if len(loops_of(kernel, apart)) != len(best.loops):
         merged = _Emitter(kernel, inlined, stored, overwritten, apart)
         other = merged.emit()
         if merged.divisions <= best.divisions and set(other.buffers) == set(emitted.buffers):
             best, emitted = merged, other
-    while cuts := _divided(best):
+    while cuts := divided(best.loops, best.indices):
         cut = _Emitter(kernel, inlined, stored, overwritten, best.apart, [*best.cuts, *cuts])
         other = cut.emit()
         if cut.divisions >= best.divisions:
             break
         best, emitted = cut, other
-    crossed = _crossed(best)
-    if not crossed:
-        return emitted
-    tiled = _Emitter(kernel, inlined, stored, overwritten, best.apart, best.cuts, crossed)
-    other = tiled.emit()
-    return other if tiled.divisions <= best.divisions else emitted
+    if tiles := crossed(best.loops, best.indices, kernel.weight):
+        tiled = _Emitter(kernel, inlined, stored, overwritten, best.apart, best.cuts, tiles)
+        other = tiled.emit()
+        return other if tiled.divisions <= best.divisions else emitted
+    if points := breaks(best.loops, best.conditions, kernel.weight):
+        return _Emitter(
+            kernel, inlined, stored, overwritten, best.apart, best.cuts, points=points
+        ).emit()
+    return emitted
 
 
 class _Emitter(Elements):
@@ -116,21 +104,20 @@ class _Emitter(Elements):
         overwritten: dict[Var, Var],
         apart: set[int],
         cuts: Sequence[Cut] = (),
-        crossed: Sequence[Loop] = (),
+        tiled: Sequence[Loop] = (),
+        points: Sequence[int] = (),
     ) -> None:
         super().__init__(inlined, overwritten)
         self.kernel = kernel
         self.stored = stored
         self.apart = apart
-        self.loops = _loops(kernel, apart)
+        self.loops = loops_of(kernel, apart)
         self.cuts = cuts
         self.digits = {loop.axes: [loop] for loop in self.loops}
         """The loops over the same axes, the outermost first."""
         for loop, size in cuts:
             self._cut(loop, size)
-        self.tiles = [
-            self._cut(*tile) for tile in zip(crossed, TILE if crossed else (), strict=True)
-        ]
+        self.tiles = [self._cut(*tile) for tile in zip(tiled, TILE if tiled else (), strict=True)]
         for within in self.tiles:  # in the order of the loops around them, after all of these
             self.loops.remove(within)
             self.loops.append(within)
@@ -144,6 +131,9 @@ class _Emitter(Elements):
         """Those whose iterations LLVM is not to put into vectors."""
         self.extents: list[int] = []
         """Of the loops in the order in which they begin."""
+        self.points = points
+        self.segment: Loop | None = None
+        """What stands for the innermost loop, where it is cut at these points."""
         for within in self.tiles:
             n = str(within.counter.extent)
             self.bounds[within] = "0", n, n
@@ -168,14 +158,16 @@ class _Emitter(Elements):
             return self.block
         kept = [loop for loop in self.loops if not loop.reduced]
         if self.kernel.inner:
-            return _long(kept, FEW_ITERATIONS) if kept else None
+            return longest(kept, FEW_ITERATIONS) if kept else None
         return self.loops[0] if self.loops and not self.loops[0].reduced else None
 
     def emit(self) -> EmittedKernel:
         index = self._index()
         inner_kept = bool(self.loops) and not self.loops[-1].reduced
         with self._over_blocks():
-            if inner_kept and any(loop.reduced for loop in self.loops):
+            if self.points:
+                self._emit_segments()
+            elif inner_kept and any(loop.reduced for loop in self.loops):
                 self._emit_column_sums(index)
             else:
                 self._emit_nest(index)
@@ -185,12 +177,39 @@ class _Emitter(Elements):
         """The multi-index of the iteration, axis by axis."""
         index: list[IndexExpr] = [IndexExpr()] * len(self.kernel.shape)
         for axes, loops in self.digits.items():
-            counters = [loop.counter for loop in loops]
-            at = flat(counters, tuple(c.extent for c in counters))
+            at = flat(list(map(self._counter, loops)), tuple(x.counter.extent for x in loops))
             parts = unflat(at, tuple(self.kernel.shape[a] for a in axes))
             for axis, part in zip(axes, parts, strict=True):
                 index[axis] = part
         return index
+
+    def _counter(self, loop: Loop) -> Counter:
+        return self.segment.counter if self.segment and loop == self.loops[-1] else loop.counter
+
+    def _emit_segments(self) -> None:
+        """Elements alone: the innermost loop segment by segment."""
+        *outer, inner = self.loops
+        with self._nest(outer):
+            for begin, end in itertools.pairwise([0, *self.points, inner.counter.extent]):
+                counter = replace(inner.counter, begin=begin, extent=end)
+                self.segment = segment = replace(inner, counter=counter)
+                self.bounds[segment] = self._bounds_within(inner, begin, end)
+                if end - begin < VECTORS[-1]:
+                    self.scalar_loops.add(segment)
+                with self._loop(segment):
+                    index = self._index()
+                    for member in self.kernel.members:
+                        self._compute(index, member.equation)
+
+    def _bounds_within(self, loop: Loop, begin: int, end: int) -> tuple[str, str, str]:
+        """Where a segment of a loop begins and ends, and that for people."""
+        first, last = (
+            self._constant(n, f"{x} {loop.counter}") for n, x in ((begin, "begin"), (end, "end"))
+        )
+        if loop == self.shared:
+            first = self.b.maximum(Value("%lo", INDEX), Value(first, INDEX)).text
+            last = self.b.minimum(Value("%hi", INDEX), Value(last, INDEX)).text
+        return first, last, f"{begin}, {end}" if begin else str(end)
 
     def _emit_nest(self, index: list[IndexExpr]) -> None:
         """Loops over what is kept; in each, stage by stage, a pass over what is reduced."""
@@ -311,7 +330,7 @@ class _Emitter(Elements):
             yield
             return
         k = self.block.counter
-        cut = _long([loop for loop in self.loops if loop.reduced], k.extent)
+        cut = longest([loop for loop in self.loops if loop.reduced], k.extent)
         extent = cut.counter.extent
         size = block_size(extent, k.extent)
         with self._loop(self.block):
@@ -334,7 +353,7 @@ class _Emitter(Elements):
     @contextmanager
     def _loop(self, loop: Loop) -> Iterator[None]:
         b = self.b
-        self.extents.append(loop.counter.extent)
+        self.extents.append(loop.counter.extent - loop.counter.begin)
         place = len(self.extents), len(self.indices)
         cell = f"%c{len(self.entry_lines)}"
         self.entry_lines.append(f"{cell} = alloca i64")
@@ -377,144 +396,3 @@ class _Emitter(Elements):
         if loop in self.bounds:
             return self.bounds[loop]
         return "0", self._constant(extent, f"extent {loop.counter}"), str(extent)
-
-
-# --- the loop structure ---------------------------------------------------------------------------
-
-
-def _loops(kernel: Kernel, apart: set[int]) -> list[Loop]:
-    """The loops, outermost first: axes of extent one dropped, axes that go together merged."""
-    axes = [a for a, n in enumerate(kernel.shape) if n != 1]
-    groups: list[list[int]] = []
-    for axis in axes:
-        same = (
-            groups
-            and (groups[-1][-1] in kernel.reduced) == (axis in kernel.reduced)
-            and not any(d in apart for d in range(groups[-1][-1] + 1, axis + 1))
-        )
-        if same:
-            groups[-1].append(axis)
-        else:
-            groups.append([axis])
-    loops = []
-    for position, group in enumerate(groups):
-        extent = int(np.prod([kernel.shape[a] for a in group], dtype=np.int64))
-        reduced = group[0] in kernel.reduced
-        loops.append(Loop(tuple(group), Counter(position, extent), reduced))
-    if not loops or loops[-1].reduced:
-        return [g for g in loops if not g.reduced] + [g for g in loops if g.reduced]
-    first = next((i for i, g in enumerate(loops) if g.reduced), len(loops))
-    folded = [g for g in loops if g.reduced]
-    inner = [g for g in loops[first:] if not g.reduced]
-    if math.prod(g.counter.extent for g in inner) > RESULTS_IN_CACHE:
-        return [*loops[:first], *inner[:-1], *folded, loops[-1]]
-    return [*loops[:first], *folded, *inner]
-
-
-def _crossed(emitter: _Emitter) -> list[Loop]:
-    """The two loops that are to be tiled: neighbours of the first lie together in an array in which
-    neighbours of the second, the innermost, are far apart. Empty if there are none."""
-    if len(emitter.loops) < 2 or any(loop.reduced for loop in emitter.loops):
-        return []
-    *others, inner = emitter.loops
-    light = emitter.kernel.weight < HEAVY
-    for index in emitter.indices:
-        step = abs(index.coefficient(inner.counter))
-        if step >= FAR and (light or step % CONFLICTING == 0):
-            near = [loop for loop in others if abs(index.coefficient(loop.counter)) == 1]
-            if near and all(map(_divides, TILE, (near[0], inner))):
-                return [near[0], inner]
-    return []
-
-
-def _divided(emitter: _Emitter) -> list[Cut]:
-    """A loop whose counter some index divides, and where to cut it so that none needs to."""
-    for quotient in (q for index in emitter.indices for q in index.quotients):
-        if len(quotient.index.terms) == 1:
-            ((counter, factor),) = quotient.index.terms
-            loop = next((x for x in emitter.loops if x.counter == counter), None)
-            size, rest = divmod(quotient.divisor, factor)
-            if loop and not rest and size > 1 and loop.counter.extent % size == 0:
-                return [(loop, size)]
-    return []
-
-
-def _divides(size: int, loop: Loop) -> bool:
-    """Whether a loop is some tiles of so many iterations each."""
-    return loop.counter.extent % size == 0 and loop.counter.extent >= 2 * size
-
-
-def _long(loops: list[Loop], enough: int) -> Loop:
-    """The outermost loop of so many iterations, which cuts memory into the longest pieces; if there
-    is none, the longest."""
-    long = (loop for loop in loops if loop.counter.extent >= enough)
-    return next(long, max(loops, key=lambda loop: loop.counter.extent))
-
-
-def _indexed_apart(separate: _Emitter) -> set[int]:
-    """The axes d for which axes d-1 and d must stay two loops, from a kernel emitted with a loop
-    for each: some index that it computed does not advance by both as by one counter."""
-    counters = {loop.axes[0]: loop.counter for loop in separate.loops}
-    apart = set()
-    before: int | None = None
-    for axis in sorted(counters):
-        if before is not None:
-            slow, fast = counters[before], counters[axis]
-            for index in separate.indices:
-                factors = dict(index.terms)
-                if factors.get(slow, 0) != factors.get(fast, 0) * fast.extent:
-                    apart.add(axis)
-                    break
-        before = axis
-    return apart
-
-
-def _boundaries(kernel: Kernel, inlined: dict[Var, Equation]) -> set[int] | None:
-    """The axes d for which axes d-1 and d must stay two loops, because some operand is indexed by
-    one of them only. (Merging them would be right too, but costs a division per element.) None if
-    index operations make that less than plain."""
-    apart: set[int] = set()
-    pending = [(m.equation, m.per_row) for m in kernel.members]
-    ones = (1,) * len(kernel.reduced)
-    seen: set[tuple[int, bool]] = set()
-    while pending:
-        equation, per_row = pending.pop()
-        if (id(equation), per_row) in seen:
-            continue
-        seen.add((id(equation), per_row))
-        if not _merges(equation):
-            return None
-        for atom in equation.inputs:
-            shape = atom.aval.shape
-            if per_row and atom.aval.size == equation.outputs[0].aval.size:
-                shape = (*kernel.row_shape, *ones)
-            apart |= _boundaries_of(shape, kernel.shape)
-            if isinstance(atom, Var) and atom in inlined:
-                pending.append((inlined[atom], per_row))
-    return apart
-
-
-def _merges(equation: Equation) -> bool:
-    if not isinstance(equation.primitive.lower, Indexed):
-        return True
-    return equation.primitive.name in ("broadcast", "copy") or (
-        equation.primitive.name == "reshape"
-        and equation.inputs[0].aval.size == equation.outputs[0].aval.size
-        and not isinstance(equation.inputs[0], Literal)
-        and equation.inputs[0].aval.shape == equation.outputs[0].aval.shape
-    )
-
-
-def _boundaries_of(shape: tuple[int, ...], full: tuple[int, ...]) -> set[int]:
-    """Where an operand of this shape is indexed by one of two neighbouring axes and not both."""
-    lead = len(full) - len(shape)
-    if lead < 0:
-        return set(range(1, len(full)))
-    used = [axis >= lead and shape[axis - lead] != 1 for axis in range(len(full))]
-    apart = set()
-    for d in range(1, len(full)):
-        if full[d] != 1 and any(used[d] != used[a] for a in range(d) if full[a] != 1):
-            neighbour = max((a for a in range(d) if full[a] != 1), default=None)
-            if neighbour is not None and used[d] != used[neighbour]:
-                apart.add(d)
-    return apart

@@ -93,3 +93,34 @@ def test_loops_are_cut_where_an_index_divides_their_counter(name):
     found = re.findall(r"for i\d+ in range\((\d+)\)", source)
     assert list(map(int, found)) == extents
     assert ("//" in source) is ("fit" in name)
+
+
+SEGMENTS = {  # function, shape; ranges of the innermost loops
+    "rolled": (lambda x: fnp.roll(x, 1) - x * 2.0, (50,), ["1", "1, 50"]),
+    "both ways": (
+        lambda x: fnp.roll(x, 2) - x + fnp.roll(x, -1),
+        (50,),
+        ["2", "2, 49", "49, 50"],
+    ),
+    "along rows": (lambda x: fnp.roll(x, -3, 1) * 2.0, (4, 60), ["57", "57, 60"]),
+    "padded": (lambda x: fnp.pad(x * 2.0, 3), (40,), ["3", "3, 43", "43, 46"]),
+    "put together": (
+        lambda x: fnp.concatenate([x, x * 2.0, x[:, :5]], 1),
+        (3, 40),
+        ["40", "40, 80", "80, 85"],
+    ),
+    "reversed": (lambda x: fnp.pad(x[::-1], (2, 0)) * 1.5, (40,), ["2", "2, 42"]),
+    "across the rows alone": (lambda x: fnp.roll(x, 1, 0) * 2.0, (40, 6), ["6"]),
+    "short": (lambda x: fnp.roll(x, 1) * 2.0, (20,), ["20"]),
+    "of many": (lambda x: fnp.concatenate([x] * 20) * 2.0, (40,), ["800"]),
+    "for threads": (lambda x: fnp.roll(x, 7) * 2.0, (400_001,), ["7", "7, 400001"]),
+}
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_loops_are_cut_where_a_condition_changes(name):
+    *case, ranges = SEGMENTS[name]
+    source = lowered(*case).source
+    inner = re.findall(r"for i\d+ in range\((.+)\)", source)[-len(ranges) :]
+    assert inner == ranges
+    assert ("if " in source) is (name in ("across the rows alone", "short", "of many"))
