@@ -32,9 +32,9 @@ HEAVY = 16
 where neighbours lie a multiple of CONFLICTING elements apart."""
 CONFLICTING = 256
 MOST_SEGMENTS = 17
-SEGMENTS_WEIGHT = 160
+SEGMENTS_WEIGHT = 300
 """Instructions in all segments of a loop: each is code of its own."""
-LONG_SEGMENT = 32
+LONG_SEGMENT = 16
 """Iterations of the longest segment from which it pays to have conditions decided in it."""
 
 

@@ -111,7 +111,7 @@ SEGMENTS = {  # function, shape; ranges of the innermost loops
     ),
     "reversed": (lambda x: fnp.pad(x[::-1], (2, 0)) * 1.5, (40,), ["2", "2, 42"]),
     "across the rows alone": (lambda x: fnp.roll(x, 1, 0) * 2.0, (40, 6), ["6"]),
-    "short": (lambda x: fnp.roll(x, 1) * 2.0, (20,), ["20"]),
+    "short": (lambda x: fnp.roll(x, 1) * 2.0, (12,), ["12"]),
     "of many": (lambda x: fnp.concatenate([x] * 20) * 2.0, (40,), ["800"]),
     "for threads": (lambda x: fnp.roll(x, 7) * 2.0, (400_001,), ["7", "7, 400001"]),
 }
