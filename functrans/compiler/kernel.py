@@ -386,7 +386,7 @@ class _Emitter(Elements):
         if loop in self.scalar_loops or (far and not worth):
             return ONE_BY_ONE
         self.gathers |= bool(far)
-        return ""
+        return AS_IT_STANDS if loop == self.segment else ""
 
     def _bounds(self, loop: Loop) -> tuple[str, str, str]:
         """Where a loop begins and ends, and that for people."""

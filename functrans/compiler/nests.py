@@ -31,11 +31,13 @@ HEAVY = 16
 """Instructions per element from which vectors, which tiles are too narrow for, are worth more: but
 where neighbours lie a multiple of CONFLICTING elements apart."""
 CONFLICTING = 256
-MOST_SEGMENTS = 17
-SEGMENTS_WEIGHT = 300
-"""Instructions in all segments of a loop: each is code of its own."""
+MOST_SEGMENTS = 5
+SEGMENTS_WEIGHT = 160
+"""Instructions in all segments of a loop: each is a loop of its own, which LLVM takes 15 ms for."""
 LONG_SEGMENT = 16
 """Iterations of the longest segment from which it pays to have conditions decided in it."""
+MANY_ITERATIONS = 2048
+"""Of the whole kernel, from which on it pays."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def divided(loops: Sequence[Loop], indices: Sequence[IndexExpr]) -> list[Cut]:
 def breaks(loops: Sequence[Loop], conditions: Sequence[Condition], weight: int) -> list[int]:
     """Where to cut the innermost loop into segments in which conditions on its counter are decided:
     an array that is rolled, padded or put together of several is read there without a branch."""
-    if not loops or any(loop.reduced for loop in loops):
+    many = math.prod(loop.counter.extent for loop in loops) >= MANY_ITERATIONS
+    if not loops or not many or any(loop.reduced for loop in loops):
         return []
     inner = loops[-1].counter
     points: set[int] = set()

@@ -96,23 +96,24 @@ def test_loops_are_cut_where_an_index_divides_their_counter(name):
 
 
 SEGMENTS = {  # function, shape; ranges of the innermost loops
-    "rolled": (lambda x: fnp.roll(x, 1) - x * 2.0, (50,), ["1", "1, 50"]),
+    "rolled": (lambda x: fnp.roll(x, 1) - x * 2.0, (5000,), ["1", "1, 5000"]),
     "both ways": (
         lambda x: fnp.roll(x, 2) - x + fnp.roll(x, -1),
-        (50,),
-        ["2", "2, 49", "49, 50"],
+        (5000,),
+        ["2", "2, 4999", "4999, 5000"],
     ),
-    "along rows": (lambda x: fnp.roll(x, -3, 1) * 2.0, (4, 60), ["57", "57, 60"]),
-    "padded": (lambda x: fnp.pad(x * 2.0, 3), (40,), ["3", "3, 43", "43, 46"]),
+    "along rows": (lambda x: fnp.roll(x, -3, 1) * 2.0, (40, 60), ["57", "57, 60"]),
+    "padded": (lambda x: fnp.pad(x * 2.0, 3), (4000,), ["3", "3, 4003", "4003, 4006"]),
     "put together": (
         lambda x: fnp.concatenate([x, x * 2.0, x[:, :5]], 1),
-        (3, 40),
+        (30, 40),
         ["40", "40, 80", "80, 85"],
     ),
-    "reversed": (lambda x: fnp.pad(x[::-1], (2, 0)) * 1.5, (40,), ["2", "2, 42"]),
-    "across the rows alone": (lambda x: fnp.roll(x, 1, 0) * 2.0, (40, 6), ["6"]),
-    "short": (lambda x: fnp.roll(x, 1) * 2.0, (12,), ["12"]),
-    "of many": (lambda x: fnp.concatenate([x] * 20) * 2.0, (40,), ["800"]),
+    "reversed": (lambda x: fnp.pad(x[::-1], (2, 0)) * 1.5, (4000,), ["2", "2, 4002"]),
+    "across the rows alone": (lambda x: fnp.roll(x, 1, 0) * 2.0, (400, 6), ["6"]),
+    "short": (lambda x: fnp.roll(x, 1, 1) * 2.0, (400, 12), ["12"]),
+    "few": (lambda x: fnp.roll(x, 1) * 2.0, (50,), ["50"]),
+    "of many": (lambda x: fnp.concatenate([x] * 20) * 2.0, (400,), ["8000"]),
     "for threads": (lambda x: fnp.roll(x, 7) * 2.0, (400_001,), ["7", "7, 400001"]),
 }
 
@@ -123,4 +124,4 @@ def test_loops_are_cut_where_a_condition_changes(name):
     source = lowered(*case).source
     inner = re.findall(r"for i\d+ in range\((.+)\)", source)[-len(ranges) :]
     assert inner == ranges
-    assert ("if " in source) is (name in ("across the rows alone", "short", "of many"))
+    assert ("if " in source) is (name in ("across the rows alone", "short", "few", "of many"))
