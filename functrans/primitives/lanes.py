@@ -32,6 +32,8 @@ BY_MATRIX = frozenset({
     "eigh", "eigvalsh", "svd", "svdvals", "qr", "pinv",
 })  # fmt: skip
 """What runs matrix by matrix in a batch, too."""
+IDENTITIES = ("stop_gradient", "name", "optimization_barrier")
+BY_ELEMENT = ("argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "scatter")
 LOOPS = ("scan", "while_loop", "loop_tangent")
 
 
@@ -103,7 +105,9 @@ def _own_work(equation: Equation) -> float:
     avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
     if isinstance(primitive.lower, Pointwise | Indexed):
         return max(primitive.lower.cost, 1) * sum(v.size for v in avals[1])
-    if isinstance(primitive.lower, Reduce) or primitive.name == "scatter":
+    if primitive.name in IDENTITIES:
+        return 0.0
+    if isinstance(primitive.lower, Reduce) or primitive.name in BY_ELEMENT:
         return max((a.size for a in (*avals[0], *avals[1])), default=0)
     if primitive.name in BY_MATRIX and primitive.cost is not None:
         return primitive.cost(*avals, **params)
