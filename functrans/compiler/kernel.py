@@ -91,12 +91,12 @@ def _emit_indexed(
         other = merged.emit()
         if merged.divisions <= best.divisions and set(other.buffers) == set(emitted.buffers):
             best, emitted = merged, other
-    while cuts := _divided(best):
-        cut = _Emitter(kernel, inlined, stored, overwritten, best.apart, [*best.cuts, *cuts])
-        other = cut.emit()
-        if cut.divisions >= best.divisions:
+    while cut := _divided(best):
+        divided = _Emitter(kernel, inlined, stored, overwritten, best.apart, [*best.cuts, cut])
+        other = divided.emit()
+        if divided.divisions >= best.divisions:
             break
-        best, emitted = cut, other
+        best, emitted = divided, other
     crossed = _crossed(best)
     if not crossed:
         return emitted
@@ -427,16 +427,16 @@ def _crossed(emitter: _Emitter) -> list[Loop]:
     return []
 
 
-def _divided(emitter: _Emitter) -> list[Cut]:
-    """A loop whose counter some index divides, and where to cut it so that none needs to."""
+def _divided(emitter: _Emitter) -> Cut | None:
+    """A loop whose counter some index divides, and where to cut it so that this one needs not."""
     for quotient in (q for index in emitter.indices for q in index.quotients):
         if len(quotient.index.terms) == 1:
             ((counter, factor),) = quotient.index.terms
             loop = next((x for x in emitter.loops if x.counter == counter), None)
             size, rest = divmod(quotient.divisor, factor)
             if loop and not rest and size > 1 and loop.counter.extent % size == 0:
-                return [(loop, size)]
-    return []
+                return loop, size
+    return None
 
 
 def _divides(size: int, loop: Loop) -> bool:
