@@ -98,6 +98,11 @@ def scale_by_radam(
     """Adam that divides by the second moment only once enough gradients went into it.
 
     Liu et al.: On the variance of the adaptive learning rate and beyond (ICLR 2020).
+
+    Args:
+        b1, b2: decays of the first and second moment.
+        eps, eps_root: added to the root of the second moment, and below the root.
+        threshold: how many gradients, as an average over them counts, are enough.
     """
     limit = 2 / (1 - b2) - 1
 
@@ -146,6 +151,19 @@ def scale_by_trust_ratio(
     """Give each leaf of updates a length in proportion to that of its parameters.
 
     You, Gitman, Ginsburg: Large batch training of convolutional networks (2017).
+
+    Args:
+        trust_coefficient: length of an update by that of its parameters.
+        eps: added to the length of the gradients.
+
+    Raises:
+        ValueError: from update, where it is not given the parameters.
+
+    >>> import functrans as ft
+    >>> part = ft.optim.scale_by_trust_ratio()
+    >>> params = np.array([3.0, 4.0])
+    >>> part.update(np.array([0.0, 2.0]), part.init(params), params)[0]
+    array([0., 5.])
     """
 
     def trusted(g: Any, p: Any) -> Any:
