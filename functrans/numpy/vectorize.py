@@ -27,8 +27,8 @@ def vectorize(
     Args:
         pyfunc: a function of scalars, or of what the signature says. Without it, the result is a
             decorator.
-        excluded: positions and names of arguments that are passed on as they are; keyword arguments
-            always are.
+        excluded: positions of arguments that are passed on as they are. Keyword arguments always
+            are, so their names may be there and change nothing.
         signature: the axes that the function itself sees, as in "(n),(n)->()"; by default none.
 
     Returns:
