@@ -288,19 +288,52 @@ def cauchy(key: Any, shape: Shape = (), dtype: Any = float) -> Any:
 
 
 def lognormal(key: Any, sigma: Any = 1.0, shape: Shape | None = None, dtype: Any = float) -> Any:
-    """Floats whose logarithms are normal, of mean 0 and standard deviation sigma."""
+    """Floats whose logarithms are normal, of mean 0 and standard deviation sigma.
+
+    Args:
+        key: uint32[2].
+        sigma: floats, to be broadcast to the shape.
+        shape: of the sample; by default that of sigma.
+        dtype: of floats.
+
+    >>> import functrans as ft
+    >>> ft.random.lognormal(ft.random.key(0), np.array([0.5, 2.0])).shape
+    (2,)
+    """
     dtype = _float_dtype(dtype, "lognormal")
     return fnp.exp(normal(key, _broadcast(shape, sigma), dtype) * fnp.asarray(sigma, dtype))
 
 
 def pareto(key: Any, b: Any, shape: Shape | None = None, dtype: Any = float) -> Any:
-    """Pareto floats, at least 1, with the density b / x ** (b + 1)."""
+    """Pareto floats, at least 1, with the density b / x ** (b + 1).
+
+    Args:
+        key: uint32[2].
+        b: positive floats, to be broadcast to the shape.
+        shape: of the sample; by default that of b.
+        dtype: of floats.
+
+    >>> import functrans as ft
+    >>> bool(ft.random.pareto(ft.random.key(0), 3.0, (100,)).min() >= 1)
+    True
+    """
     dtype = _float_dtype(dtype, "pareto")
     return fnp.exp(exponential(key, _broadcast(shape, b), dtype) / fnp.asarray(b, dtype))
 
 
 def rayleigh(key: Any, scale: Any, shape: Shape | None = None, dtype: Any = float) -> Any:
-    """Rayleigh floats: lengths of plane vectors whose parts are normal with deviation `scale`."""
+    """Rayleigh floats: lengths of plane vectors whose parts are normal with deviation `scale`.
+
+    Args:
+        key: uint32[2].
+        scale: floats, to be broadcast to the shape.
+        shape: of the sample; by default that of scale.
+        dtype: of floats.
+
+    >>> import functrans as ft
+    >>> ft.random.rayleigh(ft.random.key(0), 2.0, (3,)).shape
+    (3,)
+    """
     dtype = _float_dtype(dtype, "rayleigh")
     u = uniform(key, _broadcast(shape, scale), dtype)
     return fnp.asarray(scale, dtype) * fnp.sqrt(-2 * fnp.log(u))
@@ -309,7 +342,18 @@ def rayleigh(key: Any, scale: Any, shape: Shape | None = None, dtype: Any = floa
 def weibull_min(
     key: Any, scale: Any, concentration: Any, shape: Shape = (), dtype: Any = float
 ) -> Any:
-    """Weibull floats: `scale` times exponential ones to the power of 1 / concentration."""
+    """Weibull floats: `scale` times exponential ones to the power of 1 / concentration.
+
+    Args:
+        key: uint32[2].
+        scale, concentration: positive floats, to be broadcast with the sample.
+        shape: of the sample.
+        dtype: of floats.
+
+    >>> import functrans as ft
+    >>> ft.random.weibull_min(ft.random.key(0), 2.0, 1.5, (3,)).shape
+    (3,)
+    """
     dtype = _float_dtype(dtype, "weibull_min")
     power = 1 / fnp.asarray(concentration, dtype)
     return exponential(key, shape, dtype) ** power * fnp.asarray(scale, dtype)
@@ -348,6 +392,7 @@ def multivariate_normal(
 
     Raises:
         ShapeError: mean is no vector, or cov no matrix of its length.
+        ValueError: there is no such method.
 
     >>> import functrans as ft
     >>> ft.random.multivariate_normal(ft.random.key(0), np.zeros(2), np.eye(2), (5,)).shape

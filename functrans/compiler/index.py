@@ -138,12 +138,11 @@ class IndexExpr:
         bounds = rest.bounds()
         if bounds is not None and bounds[0] >= 0 and bounds[1] < divisor:
             return base
-        if len(rest.terms) == 1 and isinstance(inner := rest.terms[0][0], Quotient):
-            ((_, factor),) = rest.terms
-            if factor == 1:
-                return base + (inner.index + rest.constant * inner.divisor) // (
-                    inner.divisor * divisor
-                )
+        if len(rest.terms) == 1:  # a // m + n is (a + n * m) // m
+            ((inner, factor),) = rest.terms
+            if factor == 1 and isinstance(inner, Quotient):
+                together = inner.index + rest.constant * inner.divisor
+                return base + together // (inner.divisor * divisor)
         return base + Quotient(rest, divisor)
 
     def __mod__(self, divisor: int) -> IndexExpr:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -68,28 +69,27 @@ def _emit_indexed(
     """The IR of a kernel with index operations: with merged loops if no index gets a division, with
     loops cut in two where that saves one, and in tiles or segments."""
     everything = set(range(1, len(kernel.shape)))
-    best = _Emitter(kernel, inlined, stored, overwritten, everything)
+    emitter = partial(_Emitter, kernel, inlined, stored, overwritten)
+    best = emitter(everything)
     emitted = best.emit()
     apart = indexed_apart(best.loops, best.indices)
     if len(loops_of(kernel, apart)) != len(best.loops):
-        merged = _Emitter(kernel, inlined, stored, overwritten, apart)
+        merged = emitter(apart)
         other = merged.emit()
         if merged.divisions <= best.divisions and set(other.buffers) == set(emitted.buffers):
             best, emitted = merged, other
-    while cuts := divided(best.loops, best.indices):
-        cut = _Emitter(kernel, inlined, stored, overwritten, best.apart, [*best.cuts, *cuts])
-        other = cut.emit()
-        if cut.divisions >= best.divisions:
+    while cut := divided(best.loops, best.indices):
+        smaller = emitter(best.apart, [*best.cuts, cut])
+        other = smaller.emit()
+        if smaller.divisions >= best.divisions:
             break
-        best, emitted = cut, other
+        best, emitted = smaller, other
     if tiles := crossed(best.loops, best.indices, kernel.weight):
-        tiled = _Emitter(kernel, inlined, stored, overwritten, best.apart, best.cuts, tiles)
+        tiled = emitter(best.apart, best.cuts, tiles)
         other = tiled.emit()
         return other if tiled.divisions <= best.divisions else emitted
     if points := breaks(best.loops, best.conditions, kernel.weight):
-        return _Emitter(
-            kernel, inlined, stored, overwritten, best.apart, best.cuts, points=points
-        ).emit()
+        return emitter(best.apart, best.cuts, points=points).emit()
     return emitted
 
 

@@ -98,16 +98,16 @@ def crossed(loops: Sequence[Loop], indices: Sequence[IndexExpr], weight: int) ->
     return []
 
 
-def divided(loops: Sequence[Loop], indices: Sequence[IndexExpr]) -> list[Cut]:
-    """A loop whose counter some index divides, and where to cut it so that none needs to."""
+def divided(loops: Sequence[Loop], indices: Sequence[IndexExpr]) -> Cut | None:
+    """A loop whose counter some index divides, and where to cut it so that this one needs not."""
     for quotient in (q for index in indices for q in index.quotients):
         if len(quotient.index.terms) == 1:
             ((counter, factor),) = quotient.index.terms
             loop = next((x for x in loops if x.counter == counter), None)
             size, rest = divmod(quotient.divisor, factor)
             if loop and not rest and size > 1 and loop.counter.extent % size == 0:
-                return [(loop, size)]
-    return []
+                return loop, size
+    return None
 
 
 def breaks(loops: Sequence[Loop], conditions: Sequence[Condition], weight: int) -> list[int]:

@@ -130,7 +130,10 @@ class _Recording:
         k = self.k
         k._line(f"for segment in segments:  # of {TAPE_LIMIT // self.row.nbytes} steps at most")
         with k.b.loop("0", self.segments) as j, k._scope():
-            self._write(self.carry.at(k, self.base, "0", j.text), cells)
+            places = self.carry.at(k, self.base, "0", j.text)
+            first = [Var(m.aval) for m in places]
+            k._bind_cells(first, cells)
+            self._write(places, first)
             more = k._op("icmp slt i64", j.text, self.last)
             steps = k._op(f"select i1 {more}, i64", self.size, "i64 0")
             k._line("for step in segment, but for the last:")
@@ -141,15 +144,16 @@ class _Recording:
     def reverse_segment(self, number: str, cells: list, states: list) -> None:
         """Write down the steps of a segment, and take the state back through them."""
         k, b = self.k, self.k.b
-        self._read(self.carry.at(k, self.base, "0", number), cells)
+        places = self.carry.at(k, self.base, "0", number)
+        first = [Var(m.aval) for m in places]
+        k.places.update(zip(first, places, strict=True))
+        k._store_cells(first, cells)
         begin = k._op("mul i64", number, self.size)
         steps = self._minimum(self.size, k._op("sub i64", self.count, begin))
         k._line("for step in segment:")
         with b.loop("0", steps) as i, k._scope():
             residuals = self._step(cells)
-            places = self.row.at(k, self.base, self.rows_at, i.text)
-            for atom, memory in zip(residuals, places, strict=True):
-                k._write(k._elements(atom), memory, k._place_name(memory))
+            self._write(self.row.at(k, self.base, self.rows_at, i.text), residuals)
             k._poll(i)
         last = k._op("sub i64", steps, "1")
         k._line("for step in reversed(segment):")
@@ -177,16 +181,9 @@ class _Recording:
         k._body(self.backward)
         k._store_cells(self.backward.outputs, states)
 
-    def _write(self, places: Sequence[Memory], cells: list) -> None:
-        variables = [Var(m.aval) for m in places]
-        self.k._bind_cells(variables, cells)
-        for var, memory in zip(variables, places, strict=True):
-            self.k._write(self.k._elements(var), memory, self.k._place_name(memory))
-
-    def _read(self, places: Sequence[Memory], cells: list) -> None:
-        variables = [Var(m.aval) for m in places]
-        self.k.places.update(zip(variables, places, strict=True))
-        self.k._store_cells(variables, cells)
+    def _write(self, places: Sequence[Memory], atoms: Sequence[Any]) -> None:
+        for atom, memory in zip(atoms, places, strict=True):
+            self.k._write(self.k._elements(atom), memory, self.k._place_name(memory))
 
 
 class _Row:

@@ -1,10 +1,11 @@
 """Loops and branches over small arrays as one native function, every element in a register.
 
-A `scan`, `while_loop` or `cond` whose body is cheap enough is unrolled to scalar code: an array of
-the body is a list of scalars, the carry lives in stack cells that LLVM turns into registers, the
-slices of stacked arrays are read and written in place, and so are the elements of a carried array
-that the body updates (functrans/compiler/updates.py). Loops nest. Bodies that are too large
-or contain what has no scalar form run as blocks of the schedule (functrans/compiler/loops.py).
+A `scan`, `while_loop`, `cond` or `recorded_loop` whose body is cheap enough is unrolled to scalar
+code: an array of the body is a list of scalars, the carry lives in stack cells that LLVM turns into
+registers, the slices of stacked arrays are read and written in place, and so are the elements of a
+carried array that the body updates (functrans/compiler/updates.py). Loops nest. Bodies that are too
+large or contain what has no scalar form run as blocks of the schedule
+(functrans/compiler/loops.py).
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def emit_region(
     """The kernel of a control-flow equation, or None if it does not fit into registers.
 
     Args:
-        equation: a scan, while_loop or cond.
+        equation: a scan, while_loop, cond or recorded_loop.
         prepared: the compiler's passes over a Program, for bodies.
         links: its operands and results that have the same memory.
     """

@@ -1,8 +1,9 @@
-"""Which sorts compiled code does itself, and the others as Programs of these.
+"""Which sorts compiled code does itself, and the others, and `top_k`, as Programs of these.
 
 The native form (functrans/compiler/merge_sort.py) is stable, by one real key along the last axis,
 with at most one operand beside it. Other axes are brought last; positions are sorted with the key,
-and other operands gathered by them; several keys are taken one after the other.
+and other operands gathered by them; several keys are taken one after the other. What needs no sort
+is a selection (functrans/compiler/selection.py).
 """
 
 from __future__ import annotations

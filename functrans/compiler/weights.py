@@ -17,10 +17,10 @@ SIZE_LIMIT = 100
 STACK_LIMIT = 4096
 """Elements of what an inner loop stacks or updates, which lives on the stack."""
 TOO_MUCH = float("inf")
-
-_RECORDED = ("forward", "forward", "backward")
 WHILE_STEPS = 8
 """Of a while loop, where it is to be guessed what takes long."""
+RECORDED = ("forward", "forward", "backward")
+"""The Programs of a `recorded_loop`, each as often as it stands in the code, and a step runs it."""
 
 Prepared = Callable[[Program], Program]
 
@@ -37,8 +37,7 @@ def weight(
     if any(v.aval.size > SIZE_LIMIT for v in outputs) and not links:
         return TOO_MUCH
     if name == "recorded_loop":
-        # a step forward stands twice in it
-        return sum(_program_weight(prepared(params[p]), prepared) for p in _RECORDED)
+        return sum(_program_weight(prepared(params[p]), prepared) for p in RECORDED)
     if is_elemental(equation):
         if links:
             return 0 if name == "copy" else equation.inputs[1].aval.size
@@ -111,7 +110,7 @@ def instructions(equation: Equation, prepared: Prepared) -> float:
         programs = params["cond_program"], params["body_program"]
         return WHILE_STEPS * sum(_instructions_of(prepared(p), prepared) for p in programs)
     if name == "recorded_loop":
-        return WHILE_STEPS * sum(_instructions_of(prepared(params[p]), prepared) for p in _RECORDED)
+        return WHILE_STEPS * sum(_instructions_of(prepared(params[p]), prepared) for p in RECORDED)
     # what is updated in place is less than the whole, whose weight is infinite
     return min(weight(equation, prepared), SIZE_LIMIT)
 

@@ -170,7 +170,7 @@ def custom_root(
 
     if trace_depth():
         x, aux = _traced_root(converted, root, tangent, guess, consts)
-    else:
+    else:  # nothing is differentiated: no rule, and the solver sees numbers
         x, aux = root(guess, consts)
     return (x, aux) if has_aux else x
 
@@ -184,8 +184,8 @@ def _traced_root(
 ) -> Any:
     """A root whose rule has all that it reads as arguments, also what the solvers close over."""
     tangent, of_tangent = closure_convert(tangent, guess, guess, consts)
-    call = trace_call(lambda guess, consts, of_tangent: root(guess, consts),
-                      (guess, consts, of_tangent), "root")  # fmt: skip
+    found = lambda guess, consts, of_tangent: root(guess, consts)
+    call = trace_call(found, (guess, consts, of_tangent), "root")
 
     def bind(args: tuple) -> Any:
         outs = custom_jvp_p.bind(*tree.leaves(args), program=call.program, rule=rule, num_consts=0)

@@ -91,7 +91,16 @@ def log1mexp(x: Any) -> Any:
 
 
 def squareplus(x: Any, b: Any = 4) -> Any:
-    """(x + √(x² + b)) / 2, a softplus without exponentials (Barron 2021)."""
+    """(x + √(x² + b)) / 2, a softplus without exponentials (Barron 2021).
+
+    Args:
+        x: floats or integers.
+        b: how far from zero it bends: 0 gives relu, 4 the curvature of softplus there.
+
+    >>> import functrans as ft
+    >>> float(ft.nn.squareplus(0.0)), float(ft.nn.squareplus(1.5))
+    (1.0, 2.0)
+    """
     x = _float(x)
     return 0.5 * (x + fnp.sqrt(x * x + b))
 

@@ -25,7 +25,7 @@ class Brackets:
     """Concatenation in brackets: `numpy.r_` and `numpy.c_`. Numbers and slices become vectors.
 
     A first string "axis,ndim,place" says along which axis, how many axes each part has at least,
-    and where its own come among them.
+    and where its own come among them; any other string is a ValueError.
 
     >>> import functrans.numpy as fnp
     >>> fnp.r_[0.0, 1:4, fnp.ones(2)].tolist()
@@ -44,17 +44,19 @@ class Brackets:
             return self.eager[key]
         axis, ndim, place = self.directive
         if isinstance(items[0], str):
-            axis, ndim, place = self._directive(items[0])
+            axis, ndim, place = self._given(items[0])
             items = items[1:]
         items = tuple(np.r_[v] if isinstance(v, slice) else v for v in items)
         dtype = result_type(*items)
         return concatenate([_part(asarray(v, dtype), ndim, place) for v in items], axis)
 
-    def _directive(self, text: str) -> tuple[int, int, int]:
+    def _given(self, text: str) -> tuple[int, int, int]:
+        """What a string says, completed by the directive of these brackets."""
         given = text.split(",")
         if len(given) > 3 or not all(re.fullmatch(r" *-?\d+ *", n) for n in given):
             raise ValueError(f"{text!r} is no directive like '0,2': up to three ints.{user_line()}")
-        return (*map(int, given), *self.directive[len(given) :])  # type: ignore[return-value]
+        axis, ndim, place = (*map(int, given), *self.directive[len(given) :])
+        return axis, ndim, place
 
 
 def _part(x: Any, ndim: int, place: int) -> Any:

@@ -27,15 +27,18 @@ def vectorize(
     Args:
         pyfunc: a function of scalars, or of what the signature says. Without it, the result is a
             decorator.
-        excluded: positions and names of arguments that are passed on as they are; keyword arguments
-            always are.
+        excluded: positions of arguments that are passed on as they are. Keyword arguments always
+            are, so their names may be there and change nothing.
         signature: the axes that the function itself sees, as in "(n),(n)->()"; by default none.
 
     Returns:
         The function of arrays. It is traced, so it may be differentiated and compiled.
 
     Raises:
-        ShapeError: the arguments do not broadcast, or do not have the axes of the signature.
+        ShapeError: the arguments do not broadcast, or they or the results do not have the axes of
+            the signature.
+        TypeError: there are more or fewer arguments than the signature has.
+        ValueError: the signature is none.
 
     >>> import functrans.numpy as fnp
     >>> fnp.vectorize(lambda x, y: x + y)(np.arange(2.0)[:, None], np.arange(3.0)).tolist()
@@ -115,6 +118,7 @@ def _without_ones(x: Any, own: tuple[int, ...], lead: tuple[int, ...]) -> Any:
 
 
 def _check_results(out: Any, given: Core | None, signature: str | None) -> None:
+    """An error unless the results have as many axes each as the signature says."""
     if given is None:
         return
     results = list(out) if isinstance(out, tuple) else [out]

@@ -9,9 +9,10 @@ from functrans.core import tree
 from functrans.optim.base import GradientTransformation, as_leaf, stateless
 from functrans.optim.transforms import (
     ScaleByAdamState,
+    by_root,
     moment,
+    no_moments,
     unbiased,
-    zero_count,
     zeros_like,
 )
 
@@ -32,14 +33,6 @@ class ScaleByAdaDeltaState(NamedTuple):
     e_x: Any
 
 
-def _nothing_seen(params: Any) -> ScaleByAdamState:
-    return ScaleByAdamState(zero_count(), zeros_like(params), zeros_like(params))
-
-
-def _quotient(mean: Any, square: Any, eps: float, eps_root: float = 0.0) -> Any:
-    return tree.map(lambda m, v: m / (fnp.sqrt(v + eps_root) + eps), mean, square)
-
-
 def scale_by_amsgrad(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_root: float = 0.0
 ) -> GradientTransformation:
@@ -49,13 +42,13 @@ def scale_by_amsgrad(
     """
 
     def init(params: Any) -> ScaleByAmsgradState:
-        return ScaleByAmsgradState(*_nothing_seen(params), zeros_like(params))
+        return ScaleByAmsgradState(*no_moments(params), zeros_like(params))
 
     def update(updates: Any, state: ScaleByAmsgradState, params: Any = None) -> tuple[Any, Any]:
         count = state.count + 1
         mu, nu = moment(updates, state.mu, b1, 1), moment(updates, state.nu, b2, 2)
         nu_max = tree.map(fnp.maximum, state.nu_max, unbiased(nu, b2, count))
-        scaled = _quotient(unbiased(mu, b1, count), nu_max, eps, eps_root)
+        scaled = by_root(unbiased(mu, b1, count), nu_max, eps, eps_root)
         return scaled, ScaleByAmsgradState(count, mu, nu, nu_max)
 
     return GradientTransformation(init, update)
@@ -73,7 +66,7 @@ def scale_by_adamax(
         scaled = tree.map(lambda m, v: m / v, unbiased(mu, b1, count), nu)
         return scaled, ScaleByAdamState(count, mu, nu)
 
-    return GradientTransformation(_nothing_seen, update)
+    return GradientTransformation(no_moments, update)
 
 
 def scale_by_belief(
@@ -89,10 +82,10 @@ def scale_by_belief(
         mu = moment(updates, state.mu, b1, 1)
         surprise = tree.map(lambda g, m: g - m, updates, mu)
         nu = tree.map(lambda v: v + eps_root, moment(surprise, state.nu, b2, 2))
-        scaled = _quotient(unbiased(mu, b1, count), unbiased(nu, b2, count), eps)
+        scaled = by_root(unbiased(mu, b1, count), unbiased(nu, b2, count), eps)
         return scaled, ScaleByAdamState(count, mu, nu)
 
-    return GradientTransformation(_nothing_seen, update)
+    return GradientTransformation(no_moments, update)
 
 
 def scale_by_radam(
@@ -105,6 +98,11 @@ def scale_by_radam(
     """Adam that divides by the second moment only once enough gradients went into it.
 
     Liu et al.: On the variance of the adaptive learning rate and beyond (ICLR 2020).
+
+    Args:
+        b1, b2: decays of the first and second moment.
+        eps, eps_root: added to the root of the second moment, and below the root.
+        threshold: how many gradients, as an average over them counts, are enough.
     """
     limit = 2 / (1 - b2) - 1
 
@@ -119,13 +117,13 @@ def scale_by_radam(
         quotient = (reliable - 4) * (reliable - 2) * limit
         rectified = fnp.sqrt(quotient / ((limit - 4) * (limit - 2) * reliable))
         mean = unbiased(mu, b1, count)
-        adapted = _quotient(mean, unbiased(nu, b2, count), eps, eps_root)
+        adapted = by_root(mean, unbiased(nu, b2, count), eps, eps_root)
         scaled = tree.map(
             lambda a, m: fnp.where(enough, a * as_leaf(rectified, a), m), adapted, mean
         )
         return scaled, ScaleByAdamState(count, mu, nu)
 
-    return GradientTransformation(_nothing_seen, update)
+    return GradientTransformation(no_moments, update)
 
 
 def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransformation:
@@ -153,6 +151,19 @@ def scale_by_trust_ratio(
     """Give each leaf of updates a length in proportion to that of its parameters.
 
     You, Gitman, Ginsburg: Large batch training of convolutional networks (2017).
+
+    Args:
+        trust_coefficient: length of an update by that of its parameters.
+        eps: added to the length of the gradients.
+
+    Raises:
+        ValueError: from update, where it is not given the parameters.
+
+    >>> import functrans as ft
+    >>> part = ft.optim.scale_by_trust_ratio()
+    >>> params = np.array([3.0, 4.0])
+    >>> part.update(np.array([0.0, 2.0]), part.init(params), params)[0]
+    array([0., 5.])
     """
 
     def trusted(g: Any, p: Any) -> Any:

@@ -132,7 +132,14 @@ def radam(
     eps_root: float = 0.0,
     threshold: float = 5.0,
 ) -> GradientTransformation:
-    """Adam that starts as momentum, until its second moment is reliable (Liu et al. 2020)."""
+    """Adam that starts as momentum, until its second moment is reliable (Liu et al. 2020).
+
+    >>> import functrans as ft
+    >>> optimizer = ft.optim.radam(0.1)
+    >>> updates, _ = optimizer.update(np.array([2.0]), optimizer.init(np.zeros(1)))
+    >>> updates.round(6)
+    array([-0.2])
+    """
     part = adaptive.scale_by_radam(b1, b2, eps, eps_root, threshold)
     return chain(part, t.scale_by_learning_rate(learning_rate))
 
@@ -154,7 +161,14 @@ def lamb(
     weight_decay: float = 0.0,
     mask: Any = None,
 ) -> GradientTransformation:
-    """Adam with a step for each leaf in proportion to its length, for large batches (You 2020)."""
+    """Adam with a step for each leaf in proportion to its length, for large batches (You 2020).
+
+    >>> import functrans as ft
+    >>> optimizer, w = ft.optim.lamb(0.1), np.array([3.0])
+    >>> updates, _ = optimizer.update(np.array([1e-3]), optimizer.init(w), w)
+    >>> updates.round(6)
+    array([-0.3])
+    """
     return chain(
         t.scale_by_adam(b1, b2, eps, eps_root),
         t.maybe_decay(weight_decay, mask),

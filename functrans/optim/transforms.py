@@ -75,7 +75,7 @@ def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> GradientTransformat
         scaled = tree.map(lambda g: as_leaf(g * size, g), updates)
         return scaled, ScaleByScheduleState(state.count + 1)
 
-    return GradientTransformation(lambda params: ScaleByScheduleState(zero_count()), update)
+    return GradientTransformation(lambda params: ScaleByScheduleState(_zero_count()), update)
 
 
 def scale_by_learning_rate(
@@ -113,9 +113,6 @@ def scale_by_adam(
     Dozat: Incorporating Nesterov momentum into Adam (2016).
     """
 
-    def init(params: Any) -> ScaleByAdamState:
-        return ScaleByAdamState(zero_count(), zeros_like(params), zeros_like(params))
-
     def update(updates: Any, state: ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
         count = state.count + 1
         mu = moment(updates, state.mu, b1, 1)
@@ -126,11 +123,10 @@ def scale_by_adam(
             mean = tree.map(lambda m, g: b1 * m + (1 - b1) * g, ahead, now)
         else:
             mean = unbiased(mu, b1, count)
-        square = unbiased(nu, b2, count)
-        scaled = tree.map(lambda m, v: m / (fnp.sqrt(v + eps_root) + eps), mean, square)
+        scaled = by_root(mean, unbiased(nu, b2, count), eps, eps_root)
         return scaled, ScaleByAdamState(count, mu, nu)
 
-    return GradientTransformation(init, update)
+    return GradientTransformation(no_moments, update)
 
 
 def scale_by_rms(
@@ -173,7 +169,7 @@ def scale_by_lion(b1: float = 0.9, b2: float = 0.99) -> GradientTransformation:
     """The sign of a mean of gradients (Chen et al.: Symbolic discovery of optimizers, 2023)."""
 
     def init(params: Any) -> ScaleByLionState:
-        return ScaleByLionState(zero_count(), zeros_like(params))
+        return ScaleByLionState(_zero_count(), zeros_like(params))
 
     def update(updates: Any, state: ScaleByLionState, params: Any = None) -> tuple[Any, Any]:
         signs = tree.map(lambda g, m: fnp.sign((1 - b1) * g + b1 * m), updates, state.mu)
@@ -242,9 +238,19 @@ def maybe_decay(weight_decay: float, mask: Any = None) -> GradientTransformation
     return add_decayed_weights(weight_decay, mask) if weight_decay else identity()
 
 
-def zero_count() -> Any:
+def _zero_count() -> Any:
     """The step count before the first step."""
     return fnp.zeros((), fnp.int32)
+
+
+def no_moments(params: Any) -> ScaleByAdamState:
+    """The state of Adam and its relatives before the first step."""
+    return ScaleByAdamState(_zero_count(), zeros_like(params), zeros_like(params))
+
+
+def by_root(mean: Any, square: Any, eps: float, eps_root: float = 0.0) -> Any:
+    """A mean of gradients divided by the root of one of their squares."""
+    return tree.map(lambda m, v: m / (fnp.sqrt(v + eps_root) + eps), mean, square)
 
 
 def moment(updates: Any, moments: Any, decay: float, order: int) -> Any:

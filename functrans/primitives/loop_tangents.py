@@ -1,6 +1,6 @@
 """`loop_tangent`: the derivative of a loop that stores nothing of its steps, a linear map.
 
-A `while_loop` does not know how many steps there will be, so residuals have no place to be stored;
+A `while_loop` does not know how many steps there will be, so it cannot store residuals as it runs;
 a `scan` with checkpoint=k is asked not to store them. Forward, the loop runs again with its
 tangents. Backward it is reversed (functrans/primitives/reversed_loops.py), from carries that it may
 have kept when it ran (functrans/primitives/checkpointed_loops.py).

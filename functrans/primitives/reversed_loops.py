@@ -106,11 +106,9 @@ class _Backward:
         """By a loop that writes down what is read of every step."""
         assert not kept and not self.xs  # a while loop that ran without keeping anything
         first = self.step.read(self.carry)
-        state = [*self.sums, *self.carry_cts]
-        return recorded_loop_p.bind(
-            count, *self.consts, *first, *state, consts=len(self.consts), carry=len(first),
-            **_recorded_parts(self.loop),
-        )  # fmt: skip
+        operands = [count, *self.consts, *first, *self.sums, *self.carry_cts]
+        parts = _recorded_parts(self.loop)
+        return recorded_loop_p.bind(*operands, consts=len(self.consts), carry=len(first), **parts)
 
     def revolved(self, count: Any, kept: list[Any]) -> list[Any]:
         """From a few carries."""

@@ -1,8 +1,7 @@
 """`while`: a loop that runs as long as a condition on its carry holds, as one equation.
 
 Operands are (condition consts…, body consts…, carry…). The number of steps is not known before it
-runs, so residuals have no place to be stored; functrans/primitives/loop_tangents.py has the
-derivative.
+has run, so it stores no residuals; functrans/primitives/loop_tangents.py has the derivative.
 """
 
 from __future__ import annotations
