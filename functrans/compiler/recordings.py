@@ -15,6 +15,7 @@ import numpy as np
 
 from functrans.compiler import runtime
 from functrans.compiler.elements import INDEX
+from functrans.compiler.places import Memory
 from functrans.compiler.simplify import simplify
 from functrans.compiler.values import Value
 from functrans.compiler.weights import WEIGHT_LIMIT, weight
@@ -24,7 +25,7 @@ from functrans.core.types import Aval
 from functrans.primitives.calls import split
 
 if TYPE_CHECKING:
-    from functrans.compiler.registers import Memory, _Region
+    from functrans.compiler.registers import _Region
 
 TAPE_LIMIT = 16 << 20
 """Bytes of what is written down of steps. The gradient of a Runge–Kutta solver takes 3.3 times as
@@ -199,8 +200,6 @@ class _Row:
 
     def at(self, k: _Region, base: str, begin: str, number: str) -> list[Memory]:
         """The arrays of a row, the rows beginning so many bytes after the base."""
-        from functrans.compiler.registers import Memory
-
         start = k._op("add i64", begin, k._op("mul i64", number, str(self.nbytes)))
         places = []
         for aval, offset in zip(self.avals, self.offsets, strict=True):

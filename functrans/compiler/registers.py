@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_elemental, is_reduction
 from functrans.compiler.index import IndexExpr, flat
 from functrans.compiler.llvm import Builder
+from functrans.compiler.places import Cells, Memory, Place
 from functrans.compiler.recordings import emit_recording
 from functrans.compiler.scatter import (
     begin_of,
@@ -39,21 +39,6 @@ from functrans.core.types import Aval
 
 POLL_EVERY = 1024
 """Steps of a loop between looks for Ctrl-C."""
-
-
-@dataclass(frozen=True)
-class Memory:
-    """An array in memory: its pointer, and the SSA value of the position where it begins."""
-
-    pointer: str
-    begin: str | None
-    aval: Aval
-
-
-Place = list[Scalar] | Memory
-"""Where the elements of an array are: in registers, row-major, or in memory."""
-Cells = list[str] | Memory
-"""Where a value is between steps: a stack cell per element, or an array in memory."""
 
 
 def emit_region(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functrans.compiler.emitted import EmittedKernel, again, arguments, kernel_of_text
 from functrans.compiler.llvm import Builder
 from functrans.compiler.merge_sort import less
-from functrans.compiler.values import SUPPORTED
+from functrans.compiler.values import is_real
 from functrans.core.program import Equation
 from functrans.core.types import Aval
 from functrans.primitives.sorting import top_k_p
@@ -32,8 +32,7 @@ def is_selection(equation: Equation) -> bool:
 
 def finds_few(x: Aval, k: int, axis: int) -> bool:
     """Whether elements along the last axis are better found than sorted."""
-    real = x.dtype in SUPPORTED and x.dtype.kind != "c"
-    return real and axis == x.ndim - 1 and 0 < k <= MOST and k * SHARE <= x.shape[axis]
+    return is_real(x) and axis == x.ndim - 1 and 0 < k <= MOST and k * SHARE <= x.shape[axis]
 
 
 def emit_selection(equation: Equation) -> EmittedKernel:
@@ -53,6 +52,11 @@ def emit_selection(equation: Equation) -> EmittedKernel:
 
 
 def _text(x: Aval) -> str:
+    return _rows(x) + _offer(x) + _put(x)
+
+
+def _rows(x: Aval) -> str:
+    """The kernel: the loop over rows, and along them by whole vectors."""
     kind = Builder.memory_type(x.dtype)
     many, mask = f"<{LANES} x {kind}>", f"i{LANES}"
     return f"""
@@ -124,7 +128,13 @@ row.done:
 end:
   ret i64 0
 }}
+"""
 
+
+def _offer(x: Aval) -> str:
+    """The function that puts an element in if it is greater than the least so far."""
+    kind = Builder.memory_type(x.dtype)
+    return f"""
 define internal void @KERNEL.offer(ptr %source, ptr %best, ptr %places, i64 %i, i64 %last) #0 {{
   %x.ptr = getelementptr {kind}, ptr %source, i64 %i
   %x = load {kind}, ptr %x.ptr
@@ -140,8 +150,14 @@ take:
 leave:
   ret void
 }}
+"""
 
-; element i, before those that are less, of which the last falls out at position `end`
+
+def _put(x: Aval) -> str:
+    """The function that puts an element before those that are less."""
+    kind = Builder.memory_type(x.dtype)
+    return f"""
+; of those behind it, the one at position `end` falls out
 define internal void @KERNEL.put(ptr %source, ptr %best, ptr %places, i64 %i, i64 %end) #0 {{
 entry:
   %x.ptr = getelementptr {kind}, ptr %source, i64 %i

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.selection import finds_few, is_selection
-from functrans.compiler.values import SUPPORTED
+from functrans.compiler.values import SUPPORTED, is_real
 from functrans.core.program import Equation
 from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.shaping import iota, transpose_p
@@ -64,7 +64,7 @@ def fewest(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | No
     """A `top_k` as one along the last axis if it finds few, else as a sort; None if it is that one,
     or NumPy's."""
     ((x_aval,), k, axis) = avals, equation.params["k"], equation.params["axis"]
-    if is_selection(equation) or not _is_real(x_aval):
+    if is_selection(equation) or not is_real(x_aval):
         return None
     there = (*[a for a in range(x_aval.ndim) if a != axis], axis)
     back = tuple(int(a) for a in np.argsort(there))
@@ -94,12 +94,8 @@ def is_native_sort(equation: Equation) -> bool:
 def is_key(aval: Aval) -> bool:
     """Whether a native kernel sorts by such rows."""
     long = aval.dtype.itemsize <= 2 and aval.shape[-1] > LONGEST_NARROW
-    return _is_real(aval) and not long
+    return is_real(aval) and not long
 
 
 def _one_key(avals: Sequence[Aval], num_keys: int) -> bool:
-    return num_keys == 1 and len(avals) <= 2 and all(map(_is_real, avals))
-
-
-def _is_real(aval: Aval) -> bool:
-    return aval.dtype in SUPPORTED and aval.dtype.kind != "c"
+    return num_keys == 1 and len(avals) <= 2 and all(map(is_real, avals))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from functrans.compiler.engine import Effort, compile_module
-from functrans.core.config import config
+from functrans.core.config import config, cores
 
 SPLIT_NANOSECONDS = 60_000
 """Kernels estimated to take less run on one thread: waking another takes up to 10 µs."""
@@ -52,11 +52,7 @@ def num_threads() -> int:
     chosen = config.num_threads
     if not _available():
         return 1
-    if chosen is not None:
-        return chosen
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return cores() if chosen is None else chosen
 
 
 def pieces(

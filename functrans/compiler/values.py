@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.types import Aval
+
 REGISTER_TYPES = {
     np.dtype(name): text
     for name, text in {
@@ -32,6 +34,11 @@ REGISTER_TYPES = {
 
 SUPPORTED = frozenset(REGISTER_TYPES) | {np.dtype(np.complex64), np.dtype(np.complex128)}
 BOOL = np.dtype(np.bool_)
+
+
+def is_real(aval: Aval) -> bool:
+    """Whether the elements of an array are real scalars that have a register."""
+    return aval.dtype in REGISTER_TYPES
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,13 @@ class Config:
         return f"config({', '.join(f'{name}={getattr(self, name)!r}' for name in _READ)})"
 
 
+def cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _positive(name: str, text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise FunctransError(f"{name} must be a positive number: {text!r}")

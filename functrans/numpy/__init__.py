@@ -86,7 +86,7 @@ from functrans.numpy.ufuncs import (
     multiply, negative, nextafter, not_equal, positive, pow, power, real, reciprocal, remainder,
     right_shift, rint, round, sign, signbit, square, subtract, true_divide, trunc,
 )
-from functrans.numpy.vectorize import (
+from functrans.numpy.vectorizing import (
     vectorize,
 )
 from functrans.numpy.indexing import (

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.config import config
+from functrans.core.config import config, cores
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Primitive
 from functrans.core.types import Aval, dtype_of, shape_of
@@ -68,7 +68,7 @@ def _transform(
     def evaluate(x: Any, *, axis: int, norm: str, **params: Any) -> Any:
         from scipy import fft  # 0.1 s
 
-        workers = (config.num_threads or -1) if np.size(x) >= SHARED else 1
+        workers = (config.num_threads or cores()) if np.size(x) >= SHARED else 1
         return getattr(fft, name)(x, axis=axis, norm=norm, workers=workers, **params)
 
     def cost(inputs: Sequence[Aval], outputs: Sequence[Aval], *, axis: int, **_: Any) -> float:

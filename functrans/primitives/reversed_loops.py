@@ -89,18 +89,18 @@ class _Step:
 
 
 class _Backward:
-    """Runs a loop backward inside a trace."""
+    """Runs a loop backward inside a trace, from sums that begin with zero if none are given."""
 
-    def __init__(self, loop: Loop, operands: Sequence[Any], cts: Sequence[Any]) -> None:
+    def __init__(
+        self, loop: Loop, operands: Sequence[Any], cts: Sequence[Any], sums: list | None = None
+    ) -> None:
         self.loop = loop
         self.step = _Step(loop)
         self.consts, self.carry, self.xs = loop.divide(operands)
         self.carry_cts, self.y_cts = split(cts, sum(loop.carry_nonzero))
-        masks = loop.divide(loop.nonzero)
-        self.sums, self.x_cts = (
-            [zeros_like(x) for x, n in zip(group, mask, strict=True) if n]
-            for group, mask in zip((self.consts, self.xs), (masks[0], masks[2]), strict=True)
-        )
+        const_mask, _, x_mask = loop.divide(loop.nonzero)
+        self.sums = _zeros(self.consts, const_mask) if sums is None else sums
+        self.x_cts = _zeros(self.xs, x_mask)
 
     def recorded(self, count: Any, kept: list[Any]) -> list[Any]:
         """By a loop that writes down what is read of every step."""
@@ -136,6 +136,10 @@ class _Backward:
             for stack, c in zip(x_cts, to_xs, strict=True)
         ]
         return [*sums, *carry_cts, *x_cts]
+
+
+def _zeros(values: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
+    return [zeros_like(x) for x, n in zip(values, mask, strict=True) if n]
 
 
 def _recorded_parts(loop: Loop) -> dict[str, Program]:
@@ -179,9 +183,7 @@ def _build_recorded_parts(loop: Loop) -> dict[str, Program]:
         (count,), consts, values, sums, carry_cts = split(
             args, 1, loop.consts, len(read), len(sum_avals)
         )
-        same = _Backward(loop, inputs(consts, values), carry_cts)
-        same.sums = sums
-        return same.revolved(count, [])
+        return _Backward(loop, inputs(consts, values), carry_cts, sums).revolved(count, [])
 
     outputs = [*whole.outputs[: len(read)], *written]
     state = [*sum_avals, *loop.out_avals]
