@@ -422,7 +422,8 @@ class BlockLowering:
             parts = product_pieces(target.extent, gemm, out.dtype)
         elif is_small(gemm, out.dtype):
             target = emit_small_product(equation, gemm)
-            ints = target.ints
+            # one buffer where both operands are one array
+            ints, slots = target.ints, tuple(map(self.slot, target.buffers))
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
         size += " summed" if gemm.summed else ""
         comment = f"matrix product {size}  {lines_of([equation])}"
