@@ -405,7 +405,7 @@ class BlockLowering:
         same_x, same_y = (a in self.repeated for a in equation.inputs)
         gemm = replace(gemm, same_x=same_x, same_y=same_y)
         x, y = map(self.slot, equation.inputs)
-        slots = (x, y, self.slot(equation.outputs[0]))
+        slots: tuple[int, ...] = (x, y, self.slot(equation.outputs[0]))
         own = is_own(gemm, out.dtype)
         if gemm.k == 0 or (gemm.summed and not own):
             self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="of a product"))
