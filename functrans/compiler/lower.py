@@ -405,7 +405,7 @@ class BlockLowering:
         same_x, same_y = (a in self.repeated for a in equation.inputs)
         gemm = replace(gemm, same_x=same_x, same_y=same_y)
         x, y = map(self.slot, equation.inputs)
-        slots = (x, y, self.slot(equation.outputs[0]))
+        slots: tuple[int, ...] = (x, y, self.slot(equation.outputs[0]))
         own = is_own(gemm, out.dtype)
         if gemm.k == 0 or (gemm.summed and not own):
             self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="of a product"))
@@ -422,7 +422,8 @@ class BlockLowering:
             parts = product_pieces(target.extent, gemm, out.dtype)
         elif is_small(gemm, out.dtype):
             target = emit_small_product(equation, gemm)
-            ints = target.ints
+            # one buffer where both operands are one array
+            ints, slots = target.ints, tuple(map(self.slot, target.buffers))
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
         size += " summed" if gemm.summed else ""
         comment = f"matrix product {size}  {lines_of([equation])}"

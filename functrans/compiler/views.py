@@ -34,7 +34,7 @@ def choose_views(
             called = equation.primitive.name == BARRIER or any(
                 (c.outputs and c.outputs[0] in views) or not is_fused(c) for c in consumers[var]
             )
-        if called and var not in outputs and operand not in updates.until:
+        if called and var not in outputs and updates.until.keys().isdisjoint((operand, var)):
             views.add(var)
     return views
 

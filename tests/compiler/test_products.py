@@ -30,6 +30,24 @@ def test_batches_of_small_products(flags, dtype):
         assert unrolled == (dtype != "c16" and k > 1)
 
 
+SQUARES = {
+    "x @ x": lambda x: x @ x,
+    "x @ x.T": lambda x: x @ x.swapaxes(1, 2),
+    "a power": lambda x: fnp.linalg.matrix_power(x, 5),
+}
+
+
+@pytest.mark.parametrize("case", SQUARES)
+@pytest.mark.parametrize("n", [3, 64])
+def test_both_operands_may_be_one_array(case, n):
+    f = lambda x: (SQUARES[case](x), x + 1.0)
+    x = np.random.default_rng(0).normal(size=(12, n, n))
+    before = x.copy()
+    for found, expected in zip(ft.jit(f)(x), f(before), strict=True):
+        np.testing.assert_allclose(found, expected)
+    np.testing.assert_array_equal(x, before)
+
+
 @pytest.mark.parametrize(("shape", "batch"), [((30, 20, 10), 40), ((2, 3, 4), 3), ((9, 2, 2), 50)])
 def test_other_batches_are_the_library_s(shape, batch):
     m, k, n = shape

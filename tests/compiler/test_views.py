@@ -78,3 +78,23 @@ def test_donated_arrays_are_read_first():
     expected = x[50:150] @ x[:100], x * 2.0
     for found, right in zip(f(x.copy()), expected, strict=True):
         np.testing.assert_allclose(found, right)
+
+
+OVERWRITTEN = {
+    "a scatter": lambda x, i: x[1:4].at[i].add(1.0),
+    "a scatter into what a kernel made": lambda x, i: fnp.sin(x)[1:4].at[i].add(1.0),
+    "a loop": lambda x, i: lax.fori_loop(0, i[0], lambda j, v: v.at[j].set(v[j + 1]), x[1:4]),
+    "a branch": lambda x, i: lax.cond(
+        i[0] > 0, lambda v: v.at[i].set(2.0), lambda v: v.at[0].set(3.0), x[1:4]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OVERWRITTEN)
+def test_a_piece_that_is_overwritten_is_a_copy(case):
+    f = lambda x, i: (OVERWRITTEN[case](fnp.asarray(x), i), fnp.sum(x), fnp.sin(x) + x)
+    x, i = X.copy(), np.array([2, 0])
+    expected = ft.vmap(f)(x[None], i[None])
+    for found, right in zip(ft.jit(f)(x, i), expected, strict=True):
+        np.testing.assert_allclose(found, right[0])
+    np.testing.assert_array_equal(x, X)
