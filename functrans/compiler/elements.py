@@ -284,11 +284,17 @@ class Elements:
         return self._op("sub i64", quotient, self._unary("zext i1", below, "to i64"))
 
     def _condition(self, condition: Condition) -> Value:
-        x = self._int(condition.index)
+        index = condition.index
         if condition.divisor:
-            rest = self._op("srem i64", x, str(condition.divisor))
+            rest = self._op("srem i64", self._int(index), str(condition.divisor))
             return Value(self._op("icmp eq i64", rest, "0"), np.dtype(np.bool_))
-        return Value(self._op("icmp sge i64", x, "0"), np.dtype(np.bool_))
+        # two numbers are compared, and not one with zero, see engine.MISENCODED
+        if index.terms[0][1] < 0:
+            comparison, bound, terms = "icmp sle i64", index.constant, -IndexExpr(index.terms)
+        else:
+            comparison, bound, terms = "icmp sge i64", -index.constant, IndexExpr(index.terms)
+        x = self._int(terms)
+        return Value(self._op(comparison, x, self._constant(bound)), np.dtype(np.bool_))
 
     def _constant(self, number: int, role: Any = None) -> str:
         """A number, as an argument of the kernel unless it is small.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -178,11 +179,27 @@ def _parsed(ir: str) -> Any:
     return module
 
 
-def _optimized(ir: str) -> Any:
+SIGN_TESTS = re.compile(
+    r"icmp s(?:lt|gt) <\d+ x i\d+> [^,]+, (?:zeroinitializer|splat \(i\d+ -1\))"
+)
+TAKEN_APART = re.compile(r"(?:extractelement|bitcast) <\d+ x i1>")
+MISENCODED = re.compile(r"v(?:movmskp[sd]|pmovmskb)\s+%[xy]mm(?:1[6-9]|2\d|3[01])\b")
+"""LLVM 22 takes the signs of several numbers with an instruction that cannot name the upper half of
+AVX-512's registers, and then reads one of the lower half: a wrong branch. It does so in code outside
+of loops that it makes vectors of."""
+
+
+def _optimized(ir: str, straight_lines: bool = True) -> Any:
+    """The module after LLVM's passes.
+
+    Args:
+        ir: its text.
+        straight_lines: whether to make vectors of code outside of loops too.
+    """
     llvm, machine, module = _llvm(), _machine(), _parsed(ir)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
-    options.slp_vectorization = True
+    options.slp_vectorization = straight_lines
     options.loop_interleaving = True
     options.loop_unrolling = True
     builder = llvm.create_pass_builder(machine, options)
@@ -190,10 +207,21 @@ def _optimized(ir: str) -> Any:
     return module
 
 
+def _is_misencoded(module: Any) -> bool:
+    """Whether code generation goes wrong; the text of a module takes a hundredth of its time."""
+    text = str(module)
+    if not (SIGN_TESTS.search(text) and TAKEN_APART.search(text)):
+        return False
+    return MISENCODED.search(_machine().emit_assembly(module)) is not None
+
+
 def _emit(ir: str, effort: Effort) -> bytes:
     """The object code of a module."""
     if effort is Effort.OPTIMIZE:
-        return bytes(_machine().emit_object(_optimized(ir)))
+        module = _optimized(ir)
+        if _is_misencoded(module):
+            module = _optimized(ir, straight_lines=False)
+        return bytes(_machine().emit_object(module))
     machine = _machine() if effort is Effort.GENERATE else _new_machine(opt=0)
     return bytes(machine.emit_object(_parsed(ir)))
 
