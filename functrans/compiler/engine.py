@@ -185,8 +185,8 @@ SIGN_TESTS = re.compile(
 TAKEN_APART = re.compile(r"(?:extractelement|bitcast) <\d+ x i1>")
 MISENCODED = re.compile(r"v(?:movmskp[sd]|pmovmskb)\s+%[xy]mm(?:1[6-9]|2\d|3[01])\b")
 """LLVM 22 takes the signs of several numbers with an instruction that cannot name the upper half of
-AVX-512's registers, and then reads one of the lower half: a wrong branch. It does so in code outside
-of loops that it makes vectors of."""
+AVX-512's registers, and then reads one of the lower half: a wrong branch. It does so in code
+outside of loops that it makes vectors of."""
 
 
 def _optimized(ir: str, straight_lines: bool = True) -> Any:
