@@ -165,9 +165,7 @@ class _Emitter(Elements):
         index = self._index()
         inner_kept = bool(self.loops) and not self.loops[-1].reduced
         with self._over_blocks():
-            if self.points:
-                self._emit_segments()
-            elif inner_kept and any(loop.reduced for loop in self.loops):
+            if inner_kept and any(loop.reduced for loop in self.loops):
                 self._emit_column_sums(index)
             else:
                 self._emit_nest(index)
@@ -186,37 +184,40 @@ class _Emitter(Elements):
     def _counter(self, loop: Loop) -> Counter:
         return self.segment.counter if self.segment and loop == self.loops[-1] else loop.counter
 
-    def _emit_segments(self) -> None:
-        """Elements alone: the innermost loop segment by segment."""
-        *outer, inner = self.loops
-        with self._nest(outer):
-            for begin, end in itertools.pairwise([0, *self.points, inner.counter.extent]):
-                counter = replace(inner.counter, begin=begin, extent=end)
-                self.segment = segment = replace(inner, counter=counter)
-                self.bounds[segment] = self._bounds_within(inner, begin, end)
-                if end - begin < VECTORS[-1]:
-                    self.scalar_loops.add(segment)
-                with self._loop(segment):
-                    index = self._index()
-                    for member in self.kernel.members:
-                        self._compute(index, member.equation)
+    def _segments(self, innermost: list[Loop]) -> Iterator[list[Loop]]:
+        """The innermost loop, if there is one, or the segments that it is cut into."""
+        if not self.points:
+            yield innermost
+            return
+        (loop,) = innermost
+        for begin, end in itertools.pairwise([0, *self.points, loop.counter.extent]):
+            counter = replace(loop.counter, begin=begin, extent=end)
+            self.segment = replace(loop, counter=counter)
+            self.bounds[self.segment] = self._bounds_within(loop, begin, end)
+            if end - begin < VECTORS[-1]:
+                self.scalar_loops.add(self.segment)
+            yield [self.segment]
+        self.segment = None
 
     def _bounds_within(self, loop: Loop, begin: int, end: int) -> tuple[str, str, str]:
         """Where a segment of a loop begins and ends, and that for people."""
         first, last = (
             self._constant(n, f"{x} {loop.counter}") for n, x in ((begin, "begin"), (end, "end"))
         )
-        if loop == self.shared:
-            first = self.b.maximum(Value("%lo", INDEX), Value(first, INDEX)).text
-            last = self.b.minimum(Value("%hi", INDEX), Value(last, INDEX)).text
+        if loop == self.shared or loop in self.bounds:
+            whole = [Value(text, INDEX) for text in self._bounds(loop)[:2]]
+            first = self.b.maximum(whole[0], Value(first, INDEX)).text
+            last = self.b.minimum(whole[1], Value(last, INDEX)).text
         return first, last, f"{begin}, {end}" if begin else str(end)
 
     def _emit_nest(self, index: list[IndexExpr]) -> None:
-        """Loops over what is kept; in each, stage by stage, a pass over what is reduced."""
+        """Loops over what is kept; in each, stage by stage, a pass over what is reduced, or if
+        nothing is, over the innermost loop."""
+        reduced = any(loop.reduced for loop in self.loops)
         kept = [loop for loop in self.loops if not loop.reduced]
-        folded = [loop for loop in self.loops if loop.reduced]
+        outer, inner = (kept, self.loops[len(kept) :]) if reduced else (kept[:-1], kept[-1:])
         row = self._kept_index(index)
-        with self._nest(kept):
+        with self._nest(outer):
             for stage in range(self.kernel.stages):
                 members = [m for m in self.kernel.members if m.stage == stage]
                 for member in members:
@@ -224,19 +225,21 @@ class _Emitter(Elements):
                         self._compute(self._row_index(member.equation, row), member.equation)
                 over_row = [m.equation for m in members if not m.per_row]
                 if over_row:
-                    self._emit_pass(index, row, folded, over_row)
+                    self._emit_pass(row, inner, over_row)
 
-    def _emit_pass(
-        self, index: list[IndexExpr], row: list[IndexExpr], folded: list[Loop], members: list
-    ) -> None:
+    def _emit_pass(self, row: list[IndexExpr], inner: list[Loop], members: list) -> None:
         """One pass over a row: what is computed for each element, what is folded over all."""
         cells = {id(e): self._accumulator(e) for e in members if is_reduction(e)}
-        with self._nest(folded):
-            for equation in members:
-                if is_reduction(equation):
-                    self._fold(equation, cells[id(equation)], self._operand(equation, index))
-                else:
-                    self._compute(index, equation)
+        with self._nest(inner[:-1]):
+            for last in self._segments(inner[-1:]):
+                with self._nest(last):
+                    index = self._index()
+                    for equation in members:
+                        if is_reduction(equation):
+                            x = self._operand(equation, index)
+                            self._fold(equation, cells[id(equation)], x)
+                        else:
+                            self._compute(index, equation)
         for equation in members:
             if is_reduction(equation):
                 cell, out = cells[id(equation)], equation.outputs[0]

@@ -114,7 +114,7 @@ def breaks(loops: Sequence[Loop], conditions: Sequence[Condition], weight: int) 
     """Where to cut the innermost loop into segments in which conditions on its counter are decided:
     an array that is rolled, padded or put together of several is read there without a branch."""
     many = math.prod(loop.counter.extent for loop in loops) >= MANY_ITERATIONS
-    if not loops or not many or any(loop.reduced for loop in loops):
+    if not loops or not many or (not loops[-1].reduced and any(x.reduced for x in loops)):
         return []
     inner = loops[-1].counter
     points: set[int] = set()

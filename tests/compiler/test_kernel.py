@@ -7,6 +7,7 @@ import pytest
 
 import functrans as ft
 import functrans.numpy as fnp
+from functrans import nn
 from functrans.compiler.emitted import AS_IT_STANDS, ONE_BY_ONE
 
 MATRIX, IMAGES = (40, 56), (4, 12, 14, 14)
@@ -114,8 +115,23 @@ SEGMENTS = {  # function, shape; ranges of the innermost loops
     "short": (lambda x: fnp.roll(x, 1, 1) * 2.0, (400, 12), ["12"]),
     "few": (lambda x: fnp.roll(x, 1) * 2.0, (50,), ["50"]),
     "of many": (lambda x: fnp.concatenate([x] * 20) * 2.0, (400,), ["8000"]),
+    "folded": (lambda x: fnp.sum(fnp.abs(fnp.roll(x, 1) - x)), (5000,), ["1", "1, 5000"]),
+    "rows folded": (
+        lambda x: fnp.sum(fnp.maximum(fnp.roll(x, -2, 1), x), 1),
+        (50, 60),
+        ["58", "58, 60"],
+    ),
+    "two passes": (
+        lambda x: nn.softmax(fnp.concatenate([x, x * 2.0], 1)),
+        (60, 40),
+        ["40", "40, 80"] * 3,
+    ),
+    "columns folded": (lambda x: fnp.sum(fnp.roll(x, 1, 1), 0), (50, 60), ["60"]),
     "for threads": (lambda x: fnp.roll(x, 7) * 2.0, (400_001,), ["7", "7, 400001"]),
 }
+
+
+CONDITIONAL = {"across the rows alone", "short", "few", "of many", "columns folded"}
 
 
 @pytest.mark.parametrize("name", SEGMENTS)
@@ -124,4 +140,6 @@ def test_loops_are_cut_where_a_condition_changes(name):
     source = lowered(*case).source
     inner = re.findall(r"for i\d+ in range\((.+)\)", source)[-len(ranges) :]
     assert inner == ranges
-    assert ("if " in source) is (name in ("across the rows alone", "short", "few", "of many"))
+    assert ("if " in source) is (
+        name in ("across the rows alone", "short", "few", "of many", "columns folded")
+    )
