@@ -77,6 +77,11 @@ class Kernel:
         return n > 0 and self.reduced == tuple(range(len(self.shape) - n, len(self.shape)))
 
     @property
+    def folds(self) -> bool:
+        """Whether there are reductions among its members, if only over axes of one element."""
+        return any(is_reduction(m.equation) for m in self.members)
+
+    @property
     def stages(self) -> int:
         return 1 + max(m.stage for m in self.members)
 

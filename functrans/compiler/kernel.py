@@ -88,7 +88,7 @@ def _emit_indexed(
         tiled = emitter(best.apart, best.cuts, tiles)
         other = tiled.emit()
         return other if tiled.divisions <= best.divisions else emitted
-    if points := breaks(best.loops, best.conditions, kernel.weight):
+    if points := breaks(kernel, best.loops, best.conditions):
         return emitter(best.apart, best.cuts, points=points).emit()
     return emitted
 
@@ -213,9 +213,10 @@ class _Emitter(Elements):
     def _emit_nest(self, index: list[IndexExpr]) -> None:
         """Loops over what is kept; in each, stage by stage, a pass over what is reduced, or if
         nothing is, over the innermost loop."""
-        reduced = any(loop.reduced for loop in self.loops)
         kept = [loop for loop in self.loops if not loop.reduced]
-        outer, inner = (kept, self.loops[len(kept) :]) if reduced else (kept[:-1], kept[-1:])
+        outer, inner = kept, self.loops[len(kept) :]
+        if not self.kernel.folds:
+            outer, inner = kept[:-1], kept[-1:]
         row = self._kept_index(index)
         with self._nest(outer):
             for stage in range(self.kernel.stages):

@@ -110,12 +110,12 @@ def divided(loops: Sequence[Loop], indices: Sequence[IndexExpr]) -> Cut | None:
     return None
 
 
-def breaks(loops: Sequence[Loop], conditions: Sequence[Condition], weight: int) -> list[int]:
+def breaks(kernel: Kernel, loops: Sequence[Loop], conditions: Sequence[Condition]) -> list[int]:
     """Where to cut the innermost loop into segments in which conditions on its counter are decided:
     an array that is rolled, padded or put together of several is read there without a branch."""
     many = math.prod(loop.counter.extent for loop in loops) >= MANY_ITERATIONS
-    if not loops or not many or (not loops[-1].reduced and any(x.reduced for x in loops)):
-        return []
+    if not loops or not many or kernel.folds is not loops[-1].reduced:
+        return []  # sums of columns go over their innermost loop in two places
     inner = loops[-1].counter
     points: set[int] = set()
     for condition in conditions:
@@ -125,7 +125,7 @@ def breaks(loops: Sequence[Loop], conditions: Sequence[Condition], weight: int) 
                 points.add(-(constant // factor) if factor > 0 else constant // -factor + 1)
     inside = sorted(p for p in points if 0 < p < inner.extent)
     lengths = [b - a for a, b in itertools.pairwise([0, *inside, inner.extent])]
-    few = len(lengths) <= min(MOST_SEGMENTS, SEGMENTS_WEIGHT // max(weight, 1))
+    few = len(lengths) <= min(MOST_SEGMENTS, SEGMENTS_WEIGHT // max(kernel.weight, 1))
     return inside if few and max(lengths) >= LONG_SEGMENT else []
 
 
