@@ -180,9 +180,12 @@ def _parsed(ir: str) -> Any:
 
 
 SIGN_TESTS = re.compile(
-    r"icmp s(?:lt|gt) <\d+ x i\d+> [^,]+, (?:zeroinitializer|splat \(i\d+ -1\))"
+    r"(%[^ ]+) = icmp s(?:lt|gt) <\d+ x i\d+> [^,]+, (?:zeroinitializer|splat \(i\d+ -1\))"
 )
-TAKEN_APART = re.compile(r"(?:extractelement|bitcast) <\d+ x i1>")
+COMBINED = re.compile(
+    r"(%[^ ]+) = (?:and|or|xor|select|shufflevector|freeze)[^%]* <\d+ x i1> ([^\n]+)"
+)
+TAKEN_APART = re.compile(r"(?:extractelement|bitcast) <\d+ x i1> (%[^ ,]+)")
 MISENCODED = re.compile(r"v(?:movmskp[sd]|pmovmskb)\s+%[xy]mm(?:1[6-9]|2\d|3[01])\b")
 """LLVM 22 takes the signs of several numbers with an instruction that cannot name the upper half of
 AVX-512's registers, and then reads one of the lower half: a wrong branch. It does so in code
@@ -208,9 +211,17 @@ def _optimized(ir: str, straight_lines: bool = True) -> Any:
 
 
 def _is_misencoded(module: Any) -> bool:
-    """Whether code generation goes wrong; the text of a module takes a hundredth of its time."""
+    """Whether code generation goes wrong: it may where what is known of signs is taken apart.
+
+    The text of a module takes a hundredth of the time that it takes to compile, assembly a third.
+    """
     text = str(module)
-    if not (SIGN_TESTS.search(text) and TAKEN_APART.search(text)):
+    signs = set(SIGN_TESTS.findall(text))
+    if signs:
+        for name, operands in COMBINED.findall(text):
+            if not signs.isdisjoint(operands.replace(",", " ").split()):
+                signs.add(name)
+    if signs.isdisjoint(TAKEN_APART.findall(text)):
         return False
     return MISENCODED.search(_machine().emit_assembly(module)) is not None
 
