@@ -23,12 +23,14 @@ from functrans.primitives import linear_algebra as linear_algebra
 from functrans.primitives import linear_solves as linear_solves
 from functrans.primitives import loop_tangents as loop_tangents
 from functrans.primitives import loops as loops
+from functrans.primitives import lu as lu
 from functrans.primitives import products as products
 from functrans.primitives import random_bits as random_bits
 from functrans.primitives import reductions as reductions
 from functrans.primitives import shaping as shaping
 from functrans.primitives import sorting as sorting
 from functrans.primitives import special as special
+from functrans.primitives import sylvester as sylvester
 from functrans.primitives import transcendental as transcendental
 from functrans.primitives import while_loops as while_loops
 from functrans.primitives import windows as windows

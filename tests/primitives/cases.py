@@ -483,6 +483,20 @@ for shape in ((0, 0), (0, 3, 3)):
     case("eigvalsh", np.zeros(shape), params=LOWER, smooth=False)
     case("eigh", np.zeros(shape), params=LOWER, smooth=False)
 case("eigh", strided(invertible((4, 4), "f8")), params=LOWER, note="strided")
+for shape in ((3, 3), (4, 2), (2, 4), (2, 3, 3)):
+    for dtype in ("f4", "f8", "c16"):
+        case("lu", array(shape, dtype))
+for shape in ((0, 3), (3, 0), (0, 3, 2)):
+    case("lu", np.zeros(shape), smooth=False, note="empty")
+case("lu", np.ones((2, 2)), smooth=False, note="singular")
+case("lu", strided(array((3, 4))), note="strided")
+case("permutation", np.array([2, 2], "i4"), params={"rows": 3}, smooth=False)
+case("permutation", np.array([[2, 1, 2], [0, 1, 2]], "i4"), params={"rows": 3}, smooth=False)
+for dtype in ("f4", "f8", "c16"):
+    case("solve_sylvester", *[array(s, dtype) + 3 for s in ((3, 3), (2, 2), (3, 2))])
+stacks_ = [array((2, *s)) for s in ((3, 3), (2, 2), (3, 2))]
+case("solve_sylvester", *stacks_, note="stack")
+case("solve_sylvester", np.zeros((0, 0)), np.eye(2), np.zeros((0, 2)), smooth=False, note="empty")
 case("svd", strided(array((4, 3))), params=THIN, note="strided")
 
 # --- Fourier transforms ---------------------------------------------------------------------------
