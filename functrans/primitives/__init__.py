@@ -2,6 +2,7 @@
 
 from functrans.core.primitive import registry as _registry
 from functrans.primitives import arithmetic as arithmetic
+from functrans.primitives import bessel as bessel
 from functrans.primitives import branches as branches
 from functrans.primitives import callbacks as callbacks
 from functrans.primitives import calls as calls
@@ -17,6 +18,7 @@ from functrans.primitives import determinants as determinants
 from functrans.primitives import dynamic as dynamic
 from functrans.primitives import fourier as fourier
 from functrans.primitives import identities as identities
+from functrans.primitives import incomplete as incomplete
 from functrans.primitives import indexing as indexing
 from functrans.primitives import limits as limits
 from functrans.primitives import linear_algebra as linear_algebra

@@ -129,6 +129,8 @@ UNARY: list[tuple[str, Sequence[str], float, float, bool]] = [
     ("arctanh", FC, -0.8, 0.8, True),
     ("erf", F, -2, 2, True),
     ("erfc", F, -2, 2, True),
+    ("ndtri", F, 0.1, 0.9, True),
+    ("expi", F, 0.3, 3, True),
     ("erfinv", F, -0.8, 0.8, True),
     ("lgamma", F, 0.4, 4, True),
     ("digamma", F, 0.4, 4, True),
@@ -190,6 +192,18 @@ for name, dtypes, low, high, smooth in BINARY:
     case(name, array((0, 3), last, low, high), array((3,), last, low, high), smooth=False)
 
 case("polygamma", array((3,), "f8", 0.4, 4), params={"order": 1})
+for order in (0, 1, 2):
+    for scaled in (False, True):
+        for dtype in F:
+            params = {"order": order, "scaled": scaled}
+            case("bessel_i", array((3, 4), dtype), params=params, note=f"{order}{scaled}")
+for order in (1, 2, 3):
+    case("expn", array((3,), "f8", 0.4, 4), params={"order": order}, note=str(order))
+for name in ("gammainc", "gammaincc", "zeta"):  # derivatives in the last operand alone
+    case(name, array((3, 1), "f8", 1.2, 3), array((4,), "f8", 0.4, 3), smooth=False)
+unit_ = array((4,), "f8", 0.1, 0.9)
+case("betainc", array((3, 1), "f8", 1.2, 3), np.float64(2.0), unit_, smooth=False)
+case("riemann_zeta", array((3,), "f8", 1.2, 3), smooth=False)
 case("stop_gradient", array((3,)), smooth=False)
 case("name", array((3,)), params={"name": "x"})
 case("optimization_barrier", array((3,)), array((2, 2)))
