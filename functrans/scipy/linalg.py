@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import functrans.numpy as fnp
+from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
-from functrans.core.types import aval_of
+from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import linalg as numpy_linalg
 from functrans.numpy.linalg import det, inv
 from functrans.numpy.systems import (
@@ -19,6 +21,10 @@ from functrans.numpy.systems import (
     without_column,
 )
 from functrans.primitives import linear_algebra as p
+from functrans.primitives.arithmetic import real_dtype
+from functrans.primitives.lu import lu_p, permutation_p
+from functrans.scipy.matrix_functions import expm, polar, solve_sylvester
+from functrans.scipy.structured import block_diag, toeplitz
 
 TRANSPOSITIONS = {0: 0, 1: 1, 2: 2, "N": 0, "T": 1, "C": 2}
 
@@ -97,9 +103,7 @@ def solve_triangular(
     >>> solve_triangular(np.array([[1.0, 0.0], [2.0, 4.0]]), np.array([1.0, 6.0]), lower=True)
     array([1., 1.])
     """
-    if trans not in TRANSPOSITIONS:
-        raise ValueError(f"trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}.{user_line()}")
-    op = TRANSPOSITIONS[trans]
+    op = _transposition(trans)
     x, y = inexact(a, b)
     p.check_square("solve_triangular", aval_of(x))
     x, y, vector = right_hand_sides("solve_triangular", x, y)
@@ -112,6 +116,12 @@ def solve_triangular(
         unit_diagonal=unit_diagonal,
     )
     return without_column(out) if vector else out
+
+
+def _transposition(trans: int | str) -> int:
+    if trans not in TRANSPOSITIONS:
+        raise ValueError(f"trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}.{user_line()}")
+    return TRANSPOSITIONS[trans]
 
 
 def solve(
@@ -205,6 +215,111 @@ def _of_triangle(x: Any, lower: bool, hermitian: bool) -> Any:
     return p.triangle(x, lower) + (p.conjugate(rest) if hermitian else rest)
 
 
+def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, Any]:
+    """`scipy.linalg.lu_factor`: the factors of a = P L U in one array, for `lu_solve`.
+
+    Args:
+        a: matrices (…, m, n).
+
+    Returns:
+        (lu, piv): U with, below its diagonal, L (…, m, n); and the rows with which the first
+        min(m, n) rows were exchanged, one after the other, int32.
+
+    >>> import numpy as np
+    >>> factors, pivots = lu_factor(np.array([[1.0, 2.0], [4.0, 4.0]]))
+    >>> factors.tolist(), pivots.tolist()
+    ([[4.0, 4.0], [0.25, 1.0]], [1, 1])
+    """
+    (x,) = inexact(a)
+    p.check_matrices("lu", aval_of(x))
+    factors, pivots = lu_p.bind(x)
+    return factors, pivots
+
+
+def lu_solve(
+    lu_and_piv: tuple[Any, Any],
+    b: Any,
+    trans: int | str = 0,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """`scipy.linalg.lu_solve`: x with op(a) x = b, from the factors of a that `lu_factor` gives.
+
+    Args:
+        lu_and_piv: the factors (…, n, n) and the exchanges (…, n).
+        b: a vector (n,) or matrices (…, n, m).
+        trans: op(a): 0 or "N" for a, 1 or "T" for its transpose, 2 or "C" for its adjoint.
+
+    >>> import numpy as np
+    >>> lu_solve(lu_factor(4 * np.eye(2)), np.ones(2)).tolist()
+    [0.25, 0.25]
+    """
+    op = _transposition(trans)
+    factors, y = inexact(lu_and_piv[0], b)
+    p.check_square("lu_solve", aval_of(factors))
+    pivots = fnp.asarray(lu_and_piv[1])
+    if shape_of(pivots) != shape_of(factors)[:-1]:
+        raise ShapeError(
+            "lu_solve needs an exchange per row of the factors: got "
+            f"lu: {aval_of(factors)} and piv: {aval_of(pivots)}."
+        )
+    rows = shape_of(pivots)[-1]
+    order = permutation_p.bind(pivots, rows=rows)
+    factors, y, vector = right_hand_sides("lu_solve", factors, y)
+    if op == 0:
+        y = fnp.take_along_axis(y, _rows_of(order, y), -2)
+        y = p.triangular_solve(factors, y, lower=True, unit_diagonal=True)
+        y = p.triangular_solve(factors, y, lower=False)
+    else:
+        options = {"transpose_a": True, "conjugate_a": op == 2}
+        y = p.triangular_solve(factors, y, lower=False, **options)
+        y = p.triangular_solve(factors, y, lower=True, unit_diagonal=True, **options)
+        y = fnp.take_along_axis(y, _rows_of(fnp.argsort(order, -1), y), -2)
+    return without_column(y) if vector else y
+
+
+def _rows_of(order: Any, y: Any) -> Any:
+    """The order of rows, as indices of matrices."""
+    return fnp.broadcast_to(order[..., None], shape_of(y))
+
+
+def lu(
+    a: Any,
+    permute_l: bool = False,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    p_indices: bool = False,
+) -> tuple[Any, ...]:
+    """`scipy.linalg.lu`: a = P L U: a permutation, and triangles, L with ones on its diagonal.
+
+    Args:
+        a: matrices (…, m, n).
+        permute_l: give (P L, U).
+        p_indices: give P as positions (…, m), with a = L[P] U.
+
+    Returns:
+        (P, L, U): matrices (…, m, m), real, (…, m, k) and (…, k, n) with k = min(m, n).
+
+    >>> import numpy as np
+    >>> [x.tolist() for x in lu(np.array([[1.0, 2.0], [4.0, 4.0]]))]
+    [[[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [0.25, 1.0]], [[4.0, 4.0], [0.0, 1.0]]]
+    """
+    factors, pivots = lu_factor(a)
+    m, n = shape_of(factors)[-2:]
+    k = min(m, n)
+    below = p.triangle(factors[..., :k], lower=True, strict=True)
+    lower = below + fnp.eye(m, k, dtype=dtype_of(factors))
+    upper = p.triangle(factors[..., :k, :], lower=False)
+    order = permutation_p.bind(pivots, rows=m)
+    if permute_l or p_indices:
+        back = fnp.argsort(order, -1).astype(dtype_of(order))
+        if p_indices and not permute_l:
+            return back, lower, upper
+        return fnp.take_along_axis(lower, _rows_of(back, lower), -2), upper
+    places = fnp.arange(m)[:, None] == order[..., None, :]
+    return places.astype(real_dtype(dtype_of(factors))), lower, upper
+
+
 def qr(
     a: Any,
     overwrite_a: bool = False,
@@ -261,15 +376,23 @@ def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any
 
 
 __all__ = [
+    "block_diag",
     "cho_factor",
     "cho_solve",
     "cholesky",
     "det",
     "eigh",
+    "expm",
     "inv",
+    "lu",
+    "lu_factor",
+    "lu_solve",
+    "polar",
     "qr",
     "solve",
+    "solve_sylvester",
     "solve_triangular",
     "svd",
     "svdvals",
+    "toeplitz",
 ]

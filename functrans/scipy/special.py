@@ -13,29 +13,29 @@ import numpy as np
 
 from functrans import numpy as fnp
 from functrans.core.errors import DTypeError
-from functrans.core.types import aval_of, described, dtype_of, promotion_key, result_dtype
+from functrans.core.types import described, dtype_of
 from functrans.nn import activations
-from functrans.numpy.promotion import as_array, to_dtype
 from functrans.primitives import special as p
 from functrans.primitives.arithmetic import select
 from functrans.primitives.custom_jvp import custom_jvp
 from functrans.primitives.limits import inner_power_p
+from functrans.scipy.integrals import (
+    betainc,
+    exp1,
+    expi,
+    expn,
+    gammainc,
+    gammaincc,
+    i0,
+    i0e,
+    i1,
+    i1e,
+    ndtri,
+    zeta,
+)
+from functrans.scipy.operands import floats
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-
-
-def floats(name: str, *args: Any) -> list[Any]:
-    """The operands in their common real dtype, of which integers and booleans make float64.
-
-    Raises:
-        DTypeError: one is complex.
-    """
-    xs = [as_array(x) for x in args]
-    dtype = result_dtype(*[promotion_key(aval_of(x)) for x in xs])
-    if dtype.kind == "c":
-        shown = " and ".join(str(aval_of(x)) for x in xs)
-        raise DTypeError(f"{name} takes real numbers: got {shown}.")
-    return [to_dtype(x, dtype if dtype.kind == "f" else np.dtype(float)) for x in xs]
 
 
 # --- error functions ------------------------------------------------------------------------------
@@ -422,14 +422,24 @@ def kl_div(x: Any, y: Any) -> Any:
 
 
 __all__ = [
+    "betainc",
     "betaln",
     "digamma",
     "entr",
     "erf",
     "erfc",
     "erfinv",
+    "exp1",
+    "expi",
     "expit",
+    "expn",
+    "gammainc",
+    "gammaincc",
     "gammaln",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
     "kl_div",
     "log_expit",
     "log_ndtr",
@@ -437,10 +447,12 @@ __all__ = [
     "logit",
     "logsumexp",
     "ndtr",
+    "ndtri",
     "polygamma",
     "psi",
     "rel_entr",
     "softmax",
     "xlog1py",
     "xlogy",
+    "zeta",
 ]

@@ -129,6 +129,8 @@ UNARY: list[tuple[str, Sequence[str], float, float, bool]] = [
     ("arctanh", FC, -0.8, 0.8, True),
     ("erf", F, -2, 2, True),
     ("erfc", F, -2, 2, True),
+    ("ndtri", F, 0.1, 0.9, True),
+    ("expi", F, 0.3, 3, True),
     ("erfinv", F, -0.8, 0.8, True),
     ("lgamma", F, 0.4, 4, True),
     ("digamma", F, 0.4, 4, True),
@@ -190,6 +192,18 @@ for name, dtypes, low, high, smooth in BINARY:
     case(name, array((0, 3), last, low, high), array((3,), last, low, high), smooth=False)
 
 case("polygamma", array((3,), "f8", 0.4, 4), params={"order": 1})
+for order in (0, 1, 2):
+    for scaled in (False, True):
+        for dtype in F:
+            params = {"order": order, "scaled": scaled}
+            case("bessel_i", array((3, 4), dtype), params=params, note=f"{order}{scaled}")
+for order in (1, 2, 3):
+    case("expn", array((3,), "f8", 0.4, 4), params={"order": order}, note=str(order))
+for name in ("gammainc", "gammaincc", "zeta"):  # derivatives in the last operand alone
+    case(name, array((3, 1), "f8", 1.2, 3), array((4,), "f8", 0.4, 3), smooth=False)
+unit_ = array((4,), "f8", 0.1, 0.9)
+case("betainc", array((3, 1), "f8", 1.2, 3), np.float64(2.0), unit_, smooth=False)
+case("riemann_zeta", array((3,), "f8", 1.2, 3), smooth=False)
 case("stop_gradient", array((3,)), smooth=False)
 case("name", array((3,)), params={"name": "x"})
 case("optimization_barrier", array((3,)), array((2, 2)))
@@ -483,6 +497,20 @@ for shape in ((0, 0), (0, 3, 3)):
     case("eigvalsh", np.zeros(shape), params=LOWER, smooth=False)
     case("eigh", np.zeros(shape), params=LOWER, smooth=False)
 case("eigh", strided(invertible((4, 4), "f8")), params=LOWER, note="strided")
+for shape in ((3, 3), (4, 2), (2, 4), (2, 3, 3)):
+    for dtype in ("f4", "f8", "c16"):
+        case("lu", array(shape, dtype))
+for shape in ((0, 3), (3, 0), (0, 3, 2)):
+    case("lu", np.zeros(shape), smooth=False, note="empty")
+case("lu", np.ones((2, 2)), smooth=False, note="singular")
+case("lu", strided(array((3, 4))), note="strided")
+case("permutation", np.array([2, 2], "i4"), params={"rows": 3}, smooth=False)
+case("permutation", np.array([[2, 1, 2], [0, 1, 2]], "i4"), params={"rows": 3}, smooth=False)
+for dtype in ("f4", "f8", "c16"):
+    case("solve_sylvester", *[array(s, dtype) + 3 for s in ((3, 3), (2, 2), (3, 2))])
+stacks_ = [array((2, *s)) for s in ((3, 3), (2, 2), (3, 2))]
+case("solve_sylvester", *stacks_, note="stack")
+case("solve_sylvester", np.zeros((0, 0)), np.eye(2), np.zeros((0, 2)), smooth=False, note="empty")
 case("svd", strided(array((4, 3))), params=THIN, note="strided")
 
 # --- Fourier transforms ---------------------------------------------------------------------------

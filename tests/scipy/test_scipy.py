@@ -14,7 +14,7 @@ import scipy.stats
 
 import functrans as ft
 import functrans.numpy as fnp
-from functrans.core.errors import DTypeError, ShapeError
+from functrans.core.errors import DTypeError, ShapeError, TransformError
 from functrans.test_util import check_grads
 from tests.numpy.agreement import array
 
@@ -67,6 +67,13 @@ SPECIAL: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
     ("entr", (spread(0.1, 3),), (EDGES,)),
     ("rel_entr", (spread(0.2, 3), spread(0.1, 4)), (EDGES[1:-2, None], EDGES[1:-2])),
     ("kl_div", (spread(0.2, 3), spread(0.1, 4)), (EDGES[1:-2, None], EDGES[1:-2])),
+    ("ndtri", (spread(0.05, 0.95),), (np.array([-1.0, 0.0, 1e-30, 0.5, 1.0, 2.0, NAN]),)),
+    ("i0", (spread(-4, 4),), (EDGES,)),
+    ("i0e", (spread(-4, 4) + 0.1,), (EDGES,)),
+    ("i1", (spread(-4, 4),), (EDGES,)),
+    ("i1e", (spread(-4, 4) + 0.1,), (EDGES,)),
+    ("expi", (spread(-3, 3) + 0.1,), (EDGES,)),
+    ("exp1", (spread(0.2, 4),), (EDGES,)),
 ]
 
 
@@ -114,6 +121,50 @@ def test_sums_of_exponentials() -> None:
     np.testing.assert_allclose([got, sign], [want, want_sign])
 
 
+# --- special functions of which some arguments are held fixed: (name, shapes, last, its edges) ----
+
+UNIT = np.array([-0.5, 0.0, 0.3, 1.0, 1.5, NAN])
+SHAPED: list[tuple[str, tuple[float, ...], np.ndarray, np.ndarray]] = [
+    *[(name, (a,), spread(0.1, 6), EDGES)
+      for name in ("gammainc", "gammaincc") for a in (0.4, 1.0, 2.5, 0.0, -1.0, INF)],
+    *[("betainc", shapes, spread(0.05, 0.95), UNIT)
+      for shapes in ((0.5, 0.5), (1.0, 1.0), (2.0, 3.5), (1.0, 4.0), (-1.0, 2.0))],
+    *[("zeta", (x,), spread(0.3, 5), EDGES) for x in (1.5, 2.0, 7.0, 1.0, 0.5)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "shapes", "last", "edges"), SHAPED, ids=str)
+def test_special_with_shapes(name: str, shapes: tuple, last: Any, edges: Any) -> None:
+    ours, theirs = getattr(fs.special, name), getattr(scipy.special, name)
+    fixed = [np.asarray(s) for s in shapes]
+    agree(ours, theirs, *fixed, last, rtol=1e-12)
+    agree(ours, theirs, *fixed, edges, rtol=1e-12)
+    with np.errstate(all="ignore"):
+        smooth = np.isfinite(ours(*shapes, last)).all() and 0.0 not in shapes
+    if smooth:
+        check_grads(lambda x: ours(*shapes, x), (last,), 3, rtol=1e-3, atol=1e-3)
+        compiled = ft.jit(ft.vmap(ft.grad(lambda x: ours(*shapes, x))))(last)
+        np.testing.assert_allclose(compiled, ft.vmap(ft.grad(lambda x: ours(*shapes, x)))(last))
+    for i, argument in enumerate(("x",) if name == "zeta" else ("a", "b")[: len(shapes)]):
+        with pytest.raises(TransformError, match=f"{name} has no known derivative.* to {argument}"):
+            ft.grad(ours, i)(*shapes, 0.5)
+
+
+def test_riemann_zeta() -> None:
+    agree(fs.special.zeta, scipy.special.zeta, np.array([-2.5, 0.0, 0.5, 1.0, 2.0, 60.0, NAN]))
+    with pytest.raises(TransformError, match="zeta has no known derivative with respect to x"):
+        ft.grad(fs.special.zeta)(2.0)
+
+
+def test_expn() -> None:
+    for n in range(4):
+        ours, theirs = lambda x: fs.special.expn(n, x), lambda x: scipy.special.expn(n, x)
+        agree(ours, theirs, spread(0.2, 4))
+        check_grads(ours, (spread(0.2, 4),), 3, rtol=1e-3, atol=1e-3)
+    with pytest.raises(DTypeError, match="order as a Python int from 0 on"):
+        fs.special.expn(-1, 1.0)
+
+
 def test_polygamma() -> None:
     for n in range(4):
         agree(lambda x: fs.special.polygamma(n, x), lambda x: scipy.special.polygamma(n, x),
@@ -137,6 +188,14 @@ EDGE_SLOPES: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
     ("log_ndtr", (50.0,), (0.0,)),
     ("log_expit", (-1000.0,), (1.0,)),
     ("log_expit", (1000.0,), (0.0,)),
+    ("ndtri", (0.0,), (INF,)),
+    ("ndtri", (0.5,), (math.sqrt(2 * math.pi),)),
+    ("i0", (0.0,), (0.0,)),
+    ("i0e", (0.0,), (0.0,)),
+    ("i1", (0.0,), (0.5,)),
+    ("i1e", (0.0,), (0.5,)),
+    ("exp1", (0.0,), (-INF,)),
+    ("exp1", (INF,), (0.0,)),
 ]
 
 
@@ -146,6 +205,24 @@ def test_derivatives_at_edges(name: str, at: tuple, slopes: tuple) -> None:
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(gradient(*at), slopes, rtol=1e-12)
         np.testing.assert_allclose(ft.jit(gradient)(*at), slopes, rtol=1e-12)
+
+
+def test_densities_at_edges() -> None:
+    for name, shapes, at, slope in (
+        ("gammainc", (1.0,), 0.0, 1.0),
+        ("gammainc", (2.0,), 0.0, 0.0),
+        ("gammainc", (0.5,), 0.0, INF),
+        ("gammaincc", (3.0,), INF, 0.0),
+        ("betainc", (1.0, 2.0), 0.0, 2.0),
+        ("betainc", (2.0, 1.0), 1.0, 2.0),
+        ("betainc", (1.0, 1.0), 0.0, 1.0),
+    ):
+        gradient = ft.grad(getattr(fs.special, name), len(shapes))
+        with np.errstate(all="ignore"):
+            np.testing.assert_allclose(gradient(*shapes, at), slope, rtol=1e-12)
+            np.testing.assert_allclose(ft.jit(gradient)(*shapes, at), slope, rtol=1e-12)
+    fourth = ft.grad(ft.grad(ft.grad(fs.special.i1)))
+    np.testing.assert_allclose(fourth(0.0), 3 / 8)
 
 
 def test_betaln_of_large_arguments() -> None:

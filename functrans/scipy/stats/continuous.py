@@ -14,7 +14,8 @@ import numpy as np
 from functrans import numpy as fnp
 from functrans.primitives.arithmetic import select
 from functrans.scipy import special
-from functrans.scipy.special import HALF_LOG_2PI, floats, log_expit, xlog1py, xlogy
+from functrans.scipy.operands import floats
+from functrans.scipy.special import HALF_LOG_2PI, log_expit, xlog1py, xlogy
 
 
 class Distribution:

@@ -8,7 +8,8 @@ import numpy as np
 
 from functrans import numpy as fnp
 from functrans.primitives.arithmetic import select
-from functrans.scipy.special import floats, gammaln, xlog1py, xlogy
+from functrans.scipy.operands import floats
+from functrans.scipy.special import gammaln, xlog1py, xlogy
 
 
 class Discrete:

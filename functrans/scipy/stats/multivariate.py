@@ -9,7 +9,8 @@ from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, shape_of
 from functrans.scipy.linalg import solve_triangular
-from functrans.scipy.special import HALF_LOG_2PI, floats
+from functrans.scipy.operands import floats
+from functrans.scipy.special import HALF_LOG_2PI
 
 
 class multivariate_normal:
