@@ -112,7 +112,8 @@ def _masked(logits: Any, mask: Any, is_causal: bool) -> Any:
             raise DTypeError(f"dot_product_attention needs a boolean mask: got {aval_of(mask)}.")
         allowed = _broadcasting("mask", mask, logits)
     if is_causal:
-        causal = fnp.tri(*shape_of(logits)[-2:], dtype=bool)
+        targets, sources = shape_of(logits)[-2:]
+        causal = fnp.tri(targets, sources, dtype=bool)
         allowed = causal if allowed is None else allowed & causal
     if allowed is None:
         return logits
