@@ -1,4 +1,4 @@
-"""Activations, initial weights, and layers as pure init/apply pairs."""
+"""Activations, attention, initial weights, and layers as pure init/apply pairs."""
 
 from functrans.nn import initializers as initializers
 from functrans.nn.activations import celu as celu
@@ -29,6 +29,7 @@ from functrans.nn.activations import squareplus as squareplus
 from functrans.nn.activations import standardize as standardize
 from functrans.nn.activations import swish as swish
 from functrans.nn.activations import tanh as tanh
+from functrans.nn.attention import dot_product_attention as dot_product_attention
 from functrans.nn.layers import Layer as Layer
 from functrans.nn.layers import conv as conv
 from functrans.nn.layers import dense as dense
