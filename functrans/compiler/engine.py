@@ -21,7 +21,7 @@ from typing import Any
 from functrans.compiler import cache as disk
 from functrans.compiler import elf
 
-FORMAT = "3"
+FORMAT = "4"
 """Part of every key: raise it when the way IR becomes object code changes."""
 
 _lock = threading.RLock()
