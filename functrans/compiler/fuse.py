@@ -52,8 +52,9 @@ def partition(program: Program, updates: Updates = NOTHING) -> Partition:
     What `updates` overwrites is read by steps before the one that overwrites it.
     """
     limit = SHORT_LIMIT if longest_chain(program) > LONG_CHAIN else KERNEL_LIMIT
-    views = choose_views(program, consumers_of(program), updates)
-    inlined = choose_inlined(program, limit, views, updates)
+    consumers = consumers_of(program)
+    views = choose_views(program, consumers, updates)
+    inlined = choose_inlined(program, consumers, limit, views, updates)
     grouper = Grouper(inlined, {a for a in program.outputs if isinstance(a, Var)}, limit)
     for equation in program.equations:
         if equation.outputs and equation.outputs[0] in inlined:
@@ -94,12 +95,12 @@ def consumers_of(program: Program) -> dict[Var, list[Equation]]:
 
 def choose_inlined(
     program: Program,
-    limit: int = KERNEL_LIMIT,
-    views: Collection[Var] = (),
-    updates: Updates = NOTHING,
+    consumers: dict[Var, list[Equation]],
+    limit: int,
+    views: Collection[Var],
+    updates: Updates,
 ) -> dict[Var, Equation]:
     """The variables that are computed where they are read, in chains of at most `limit`."""
-    consumers = consumers_of(program)
     outputs = {a for a in program.outputs if isinstance(a, Var)}
     weight = _chain_weights(program, consumers, limit)
     once = _compared_with_extrema(program)
