@@ -288,7 +288,7 @@ class Elements:
         if condition.divisor:
             rest = self._op("srem i64", self._int(index), str(condition.divisor))
             return Value(self._op("icmp eq i64", rest, "0"), np.dtype(np.bool_))
-        # two numbers are compared, and not one with zero, see engine.MISENCODED
+        # two numbers are compared, and not one with zero, see misencoding.py
         if index.terms[0][1] < 0:
             comparison, bound, terms = "icmp sle i64", index.constant, -IndexExpr(index.terms)
         else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from itertools import count
 from typing import Any
 
 from functrans.compiler import cache as disk
-from functrans.compiler import elf
+from functrans.compiler import elf, misencoding
 
 FORMAT = "4"
 """Part of every key: raise it when the way IR becomes object code changes."""
@@ -179,19 +178,6 @@ def _parsed(ir: str) -> Any:
     return module
 
 
-SIGN_TESTS = re.compile(
-    r"(%[^ ]+) = icmp s(?:lt|gt) <(\d+) x i(\d+)> [^,]+, (?:zeroinitializer|splat \(i\d+ -1\))"
-)
-COMBINED = re.compile(
-    r"(%[^ ]+) = (?:and|or|xor|select|shufflevector|freeze)[^%]* <\d+ x i1> ([^\n]+)"
-)
-TAKEN_APART = re.compile(r"(?:extractelement|bitcast) <\d+ x i1> (%[^ ,]+)")
-MISENCODED = re.compile(r"v(?:movmskp[sd]|pmovmskb)\s+%[xy]mm(?:1[6-9]|2\d|3[01])\b")
-"""LLVM 22 takes the signs of several numbers with an instruction that cannot name the upper half of
-AVX-512's registers, and then reads one of the lower half: a wrong branch. It does so in code
-outside of loops that it makes vectors of."""
-
-
 def _optimized(ir: str, straight_lines: bool = True) -> Any:
     """The module after LLVM's passes.
 
@@ -211,22 +197,11 @@ def _optimized(ir: str, straight_lines: bool = True) -> Any:
 
 
 def _is_misencoded(module: Any) -> bool:
-    """Whether code generation goes wrong: it may where what is known of signs is taken apart.
-
-    The text of a module takes a hundredth of the time that it takes to compile, assembly a third.
-    """
-    if "+avx512vl" not in _processor()[1].split(","):
+    """Whether code generation goes wrong. The text of a module takes a hundredth of the time that
+    it takes to compile, assembly a third."""
+    if not misencoding.has_registers(_processor()[1]):
         return False
-    text = str(module)
-    # whole vectors of AVX-512 have an instruction of their own
-    signs = {x for x, lanes, bits in SIGN_TESTS.findall(text) if int(lanes) * int(bits) <= 256}
-    if signs:
-        for name, operands in COMBINED.findall(text):
-            if not signs.isdisjoint(operands.replace(",", " ").split()):
-                signs.add(name)
-    if signs.isdisjoint(TAKEN_APART.findall(text)):
-        return False
-    return MISENCODED.search(_machine().emit_assembly(module)) is not None
+    return misencoding.may_be(str(module)) and misencoding.is_in(_machine().emit_assembly(module))
 
 
 def _emit(ir: str, effort: Effort) -> bytes:
