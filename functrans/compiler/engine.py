@@ -178,17 +178,12 @@ def _parsed(ir: str) -> Any:
     return module
 
 
-def _optimized(ir: str, straight_lines: bool = True) -> Any:
-    """The module after LLVM's passes.
-
-    Args:
-        ir: its text.
-        straight_lines: whether to make vectors of code outside of loops too.
-    """
+def _optimized(ir: str, of_loops: bool = True, of_the_rest: bool = True) -> Any:
+    """The module after LLVM's passes, which make vectors of loops, and of other code."""
     llvm, machine, module = _llvm(), _machine(), _parsed(ir)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = straight_lines
+    options.loop_vectorization = of_loops
+    options.slp_vectorization = of_the_rest
     options.loop_interleaving = True
     options.loop_unrolling = True
     builder = llvm.create_pass_builder(machine, options)
@@ -207,9 +202,10 @@ def _is_misencoded(module: Any) -> bool:
 def _emit(ir: str, effort: Effort) -> bytes:
     """The object code of a module."""
     if effort is Effort.OPTIMIZE:
-        module = _optimized(ir)
-        if _is_misencoded(module):
-            module = _optimized(ir, straight_lines=False)
+        for vectors in ((True, True), (True, False), (False, False)):
+            module = _optimized(ir, *vectors)
+            if not _is_misencoded(module):
+                break
         return bytes(_machine().emit_object(module))
     machine = _machine() if effort is Effort.GENERATE else _new_machine(opt=0)
     return bytes(machine.emit_object(_parsed(ir)))

@@ -1,9 +1,9 @@
 """An error of LLVM 22, found in what it makes: signs are read from the wrong register.
 
-LLVM takes the signs of a vector of up to 256 bits with `movmsk`, which cannot name the upper half of
-AVX-512's registers, and lets it name one there: the instruction then reads one of the lower half. It
-does so where it makes vectors of code outside of loops that tests signs one by one. Whole vectors of
-AVX-512 have an instruction of their own.
+LLVM takes the signs of a vector of up to 256 bits with `movmsk`, which cannot name the upper half
+of AVX-512's registers, and lets it name one there: the instruction then reads one of the lower
+half. It does so where it makes vectors of code outside of loops that tests signs one by one. Whole
+vectors of AVX-512 have an instruction of their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def has_registers(features: str) -> bool:
 
 
 def may_be(ir: str) -> bool:
-    """Whether optimised IR takes apart what is known of signs, so that LLVM may come to its error."""
+    """Whether optimised IR takes apart what is known of signs, which may lead to the error."""
     tests = _SIGN_TESTS.findall(ir)
     signs = {name for name, lanes, bits in tests if int(lanes) * int(bits) <= NARROW}
     if signs:
