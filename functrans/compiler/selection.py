@@ -83,10 +83,11 @@ first:                                 ; the first k are put in without a compar
 {again("f", "%k", "first", "chunk")}
 
 chunk:
-  %c = phi i64 [ %k, %first ], [ %c.next, %chunk.done ]
-  %c.next = add i64 %c, {LANES}
-  %whole = icmp ule i64 %c.next, %n
-  br i1 %whole, label %compare, label %rest
+  %c = phi i64 [ %k, %first ], [ %stop, %chunk.done ]
+  %whole.stop = add i64 %c, {LANES}
+  %whole = icmp ule i64 %whole.stop, %n
+  %stop = select i1 %whole, i64 %whole.stop, i64 %n
+  br i1 %whole, label %compare, label %ready
 
 compare:
   %chunk.ptr = getelementptr {kind}, ptr %source, i64 %c
@@ -97,30 +98,19 @@ compare:
 {less("greater", "%leasts", "%xs", x.dtype, many)}
   %bits = bitcast <{LANES} x i1> %greater to {mask}
   %any = icmp ne {mask} %bits, 0
-  br i1 %any, label %lane, label %chunk.done
+  br i1 %any, label %ready, label %chunk.done
 
-lane:
-  %j = phi i64 [ %c, %compare ], [ %j.next, %lane.done ]
+ready:
+  br label %element
+
+element:
+  %j = phi i64 [ %c, %ready ], [ %j.next, %element ]
   call void @KERNEL.offer(ptr %source, ptr %best, ptr %places, i64 %j, i64 %last)
-  br label %lane.done
+{again("j", "%stop", "element", "chunk.done")}
 
-lane.done:
-{again("j", "%c.next", "lane", "chunk.done")}
-
-chunk.done:
-  br label %chunk
-
-rest:
-  %left = icmp ult i64 %c, %n
-  br i1 %left, label %rest.loop, label %row.done
-
-rest.loop:
-  %r = phi i64 [ %c, %rest ], [ %r.next, %rest.done ]
-  call void @KERNEL.offer(ptr %source, ptr %best, ptr %places, i64 %r, i64 %last)
-  br label %rest.done
-
-rest.done:
-{again("r", "%n", "rest.loop", "row.done")}
+chunk.done:                            ; rows are longer than k
+  %chunks.left = icmp ult i64 %stop, %n
+  br i1 %chunks.left, label %chunk, label %row.done
 
 row.done:
 {again("row", "%hi", "row.loop", "end")}
