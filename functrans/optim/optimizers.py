@@ -21,7 +21,7 @@ def sgd(
     array([-0.1])
     """
     momentum_part = identity() if momentum is None else t.trace(momentum, nesterov)
-    return chain(momentum_part, t.scale_by_learning_rate(learning_rate))
+    return _stepping(learning_rate, momentum_part)
 
 
 def adam(
@@ -47,10 +47,7 @@ def adam(
     >>> bool(np.abs(x).max() < 1e-2)
     True
     """
-    return chain(
-        t.scale_by_adam(b1, b2, eps, eps_root, nesterov=nesterov),
-        t.scale_by_learning_rate(learning_rate),
-    )
+    return _stepping(learning_rate, t.scale_by_adam(b1, b2, eps, eps_root, nesterov=nesterov))
 
 
 def nadam(
@@ -72,10 +69,10 @@ def adamw(
     nesterov: bool = False,
 ) -> GradientTransformation:
     """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019)."""
-    return chain(
+    return _stepping(
+        learning_rate,
         t.scale_by_adam(b1, b2, eps, eps_root, nesterov=nesterov),
         t.add_decayed_weights(weight_decay, mask),
-        t.scale_by_learning_rate(learning_rate),
     )
 
 
@@ -100,16 +97,14 @@ def amsgrad(
     eps_root: float = 0.0,
 ) -> GradientTransformation:
     """Adam whose second moment never falls (Reddi, Kale, Kumar 2018)."""
-    part = adaptive.scale_by_amsgrad(b1, b2, eps, eps_root)
-    return chain(part, t.scale_by_learning_rate(learning_rate))
+    return _stepping(learning_rate, adaptive.scale_by_amsgrad(b1, b2, eps, eps_root))
 
 
 def adamax(
     learning_rate: t.ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> GradientTransformation:
     """Adam in the maximum norm (Kingma, Ba 2015)."""
-    part = adaptive.scale_by_adamax(b1, b2, eps)
-    return chain(part, t.scale_by_learning_rate(learning_rate))
+    return _stepping(learning_rate, adaptive.scale_by_adamax(b1, b2, eps))
 
 
 def adabelief(
@@ -120,8 +115,7 @@ def adabelief(
     eps_root: float = 1e-16,
 ) -> GradientTransformation:
     """Adam that steps far where gradients are as they were on the mean (Zhuang et al. 2020)."""
-    part = adaptive.scale_by_belief(b1, b2, eps, eps_root)
-    return chain(part, t.scale_by_learning_rate(learning_rate))
+    return _stepping(learning_rate, adaptive.scale_by_belief(b1, b2, eps, eps_root))
 
 
 def radam(
@@ -140,16 +134,14 @@ def radam(
     >>> updates.round(6)
     array([-0.2])
     """
-    part = adaptive.scale_by_radam(b1, b2, eps, eps_root, threshold)
-    return chain(part, t.scale_by_learning_rate(learning_rate))
+    return _stepping(learning_rate, adaptive.scale_by_radam(b1, b2, eps, eps_root, threshold))
 
 
 def adadelta(
     learning_rate: t.ScalarOrSchedule, rho: float = 0.9, eps: float = 1e-6
 ) -> GradientTransformation:
     """Adadelta: steps in the units of the parameters (Zeiler 2012)."""
-    part = adaptive.scale_by_adadelta(rho, eps)
-    return chain(part, t.scale_by_learning_rate(learning_rate))
+    return _stepping(learning_rate, adaptive.scale_by_adadelta(rho, eps))
 
 
 def lamb(
@@ -169,11 +161,11 @@ def lamb(
     >>> updates.round(6)
     array([-0.3])
     """
-    return chain(
+    return _stepping(
+        learning_rate,
         t.scale_by_adam(b1, b2, eps, eps_root),
         t.maybe_decay(weight_decay, mask),
         adaptive.scale_by_trust_ratio(),
-        t.scale_by_learning_rate(learning_rate),
     )
 
 
@@ -197,9 +189,7 @@ def adagrad(
     learning_rate: t.ScalarOrSchedule, initial_accumulator_value: float = 0.1, eps: float = 1e-7
 ) -> GradientTransformation:
     """Adagrad: gradients divided by the root of the sum of squares (Duchi et al. 2011)."""
-    return chain(
-        t.scale_by_rss(initial_accumulator_value, eps), t.scale_by_learning_rate(learning_rate)
-    )
+    return _stepping(learning_rate, t.scale_by_rss(initial_accumulator_value, eps))
 
 
 def lion(
@@ -210,8 +200,15 @@ def lion(
     mask: Any = None,
 ) -> GradientTransformation:
     """Lion: steps of the sign of a mean of gradients (Chen et al. 2023)."""
-    return chain(
+    return _stepping(
+        learning_rate,
         t.scale_by_lion(b1, b2),
         t.add_decayed_weights(weight_decay, mask),
-        t.scale_by_learning_rate(learning_rate),
     )
+
+
+def _stepping(
+    learning_rate: t.ScalarOrSchedule, *parts: GradientTransformation
+) -> GradientTransformation:
+    """The parts in order, and a step down what they give."""
+    return chain(*parts, t.scale_by_learning_rate(learning_rate))
