@@ -305,7 +305,9 @@ class BlockLowering:
             if not self._region(equation):
                 rule(self, equation)
             return
-        if equation.primitive is recorded_loop_p and self._region(equation):
+        if equation.primitive is recorded_loop_p:
+            fits = self._region(equation)
+            assert fits  # recordings.by_revolve
             return
         if equation.primitive.name == "dot_general" and self._product(equation):
             return

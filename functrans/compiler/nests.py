@@ -32,8 +32,9 @@ HEAVY = 16
 where neighbours lie a multiple of CONFLICTING elements apart."""
 CONFLICTING = 256
 MOST_SEGMENTS = 5
+"""Of a loop: each is a loop of its own, which LLVM takes 15 ms for."""
 SEGMENTS_WEIGHT = 160
-"""Instructions in all segments of a loop: each is a loop of its own, which LLVM takes 15 ms for."""
+"""Instructions in all segments of a loop."""
 LONG_SEGMENT = 16
 """Iterations of the longest segment from which it pays to have conditions decided in it."""
 MANY_ITERATIONS = 2048
