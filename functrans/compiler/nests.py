@@ -37,7 +37,7 @@ SEGMENTS_WEIGHT = 160
 """Instructions in all segments of a loop."""
 LONG_SEGMENT = 16
 """Iterations of the longest segment from which it pays to have conditions decided in it."""
-MANY_ITERATIONS = 2048
+MANY_ITERATIONS = 256
 """Of the whole kernel, from which on it pays."""
 
 
