@@ -378,6 +378,7 @@ def trace(
     avals: Sequence[Aval],
     values: Sequence[Any] | None = None,
     name: str = "",
+    own: Trace | None = None,
 ) -> tuple[Program, list[Tracer], dict[Any, Any]]:
     """Run `fun` on tracers and return its Program, what it captured and the values it computed.
 
@@ -386,6 +387,7 @@ def trace(
         avals: of its arguments.
         values: concrete (or outer tracers') values of the arguments; None traces without values.
         name: of the function, for people.
+        own: the trace to run it in; None for a new one.
 
     Returns:
         The Program, whose first inputs are the captured outer tracers; those tracers; and the
@@ -393,7 +395,7 @@ def trace(
         effects have happened).
     """
     rehearsal = values is not None and trace_depth() > 0
-    with Trace(values is None, name, rehearsal) as open_trace:
+    with own or Trace(values is None, name, rehearsal) as open_trace:
         if values is None:
             args = [open_trace.new_input(a) for a in avals]
         else:

@@ -11,6 +11,7 @@ import numpy as np
 from functrans.core import tree
 from functrans.core.errors import DTypeError, TransformError
 from functrans.core.program import Program
+from functrans.core.retrace import Path, Retrace
 from functrans.core.trace import Tracer, as_value, trace
 from functrans.core.types import Aval, aval_of, described, weakened
 
@@ -100,9 +101,20 @@ class Traced:
 
 
 def trace_at(
-    fun: Callable[..., Any], args: tuple, kwargs: dict[str, Any], has_aux: bool = False
+    fun: Callable[..., Any],
+    args: tuple,
+    kwargs: dict[str, Any],
+    has_aux: bool = False,
+    path: Path | None = None,
 ) -> Traced:
-    """Trace a function at arguments, with their concrete values where they have them."""
+    """Trace a function at arguments, with their concrete values where they have them.
+
+    Args:
+        fun: takes and returns trees of arrays.
+        args, kwargs: its arguments.
+        has_aux: it returns (output, auxiliary data).
+        path: what it was when it was traced before.
+    """
     leaves, in_tree = flatten_call(args, kwargs)
     flat = FlatFunction(fun, in_tree, has_aux)
     avals = [aval_of(x) for x in leaves]
@@ -115,8 +127,10 @@ def trace_at(
         flat.aux = (aux_tree, len(aux_leaves))
         return [*outs, *aux_leaves]
 
+    name = name_of(fun)
+    own = Retrace(path, name) if path is not None and path.starts_at(avals) else None
     with np.errstate(all="ignore"):
-        program, captured, known = trace(run, avals, leaves, name_of(fun))
+        program, captured, known = trace(run, avals, leaves, name, own)
     primals = [*captured, *leaves]
     concrete = not any(type(x) is Tracer for x in primals)
     return Traced(flat, program, primals, len(captured), known if concrete else None, flat.aux)

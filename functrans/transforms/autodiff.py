@@ -155,10 +155,11 @@ def value_and_grad(
         positions = resolve_argnums(argnums, args, name)
         chosen = tuple(args[i] for i in positions)
         _check_inputs(chosen, positions, name, "grad", holomorphic, allow_int)
-        traced = trace_at(_of_chosen(fun, args, kwargs, positions), chosen, {}, has_aux)
-        value, cts, aux = _pull_back_one(traced, name, holomorphic)
+        of_chosen = _of_chosen(fun, args, kwargs, positions)
+        traced = trace_at(of_chosen, chosen, {}, has_aux, remembered.path(fun))
+        value, cts, aux = _pull_back_one(fun, traced, holomorphic)
         gradients = tree.unflatten(tree.structure(chosen), cts)
-        gradient = gradients[0] if isinstance(argnums, int | np.integer) else gradients
+        gradient = gradients if isinstance(argnums, Sequence) else gradients[0]
         return ((value, aux), gradient) if has_aux else (value, gradient)
 
     return value_and_grad_fun
@@ -294,10 +295,7 @@ def hvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
 
 def resolve_argnums(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]:
     """Non-negative positions; TransformError if one is not an argument of this call."""
-    single = isinstance(argnums, int | np.integer)
-    if not single and not isinstance(argnums, Sequence):
-        raise TransformError(f"argnums must be an int or a sequence of ints, got {argnums!r}")
-    positions: tuple[Any, ...] = (argnums,) if single else tuple(argnums)  # type: ignore[arg-type]
+    positions = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
     for i in positions:
         if not isinstance(i, int | np.integer):
             raise TransformError(f"argnums must be an int or a sequence of ints, got {argnums!r}")
@@ -333,7 +331,7 @@ def _linearize(traced: Traced, nonzero: list[bool]) -> tuple[list[Any], Any, Lin
     return outs, aux, linear
 
 
-def _pull_back_one(traced: Traced, name: str, holomorphic: bool) -> tuple[Any, list[Any], Any]:
+def _pull_back_one(fun: Any, traced: Traced, holomorphic: bool) -> tuple[Any, list[Any], Any]:
     """The value of a scalar function, the cotangents of its arguments, auxiliary data."""
     own = _own(traced)
     mask = [_differentiable(x) for x in own]
@@ -342,10 +340,10 @@ def _pull_back_one(traced: Traced, name: str, holomorphic: bool) -> tuple[Any, l
         results, linear = _linearized(traced, mask)
     outs, aux = split_outputs(traced, results)
     value = traced.flat.rebuild(outs)
-    _check_scalar(name, value, holomorphic)
+    _check_scalar(name_of(fun), value, holomorphic)
     seed = dtype_of(outs[0]).type(1)
     with np.errstate(all="ignore"):
-        cts = remembered.gradient(traced, tuple(mask), seed) if linear is None else None
+        cts = remembered.gradient(fun, traced, tuple(mask), seed) if linear is None else None
         if cts is None:
             linear = linear or _linearized(traced, mask)[1]
             cts = pull_back(linear, [seed], list(map(aval_of, own)))
@@ -381,11 +379,10 @@ def _check_inputs(
     real = ("f" if transform == "jacfwd" else "fc") + ("biu" if allow_int else "")
     kinds = "c" if holomorphic else real
     for i, argument in zip(positions, chosen, strict=True):
-        flatten_args(argument, f"argument {i}")
-        found = _first_of_other_kinds(argument, kinds)
-        if found is None:
+        leaves, _ = flatten_args(argument, f"argument {i}")
+        if all(dtype_of(x).kind in kinds for x in leaves):
             continue
-        path, x = found
+        path, x = _first_of_other_kinds(argument, kinds)
         what = f"argument {i}{path} of {name} is {aval_of(x)}"
         if dtype_of(x).kind in "biu" and not allow_int:
             raise TransformError(
@@ -400,19 +397,17 @@ def _check_inputs(
         )
 
 
-def _first_of_other_kinds(value: Any, kinds: str) -> tuple[str, Any] | None:
+def _first_of_other_kinds(value: Any, kinds: str) -> tuple[str, Any]:
     """The first leaf whose dtype is of none of these kinds, and its path."""
-    if all(dtype_of(x).kind in kinds for x in tree.leaves(value)):
-        return None
     leaves = tree.flatten_with_path(value)[0]
     return next(leaf for leaf in leaves if dtype_of(leaf[1]).kind not in kinds)
 
 
 def _check_outputs(value: Any, name: str, transform: str, holomorphic: bool, forward: bool) -> None:
-    found = _first_of_other_kinds(value, "c" if holomorphic else "fc" if forward else "f")
-    if found is None:
+    kinds = "c" if holomorphic else "fc" if forward else "f"
+    if all(dtype_of(y).kind in kinds for y in tree.leaves(value)):
         return
-    path, y = found
+    path, y = _first_of_other_kinds(value, kinds)
     if holomorphic:
         raise TransformError(f"holomorphic=True needs complex outputs, {name}{path} is real.")
     if dtype_of(y).kind in "biu":

@@ -5,7 +5,7 @@ linear Program, its transposition) costs several times the NumPy operations that
 depends on the structure of the Program alone. So when a structure comes by for the second time, it
 is derived with tracers in place of all the values that the trace knows. What comes out is written
 down as a straight line of calls of NumPy, and does the backward pass from then on: the same
-operations on the same values.
+operations on the same values. The next call of the function is traced along this Program.
 
 This holds for primitives without Programs in them: a loop, a branch, a rule of the user's or a
 jitted call may be derived otherwise at other values, or is compiled anyway.
@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.program import Equation, Literal, Program, Var, params_key
+from functrans.core.program import Literal, Program, Var, params_key
+from functrans.core.retrace import Path, lift_constants
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat, trace_depth
 from functrans.core.types import Aval
@@ -34,38 +35,59 @@ LONGEST = 2000
 """Equations of a Program that is remembered."""
 
 _seen: dict[Hashable, Backward | None] = {}
+_last: dict[Hashable, Path] = {}
+"""By the code of a function what it was when its gradient was last taken."""
+_BACKWARD = "backward"
+"""Under this the cache of a path's Program has its Backward."""
 
 
-def gradient(traced: Traced, mask: Nonzero, seed: Any) -> list[Any] | None:
+def path(fun: Any) -> Path | None:
+    """What a function was when its gradient was last taken, to trace it along."""
+    if trace_depth():
+        return None
+    return _last.get(getattr(fun, "__code__", None))
+
+
+def gradient(fun: Any, traced: Traced, mask: Nonzero, seed: Any) -> list[Any] | None:
     """The cotangents of a function's own arguments, if it was seen before.
 
     Args:
-        traced: a scalar function at concrete arguments.
+        fun: a scalar function.
+        traced: the same at concrete arguments.
         mask: with respect to which of its arguments to differentiate.
         seed: the cotangent of its value.
 
     Returns:
         As `pull_back`; None if the ordinary way has to be taken.
     """
-    program, known = traced.program, traced.known
-    if known is None or traced.captured_count or trace_depth():
+    program = traced.program
+    if traced.known is None or trace_depth():
         return None
-    structure = _structure(program, mask)
+    if _BACKWARD in program.cache:  # it was traced along a path
+        return program.cache[_BACKWARD](traced, [])
+    structure = None if traced.captured_count else _structure(program, mask)
     if structure is None:
         return None
-    key, literals = structure
+    key, constants = structure
     try:
         backward = _seen[key]
     except KeyError:
-        while len(_seen) >= CAPACITY:
-            del _seen[next(iter(_seen))]
-        _seen[key] = None
+        _remember(_seen, key, None)
         return None
     except TypeError:  # a parameter that cannot be hashed
         return None
     if backward is None:
         backward = _seen[key] = Backward(program, mask, seed)
-    return backward(traced, literals)
+    way = Path(program)
+    way.program.cache[_BACKWARD] = backward
+    _remember(_last, getattr(fun, "__code__", None), way)
+    return backward(traced, constants)
+
+
+def _remember(table: dict[Hashable, Any], key: Hashable, value: Any) -> None:
+    while len(table) >= CAPACITY:
+        table.pop(next(iter(table)), None)
+    table[key] = value
 
 
 def _structure(program: Program, mask: Nonzero) -> tuple[Hashable, list[Any]] | None:
@@ -102,7 +124,7 @@ class Backward:
     """The backward pass of all Programs of one structure."""
 
     def __init__(self, program: Program, mask: Nonzero, seed: Any) -> None:
-        lifted, constants = _lifted(program)
+        lifted, constants = lift_constants(program)
         results = [v for e in lifted.equations for v in e.outputs]
         variables = [*lifted.inputs, *results]
         own = [v.aval for v in program.inputs]
@@ -117,39 +139,19 @@ class Backward:
         avals = [v.aval for v in variables]
         derived = make_program_flat(run, avals, f"grad({program.name})")
         derived, used = drop_dead(derived, keep_inputs_from=len(variables))
-        at = [i for i, u in enumerate(used) if u]
-        fixed = len(constants)
-        self._constants = [i for i in at if i < fixed]
-        self._primals = [i - fixed for i in at if fixed <= i < len(lifted.inputs)]
+        at, first = [i for i, u in enumerate(used) if u], len(lifted.inputs)
+        self._inputs = [i for i in at if i < first]
         places = [(n, k) for n, e in enumerate(program.equations) for k in range(len(e.outputs))]
-        self._results = [places[i - len(lifted.inputs)] for i in at if i >= len(lifted.inputs)]
+        self._results = [places[i - first] for i in at if i >= first]
         self._run = _straight_line(derived)
 
-    def __call__(self, traced: Traced, literals: list[Any]) -> list[Any]:
-        known, equations, primals = traced.known, traced.program.equations, traced.primals
+    def __call__(self, traced: Traced, constants: Sequence[Any]) -> list[Any]:
+        known, equations = traced.known, traced.program.equations
         assert known is not None
-        values = [literals[i] for i in self._constants]
-        values += [primals[i] for i in self._primals]
+        inputs = [*constants, *traced.primals]
+        values = [inputs[i] for i in self._inputs]
         values += [known[equations[n].outputs[k]] for n, k in self._results]
         return [owned(x) for x in self._run(*values)]
-
-
-def _lifted(program: Program) -> tuple[Program, list[Var]]:
-    """The Program with its constants as leading inputs, in the order in which they occur."""
-    constants: list[Var] = []
-
-    def lifted(atom: Any) -> Any:
-        if type(atom) is not Literal:
-            return atom
-        constants.append(Var(atom.aval))
-        return constants[-1]
-
-    equations = [
-        Equation(e.primitive, list(map(lifted, e.inputs)), e.params, e.outputs, e.source)
-        for e in program.equations
-    ]
-    inputs = [*constants, *program.inputs]
-    return Program(inputs, equations, program.outputs[:1], program.name), constants
 
 
 def _straight_line(program: Program) -> Callable[..., list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import functrans as ft
 from functrans import lax
 from functrans import numpy as fnp
-from functrans.core.errors import TransformError
+from functrans.core.errors import LeakedTracerError, TransformError
 from functrans.transforms import remembered
 
 X = np.linspace(0.2, 1.7, 6)
@@ -50,6 +51,11 @@ CASES: dict[str, tuple[Callable[..., Any], tuple]] = {
 }  # fmt: skip
 
 
+def forget() -> None:
+    remembered._seen.clear()
+    remembered._last.clear()
+
+
 def same(got: Any, want: Any, tol: float) -> None:
     assert ft.tree.structure(got) == ft.tree.structure(want)
     for a, b in zip(ft.tree.leaves(got), ft.tree.leaves(want), strict=True):
@@ -61,7 +67,7 @@ def same(got: Any, want: Any, tol: float) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_time_the_same(name: str) -> None:
     f, args = CASES[name]
-    remembered._seen.clear()
+    forget()
     gradient = ft.value_and_grad(f)
     with np.errstate(all="ignore"):
         first = gradient(*args)
@@ -72,7 +78,7 @@ def test_every_time_the_same(name: str) -> None:
         same(ft.jit(gradient)(*args), first, 2e-6 if "32" in name or "NumPy" in name else 1e-12)
         other = ft.tree.map(lambda x: x * 1.25, args)
         got = gradient(*other)
-        remembered._seen.clear()
+        forget()
         same(got, gradient(*other), 0.0)
 
 
@@ -105,6 +111,72 @@ def test_the_path_of_python_control_flow_is_followed() -> None:
 
     for x in (0.5, 2.0, 0.7, 2.5, 0.9, 3.0):
         assert ft.grad(f)(x) == pytest.approx(np.cos(x) if x > 1.0 else 2 * x)
+
+
+WAYS: dict[str, Callable[[Any, Any], Any]] = {
+    "as ever": lambda x, y: fnp.sum(y),
+    "other first": lambda x, y: fnp.sum(x * 2.0),
+    "one more": lambda x, y: fnp.sum(y) * 2.0,
+    "other last": lambda x, y: fnp.prod(y),
+    "fewer": lambda x, y: y[0],
+    "of other operands": lambda x, y: fnp.sum(x),
+    "an array for a number": lambda x, y: fnp.sum(y * np.arange(6.0)),
+    "a number": lambda x, y: fnp.sum(y * 2.0),
+    "another number": lambda x, y: fnp.sum(y * 3.0),
+    "an integer": lambda x, y: fnp.sum(y * 3),
+    "other parameters": lambda x, y: fnp.sum(y[::2]),
+    "of these": lambda x, y: fnp.sum(y[::3]),
+    "an effect": lambda x, y: fnp.sum(y) + ft.pure_callback(np.sum, 1.0, lax.stop_gradient(y)),
+    "a jitted call": lambda x, y: ft.jit(fnp.sum)(y),
+    "a constant": lambda x, y: 1.0,
+}
+
+
+@pytest.mark.parametrize("usual", ["as ever", "a number", "an array for a number", "of these"])
+def test_what_a_function_does_may_change_between_calls(usual: str) -> None:
+    def f(x: Any, way: str) -> Any:
+        return WAYS[way](x, fnp.sin(x) * x)
+
+    for way in WAYS:
+        forget()
+        want = ft.value_and_grad(f)(X, way)
+        for _ in range(3):
+            ft.grad(f)(X, usual)
+        for _ in range(3):
+            same(ft.value_and_grad(f)(X, way), want, 0.0)
+
+
+def test_arguments_of_other_types_and_auxiliary_data_that_changes() -> None:
+    forget()
+    f = lambda x, n: (fnp.sum(x * x), [x, n, x * n])
+    for x in (X, X, X, X.astype(np.float32), X[:3], np.float64(2.0), 2.0, X):
+        for n in (2, 3.0, X[0]):
+            gradient, aux = ft.grad(f, has_aux=True)(x, n)
+            same(gradient, np.asarray(2 * x)[()], 0.0)
+            same(aux, [x, n, np.asarray(x) * n], 1e-7)
+
+
+def test_arrays_that_a_function_closes_over_are_not_kept() -> None:
+    def differentiate() -> weakref.ref:
+        data = np.arange(6.0)
+        for _ in range(4):
+            ft.grad(lambda x: fnp.sum(x * data))(X)
+        return weakref.ref(data)
+
+    assert differentiate()() is None
+
+
+def test_a_tracer_of_the_call_before_is_an_error() -> None:
+    kept: list[Any] = []
+
+    def f(x: Any, leaked: bool) -> Any:
+        kept.append(x)
+        return fnp.sum(kept[-2] * x) if leaked else fnp.sum(x * x)
+
+    for _ in range(4):
+        ft.grad(f)(X, False)
+    with pytest.raises(LeakedTracerError):
+        ft.grad(f)(X, True)
 
 
 def test_results_are_the_callers_own() -> None:
@@ -145,7 +217,7 @@ def test_errors_come_every_time_and_leave_no_state() -> None:
 
 
 def test_many_threads() -> None:
-    remembered._seen.clear()
+    forget()
     f = lambda x: fnp.sum(fnp.tanh(x) * x)
     want = ft.grad(f)(X)
     wrong: list[Any] = []
@@ -165,8 +237,8 @@ def test_many_threads() -> None:
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "CAPACITY", 5)
-    remembered._seen.clear()
+    forget()
     for n in range(2, 20):
         for _ in range(2):
             ft.grad(lambda x: fnp.sum(x * x))(np.ones(n))
-    assert len(remembered._seen) <= 5
+    assert len(remembered._seen) <= 5 and len(remembered._last) <= 5
