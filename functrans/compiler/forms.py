@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from functrans.compiler import math as elementary
@@ -22,6 +23,7 @@ def is_elemental(equation: Equation) -> bool:
     return isinstance(lower, Indexed) and _supported(equation)
 
 
+@lru_cache(maxsize=1024)
 def emitter(emit: Callable[..., Any] | str) -> Callable[..., Any] | None:
     """The function that emits an element: a method of Builder or an elementary function by name."""
     if not isinstance(emit, str):
@@ -47,12 +49,20 @@ def iteration_shape(equation: Equation) -> Shape:
 def _has_emitter(equation: Equation) -> bool:
     """Whether the element can be emitted; some elementary functions have no complex form."""
     found = emitter(equation.primitive.lower.emit)
-    is_complex = any(a.aval.dtype.kind == "c" for a in equation.inputs)
-    return found is not None and not (is_complex and getattr(found, "complex", True) is None)
+    if found is None or getattr(found, "complex", True) is not None:
+        return found is not None
+    return all(a.aval.dtype.kind != "c" for a in equation.inputs)
 
 
 def _supported(equation: Equation) -> bool:
-    return all(a.aval.dtype in SUPPORTED for a in (*equation.inputs, *equation.outputs))
+    # asked of every equation several times
+    for atom in equation.inputs:
+        if atom.aval.dtype not in SUPPORTED:
+            return False
+    for var in equation.outputs:  # noqa: SIM110 - a generator takes twice as long
+        if var.aval.dtype not in SUPPORTED:
+            return False
+    return True
 
 
 def own_weight(equation: Equation) -> int:

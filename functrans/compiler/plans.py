@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -40,10 +40,9 @@ def plan_key(program: Program, donated: frozenset[int]) -> str | None:
 
 
 def _digest(x: Any) -> str:
-    digest = hashlib.sha256()
-    for part in _parts(x):
-        digest.update(part.encode() + b"\0")
-    return digest.hexdigest()
+    parts: list[str] = []
+    _describe(x, parts)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _digest_of_program(program: Program) -> str:
@@ -88,29 +87,29 @@ class _UnstableError(Exception):
     """Something has no meaning in another process."""
 
 
-def _parts(x: Any) -> Iterator[str]:
-    """A value as texts that are equal in every process, and only for equal values."""
+def _describe(x: Any, parts: list[str]) -> None:
+    """Append texts of a value that are equal in every process, and only for equal values."""
     kind = type(x)
     if kind in _AS_TEXT:
-        yield kind.__name__ + _AS_TEXT[kind](x)
+        parts.append(kind.__name__ + _AS_TEXT[kind](x))
     elif isinstance(x, Program):
-        yield f"program {_digest_of_program(x)}"
+        parts.append(f"program {_digest_of_program(x)}")
     elif kind is tuple or kind is list:
-        yield f"{kind.__name__} {len(x)}"
+        parts.append(f"{kind.__name__} {len(x)}")
         for y in x:
-            yield from _parts(y)
+            _describe(y, parts)
     elif isinstance(x, np.ndarray | np.generic):
-        yield f"array {x.dtype.str} {x.shape} {x.tobytes().hex()}"
+        parts.append(f"array {x.dtype.str} {x.shape} {x.tobytes().hex()}")
     elif isinstance(x, np.dtype):
-        yield f"dtype {x.str}"
+        parts.append(f"dtype {x.str}")
     elif kind is type:
-        yield f"type {x.__module__}.{x.__qualname__}"
+        parts.append(f"type {x.__module__}.{x.__qualname__}")
     elif is_dataclass(kind) and kind.__module__.startswith("functrans."):
-        yield f"{kind.__module__}.{kind.__qualname__}"
-        yield from _parts([getattr(x, field.name) for field in fields(kind)])
+        parts.append(f"{kind.__module__}.{kind.__qualname__}")
+        _describe([getattr(x, field.name) for field in fields(kind)], parts)
     elif kind is frozenset:
-        yield f"frozenset {len(x)}"
-        yield from sorted("\0".join(_parts(y)) for y in x)
+        parts.append(f"frozenset {len(x)}")
+        parts.extend(sorted(map(_digest, x)))
     else:
         raise _UnstableError
 
