@@ -192,11 +192,13 @@ def _optimized(ir: str, of_loops: bool = True, of_the_rest: bool = True) -> Any:
 
 
 def _is_misencoded(module: Any) -> bool:
-    """Whether code generation goes wrong. The text of a module takes a hundredth of the time that
-    it takes to compile, assembly a third."""
+    """Whether code generation goes wrong: assembly shows it, made of the functions that may."""
     if not misencoding.has_registers(_processor()[1]):
         return False
-    return misencoding.may_be(str(module)) and misencoding.is_in(_machine().emit_assembly(module))
+    part = misencoding.suspects(str(module))
+    if part is None:
+        return False
+    return misencoding.is_in(_machine().emit_assembly(_llvm().parse_assembly(part)))
 
 
 def _emit(ir: str, effort: Effort) -> bytes:

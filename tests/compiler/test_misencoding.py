@@ -38,6 +38,38 @@ def test_signs_that_are_taken_apart(text):
     assert misencoding.may_be(text) is IR[text]
 
 
+def test_functions_without_them_are_left_out():
+    taken_apart = next(iter(IR))
+    ir = f"""@table = constant i64 3
+
+define i1 @whole() {{
+{TEST}  ret i1 true
+}}
+
+; Function Attrs: nounwind
+define internal noundef i1 @"of one"(i64 %0) #0 {{
+entry:
+{taken_apart}
+  %z = call i1 @helper()
+  ret i1 %b
+}}
+
+declare double @sin(double)
+
+define i1 @helper() {{
+  ret i1 true
+}}
+
+attributes #0 = {{ nounwind }}
+"""
+    part = misencoding.suspects(ir)
+    assert part is not None
+    for kept in ("@table", '@"of one"', "define i1 @helper", "@sin", "attributes #0"):
+        assert kept in part
+    assert "@whole" not in part
+    assert misencoding.suspects(ir.replace("extractelement", "insertelement")) is None
+
+
 def test_conditions_of_code_that_llvm_puts_into_vectors():
     """Of 16 conditions at once LLVM kept some in registers that it could not name."""
 
