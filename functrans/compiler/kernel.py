@@ -24,6 +24,7 @@ from functrans.compiler.nests import (
     breaks,
     crossed,
     divided,
+    exchanged,
     indexed_apart,
     longest,
     loops_of,
@@ -88,8 +89,13 @@ def _emit_indexed(
         tiled = emitter(best.apart, best.cuts, tiles)
         other = tiled.emit()
         return other if tiled.divisions <= best.divisions else emitted
+    if inner := exchanged(best.loops, best.indices):
+        other_order = emitter(best.apart, best.cuts, inner=inner)
+        other = other_order.emit()
+        if other_order.divisions <= best.divisions:
+            best, emitted = other_order, other
     if points := breaks(kernel, best.loops, best.conditions):
-        return emitter(best.apart, best.cuts, points=points).emit()
+        return emitter(best.apart, best.cuts, points=points, inner=best.inner).emit()
     return emitted
 
 
@@ -106,6 +112,7 @@ class _Emitter(Elements):
         cuts: Sequence[Cut] = (),
         tiled: Sequence[Loop] = (),
         points: Sequence[int] = (),
+        inner: Loop | None = None,
     ) -> None:
         super().__init__(inlined, overwritten)
         self.kernel = kernel
@@ -121,6 +128,10 @@ class _Emitter(Elements):
         for within in self.tiles:  # in the order of the loops around them, after all of these
             self.loops.remove(within)
             self.loops.append(within)
+        self.inner = inner
+        if inner is not None:
+            self.loops.remove(inner)
+            self.loops.append(inner)
         over_blocks = Loop((), Counter(len(self.loops), kernel.blocks), False)
         self.block = over_blocks if kernel.blocks > 1 else None
         self.shared = self._shared()

@@ -31,6 +31,13 @@ HEAVY = 16
 """Instructions per element from which vectors, which tiles are too narrow for, are worth more: but
 where neighbours lie a multiple of CONFLICTING elements apart."""
 CONFLICTING = 256
+FEWER_JUMPS = 3
+"""Indices with which neighbours of the innermost loop lie apart: so many less that it is exchanged
+for another loop. A Hessian reads several arrays column by column and writes its rows."""
+CONFLICT = 8
+"""What a jump counts if its elements have the same few places in a cache."""
+LONG_LOOP = 16
+"""Iterations of a loop that may become the innermost one."""
 MOST_SEGMENTS = 5
 """Of a loop: each is a loop of its own, which LLVM takes 15 ms for."""
 SEGMENTS_WEIGHT = 160
@@ -97,6 +104,20 @@ def crossed(loops: Sequence[Loop], indices: Sequence[IndexExpr], weight: int) ->
             if near and all(map(_divides, TILE, (near[0], inner))):
                 return [near[0], inner]
     return []
+
+
+def exchanged(loops: Sequence[Loop], indices: Sequence[IndexExpr]) -> Loop | None:
+    """The loop that is to be the innermost one instead, as with it fewer indices jump; or None."""
+    if len(loops) < 2 or any(loop.reduced for loop in loops):
+        return None
+
+    def jumps(loop: Loop) -> int:
+        steps = [abs(index.coefficient(loop.counter)) for index in indices]
+        return sum(1 if step % FAR else CONFLICT for step in steps if step > 1)
+
+    long = [loop for loop in loops if loop.counter.extent >= LONG_LOOP]
+    best = min(reversed(long), key=jumps, default=loops[-1])
+    return best if jumps(best) + FEWER_JUMPS <= jumps(loops[-1]) else None
 
 
 def divided(loops: Sequence[Loop], indices: Sequence[IndexExpr]) -> Cut | None:

@@ -96,6 +96,34 @@ def test_loops_are_cut_where_an_index_divides_their_counter(name):
     assert ("//" in source) is ("fit" in name)
 
 
+def four(x):
+    """Of four elements of other rows each."""
+    return (x * 2.0 + x[::-1] * x[:, ::-1] + x[::-1, ::-1]).T
+
+
+EXCHANGED = {  # function, shape; counters, outermost first
+    "columns read, a row written": (lambda x: four(x.copy()), (100, 60), ["i1", "i0"]),
+    "a batch": (lambda x: four(x[0]) + four(x[1]), (2, 50, 60), ["i1", "i0"]),
+    "one column read": (lambda x: x.T * 2.0, (100, 60), ["i0", "i1"]),
+    "written rows conflict": (four, (128, 60), ["i0", "i1"]),
+    "read and written rows conflict": (four, (128, 128), ["i0", "i1", "i2", "i3"]),
+    "few rows": (four, (100, 12), ["i0", "i1"]),
+    "columns folded": (lambda x: fnp.sum(four(x), 1), (100, 60), ["i0", "i1"]),
+    "Hessian": (
+        ft.hessian(lambda x: fnp.sum((x[1:] - x[:-1] ** 2) ** 2)),
+        (90,),
+        ["i1", "i0", "i0", "i0"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXCHANGED)
+def test_loops_are_exchanged_where_fewer_indices_jump_then(name):
+    *case, counters = EXCHANGED[name]
+    found = re.findall(r"for (i\d+) in range", lowered(*case).source)
+    assert found[-len(counters) :] == counters
+
+
 SEGMENTS = {  # function, shape; ranges of the innermost loops
     "rolled": (lambda x: fnp.roll(x, 1) - x * 2.0, (5000,), ["1", "1, 5000"]),
     "both ways": (
@@ -140,6 +168,4 @@ def test_loops_are_cut_where_a_condition_changes(name):
     source = lowered(*case).source
     inner = re.findall(r"for i\d+ in range\((.+)\)", source)[-len(ranges) :]
     assert inner == ranges
-    assert ("if " in source) is (
-        name in ("across the rows alone", "short", "few", "of many", "columns folded")
-    )
+    assert ("if " in source) is (name in CONDITIONAL)
