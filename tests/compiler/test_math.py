@@ -212,12 +212,20 @@ def test_special_values_of_two_are_numpys(native, name, dtype):
 
 
 @pytest.mark.parametrize("dtype", [SINGLE, DOUBLE], ids=str)
-@pytest.mark.parametrize("exponent", [-9, -3, -1, 0, 1, 2, 3, 5, 8, 13])
+@pytest.mark.parametrize("exponent", [-70, -64, -9, -3, -1, 0, 1, 2, 3, 5, 8, 9, 13, 63, 64, 65])
 def test_integer_pow_is_numpys(native, exponent, dtype):
     x = np.random.default_rng(0).normal(size=200).astype(dtype) * 2
     run = native(lambda b, v: elementary.integer_pow(b, v, exponent=exponent), [dtype], dtype)
-    expected = np.power(x.astype(np.longdouble), exponent).astype(dtype)
+    with np.errstate(all="ignore"):
+        expected = np.power(x.astype(np.longdouble), exponent).astype(dtype)
     np.testing.assert_allclose(run(x), expected, rtol=4 * np.finfo(dtype).eps)
+    if abs(exponent) > 8:  # what is multiplied more often is more exact
+        info = np.finfo(dtype)
+        np.testing.assert_allclose(run(x), expected, rtol=info.eps, atol=info.smallest_subnormal)
+        special = np.concatenate([edges(dtype), [1e-35, -1e-35, 1e34, -1e34]]).astype(dtype)
+        with np.errstate(all="ignore"):
+            expected = np.power(special.astype(np.longdouble), exponent).astype(dtype)
+        assert_close_or_same(run(special), expected, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i4", "i8", "u2", "u8"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from functrans.compiler.math import coefficients as table
@@ -27,7 +30,9 @@ from functrans.compiler.math.expression import (
 from functrans.compiler.math.logarithm import NORMAL, exponent_and_fraction
 
 MULTIPLIED = 8
-"""Up to this exponent a float is multiplied by itself (3 roundings); beyond, pow is more exact."""
+"""Up to this exponent a float is multiplied by itself (3 roundings)."""
+COMPENSATED = 64
+"""Up to this one with the errors of the products: to 9 in a ninth of the time of pow."""
 
 
 @elementary
@@ -116,19 +121,35 @@ def _power_of_integers(x: Expr, y: Expr) -> Expr:
 
 def _integer_pow(x: Expr, *, exponent: int) -> Expr:
     """x to a fixed integer power."""
-    if exponent < 0:
-        if x.dtype.kind == "f" and -exponent > MULTIPLIED:
-            return pow(x, x.const(exponent))
-        return x.const(1) / _integer_pow(x, exponent=-exponent)
-    if exponent > MULTIPLIED and x.dtype.kind == "f":
+    size = abs(exponent)
+    if x.dtype.kind == "f" and size > COMPENSATED:
         return pow(x, x.const(exponent))
-    total, square, left = None, x, exponent
-    while left:
-        if left & 1:
-            total = square if total is None else total * square
-        left >>= 1
-        square = square * square if left else square
-    return x.const(1) if total is None else total
+    if x.dtype.kind == "f" and size > MULTIPLIED:
+        return _compensated_power(x, exponent)
+    if exponent < 0:
+        return x.const(1) / _integer_pow(x, exponent=size)
+    return _multiplied(x, exponent, lambda a, b: a * b) if exponent else x.const(1)
+
+
+def _compensated_power(x: Expr, exponent: int) -> Expr:
+    """The same from products in two parts, the small one being the error of the large one."""
+    base = x, x.const(0)
+    if exponent < 0:
+        inverse = 1 / x
+        base = inverse, where(inverse.equals(0), 0, fma(-x, inverse, 1) * inverse)
+    high, low = _multiplied(base, abs(exponent), lambda a, b: _product(*a, *b))
+    return where((abs(high) < np.inf) & (abs(high) > 0), high + low, high)
+
+
+def _multiplied(x: Any, exponent: int, multiply: Callable[[Any, Any], Any]) -> Any:
+    """x to a positive integer power by repeated squaring."""
+    total, square = None, x
+    while exponent:
+        if exponent & 1:
+            total = square if total is None else multiply(total, square)
+        exponent >>= 1
+        square = multiply(square, square) if exponent else square
+    return total
 
 
 integer_pow = elementary(_integer_pow)
