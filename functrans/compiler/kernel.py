@@ -18,6 +18,7 @@ from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
 from functrans.compiler.nests import (
     TILE,
+    VECTORISED,
     Cut,
     Loop,
     boundaries,
@@ -28,6 +29,7 @@ from functrans.compiler.nests import (
     indexed_apart,
     longest,
     loops_of,
+    vectors_in,
 )
 from functrans.compiler.values import Value
 from functrans.core.program import Equation, Var
@@ -143,8 +145,8 @@ class _Emitter(Elements):
         self.extents: list[int] = []
         """Of the loops in the order in which they begin."""
         self.points = points
-        self.segment: Loop | None = None
-        """What stands for the innermost loop, where it is cut at these points."""
+        self.segment: Counter | int | None = None
+        """What stands for the counter of the innermost loop, where it is cut at these points."""
         for within in self.tiles:
             n = str(within.counter.extent)
             self.bounds[within] = "0", n, n
@@ -192,8 +194,9 @@ class _Emitter(Elements):
                 index[axis] = part
         return index
 
-    def _counter(self, loop: Loop) -> Counter:
-        return self.segment.counter if self.segment and loop == self.loops[-1] else loop.counter
+    def _counter(self, loop: Loop) -> Counter | int:
+        cut = self.segment is not None and loop == self.loops[-1]
+        return self.segment if cut else loop.counter  # type: ignore[return-value]
 
     def _segments(self, innermost: list[Loop]) -> Iterator[list[Loop]]:
         """The innermost loop, if there is one, or the segments that it is cut into."""
@@ -201,13 +204,19 @@ class _Emitter(Elements):
             yield innermost
             return
         (loop,) = innermost
-        for begin, end in itertools.pairwise([0, *self.points, loop.counter.extent]):
-            counter = replace(loop.counter, begin=begin, extent=end)
-            self.segment = replace(loop, counter=counter)
-            self.bounds[self.segment] = self._bounds_within(loop, begin, end)
-            if end - begin < VECTORS[-1]:
-                self.scalar_loops.add(self.segment)
-            yield [self.segment]
+        segments = list(itertools.pairwise([0, *self.points, loop.counter.extent]))
+        vectors = vectors_in([end - begin for begin, end in segments])
+        for begin, end in segments:
+            if end - begin == 1 and loop != self.shared and loop not in self.bounds:
+                self.segment = begin
+                yield []
+                continue
+            self.segment = counter = replace(loop.counter, begin=begin, extent=end)
+            part = replace(loop, counter=counter)
+            self.bounds[part] = self._bounds_within(loop, begin, end)
+            if len(vectors) > VECTORISED or end - begin not in vectors:
+                self.scalar_loops.add(part)
+            yield [part]
         self.segment = None
 
     def _bounds_within(self, loop: Loop, begin: int, end: int) -> tuple[str, str, str]:
@@ -401,7 +410,7 @@ class _Emitter(Elements):
         if loop in self.scalar_loops or (far and not worth):
             return ONE_BY_ONE
         self.gathers |= bool(far)
-        return AS_IT_STANDS if loop == self.segment else ""
+        return AS_IT_STANDS if loop.counter is self.segment else ""
 
     def _bounds(self, loop: Loop) -> tuple[str, str, str]:
         """Where a loop begins and ends, and that for people."""

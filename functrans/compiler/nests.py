@@ -38,14 +38,23 @@ CONFLICT = 8
 """What a jump counts if its elements have the same few places in a cache."""
 LONG_LOOP = 16
 """Iterations of a loop that may become the innermost one."""
-MOST_SEGMENTS = 5
-"""Of a loop: each is a loop of its own, which LLVM takes 15 ms for."""
+MOST_SEGMENTS = 32
+"""Of a loop. Each is a loop of its own, which LLVM takes 4 ms for; single iterations are none."""
+VECTORISED = 5
+"""Segments of which vectors are made at most: LLVM takes 15 ms for each."""
+SHORTEST_VECTORS = 8
+"""Iterations of a segment of which vectors are made."""
+LIGHT = 4
+"""Instructions in a segment that need no vectors."""
 SEGMENTS_WEIGHT = 160
-"""Instructions in all segments of a loop."""
+"""Instructions in all segments."""
 LONG_SEGMENT = 16
 """Iterations of the longest segment from which it pays to have conditions decided in it."""
 MANY_ITERATIONS = 256
 """Of the whole kernel, from which on it pays."""
+VERY_MANY = 1 << 14
+"""From which on it pays for any segments: 16 arrays of 500×20 float32 side by side take 20 µs, and
+took 92."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +144,8 @@ def divided(loops: Sequence[Loop], indices: Sequence[IndexExpr]) -> Cut | None:
 def breaks(kernel: Kernel, loops: Sequence[Loop], conditions: Sequence[Condition]) -> list[int]:
     """Where to cut the innermost loop into segments in which conditions on its counter are decided:
     an array that is rolled, padded or put together of several is read there without a branch."""
-    many = math.prod(loop.counter.extent for loop in loops) >= MANY_ITERATIONS
-    if not loops or not many or kernel.folds is not loops[-1].reduced:
+    iterations = math.prod(loop.counter.extent for loop in loops)
+    if not loops or iterations < MANY_ITERATIONS or kernel.folds is not loops[-1].reduced:
         return []  # sums of columns go over their innermost loop in two places
     inner = loops[-1].counter
     points: set[int] = set()
@@ -147,8 +156,18 @@ def breaks(kernel: Kernel, loops: Sequence[Loop], conditions: Sequence[Condition
                 points.add(-(constant // factor) if factor > 0 else constant // -factor + 1)
     inside = sorted(p for p in points if 0 < p < inner.extent)
     lengths = [b - a for a, b in itertools.pairwise([0, *inside, inner.extent])]
-    few = len(lengths) <= min(MOST_SEGMENTS, SEGMENTS_WEIGHT // max(kernel.weight, 1))
-    return inside if few and max(lengths) >= LONG_SEGMENT else []
+    if len(lengths) > MOST_SEGMENTS:
+        return []
+    vectors, weight = len(vectors_in(lengths)), max(kernel.weight, 1)
+    unrolled = max(lengths) == 1 and len(loops) > 1
+    few = vectors <= min(VECTORISED, SEGMENTS_WEIGHT // weight) and max(lengths) >= LONG_SEGMENT
+    fast = vectors <= VECTORISED or weight <= LIGHT * len(lengths)
+    return inside if unrolled or few or (fast and iterations >= VERY_MANY) else []
+
+
+def vectors_in(lengths: Sequence[int]) -> list[int]:
+    """The lengths of segments of which it pays to make vectors."""
+    return [n for n in lengths if n >= SHORTEST_VECTORS]
 
 
 def _divides(size: int, loop: Loop) -> bool:

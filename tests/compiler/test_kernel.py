@@ -112,7 +112,7 @@ EXCHANGED = {  # function, shape; counters, outermost first
     "Hessian": (
         ft.hessian(lambda x: fnp.sum((x[1:] - x[:-1] ** 2) ** 2)),
         (90,),
-        ["i1", "i0", "i0", "i0"],
+        ["i1", "i0"],
     ),
 }
 
@@ -143,7 +143,19 @@ SEGMENTS = {  # function, shape; ranges of the innermost loops
     "short": (lambda x: fnp.roll(x, 1, 1) * 2.0, (400, 12), ["12"]),
     "few": (lambda x: fnp.roll(x, 1) * 2.0, (50,), ["50"]),
     "of many": (lambda x: fnp.concatenate([x] * 20) * 2.0, (400,), ["8000"]),
-    "folded": (lambda x: fnp.sum(fnp.abs(fnp.roll(x, 1) - x)), (5000,), ["1", "1, 5000"]),
+    "of many, and large": (
+        lambda x: fnp.concatenate([x, x * 2.0, x + 1.0, -x, x - 3.0, 3.0 - x], 1),
+        (400, 7),
+        ["7", "7, 14", "14, 21", "21, 28", "28, 35", "35, 42"],
+    ),
+    "of many, heavy and large": (
+        lambda x: fnp.concatenate([fnp.tanh(x + i) for i in range(6)], 1),
+        (400, 8),
+        ["48"],
+    ),
+    "single ones": (lambda x: fnp.stack([x, x * 2.0, -x], 1), (100,), ["100"]),
+    "too many single ones": (lambda x: fnp.stack([x] * 40, 1), (100,), ["100", "40"]),
+    "folded": (lambda x: fnp.sum(fnp.abs(fnp.roll(x, 1) - x)), (5000,), ["1, 5000"]),
     "rows folded": (
         lambda x: fnp.sum(fnp.maximum(fnp.roll(x, -2, 1), x), 1),
         (50, 60),
@@ -159,7 +171,15 @@ SEGMENTS = {  # function, shape; ranges of the innermost loops
 }
 
 
-CONDITIONAL = {"across the rows alone", "short", "few", "of many", "columns folded"}
+CONDITIONAL = {
+    "across the rows alone",
+    "short",
+    "few",
+    "of many",
+    "of many, heavy and large",
+    "too many single ones",
+    "columns folded",
+}
 
 
 @pytest.mark.parametrize("name", SEGMENTS)
