@@ -28,7 +28,7 @@ from functrans.primitives.shaping import pad, unary_linear
 
 SUPPORTED = tuple(np.dtype(c) for c in ("f4", "f8", "c8", "c16"))
 SHARED = 1 << 17
-"""Numbers from which on threads share the rows of a transform."""
+"""Real numbers from which on threads share the rows of a transform."""
 INVERSE_NORM = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 """The norm with which the inverse transform is scaled as the transform is with this one."""
 
@@ -68,7 +68,8 @@ def _transform(
     def evaluate(x: Any, *, axis: int, norm: str, **params: Any) -> Any:
         from scipy import fft  # 0.1 s
 
-        workers = (config.num_threads or cores()) if np.size(x) >= SHARED else 1
+        numbers = np.size(x) * (2 if kind == "c" else 1)
+        workers = (config.num_threads or cores()) if numbers >= SHARED else 1
         return getattr(fft, name)(x, axis=axis, norm=norm, workers=workers, **params)
 
     def cost(inputs: Sequence[Aval], outputs: Sequence[Aval], *, axis: int, **_: Any) -> float:
