@@ -145,9 +145,36 @@ def test_special_with_shapes(name: str, shapes: tuple, last: Any, edges: Any) ->
         check_grads(lambda x: ours(*shapes, x), (last,), 3, rtol=1e-3, atol=1e-3)
         compiled = ft.jit(ft.vmap(ft.grad(lambda x: ours(*shapes, x))))(last)
         np.testing.assert_allclose(compiled, ft.vmap(ft.grad(lambda x: ours(*shapes, x)))(last))
-    for i, argument in enumerate(("x",) if name == "zeta" else ("a", "b")[: len(shapes)]):
+    refused = {"zeta": ("x",), "betainc": ("a", "b")}.get(name, ())
+    for i, argument in enumerate(refused):
         with pytest.raises(TransformError, match=f"{name} has no known derivative.* to {argument}"):
             ft.grad(ours, i)(*shapes, 0.5)
+
+
+def test_derivatives_of_incomplete_gamma_functions_in_the_shape() -> None:
+    """Against differences in 50 digits, also where the continued fraction ends."""
+    shapes, quantiles = (0.1, 0.5, 1.0, 2.0, 3.0, 10.3, 100.0), (1e-6, 0.2, 0.5, 0.9, 1 - 1e-6)
+    a, q = (v.reshape(-1) for v in np.meshgrid(shapes, quantiles))
+    x = scipy.special.gammaincinv(a, q)
+    with mpmath.workdps(50):
+        step = mpmath.mpf(10) ** -15
+
+        def exact(a: float, x: float) -> float:
+            low, high = (mpmath.gammainc(a + s, 0, x, regularized=True) for s in (-step, step))
+            return float((high - low) / (2 * step))
+
+        want = np.vectorize(exact)(a, x)
+    for name, sign in (("gammainc", 1), ("gammaincc", -1)):
+        function = getattr(fs.special, name)
+        gradient = ft.grad(lambda a, f=function: fnp.sum(f(a, x)))
+        np.testing.assert_allclose(gradient(a), sign * want, rtol=1e-10)
+        np.testing.assert_allclose(ft.jit(gradient)(a), sign * want, rtol=1e-10)
+        inner = (np.array([0.7, 1.0, 2.5, 4.0]), np.array([0.5, 2.9, 3.0, 4.5]))
+        check_grads(function, inner, 2, rtol=1e-4, atol=1e-4)
+        for edge in (0.0, INF):
+            assert ft.grad(function)(1.5, edge) == 0
+    single = ft.grad(fs.special.gammainc)(np.float32(1.5), np.float32(2.0))
+    assert single.dtype == np.float32
 
 
 def test_riemann_zeta() -> None:
