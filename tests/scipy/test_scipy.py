@@ -234,6 +234,12 @@ def test_derivatives_at_edges(name: str, at: tuple, slopes: tuple) -> None:
         np.testing.assert_allclose(ft.jit(gradient)(*at), slopes, rtol=1e-12)
 
 
+def test_mixed_derivatives_where_the_factor_is_zero() -> None:
+    for name, x, y in (("xlogy", 0.0, 4.0), ("xlog1py", 0.0, 3.0)):
+        f = getattr(fs.special, name)
+        assert ft.grad(ft.grad(f, 0), 1)(x, y) == ft.grad(ft.grad(f, 1), 0)(x, y) == 0.25
+
+
 def test_densities_at_edges() -> None:
     for name, shapes, at, slope in (
         ("gammainc", (1.0,), 0.0, 1.0),
