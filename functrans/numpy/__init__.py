@@ -24,8 +24,9 @@ from functrans.numpy.einsum import (
 )
 from functrans.numpy.elementary import (
     acos, acosh, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, asin, asinh,
-    atan, atan2, atanh, cbrt, cos, cosh, deg2rad, degrees, exp, exp2, expm1, hypot, ldexp, log,
-    log10, log1p, log2, logaddexp, logaddexp2, rad2deg, radians, sin, sinc, sinh, sqrt, tan, tanh,
+    atan, atan2, atanh, cbrt, cos, cosh, deg2rad, degrees, exp, exp2, expm1, frexp, hypot, i0,
+    ldexp, log, log10, log1p, log2, logaddexp, logaddexp2, rad2deg, radians, sin, sinc, sinh,
+    spacing, sqrt, tan, tanh,
 )
 from functrans.numpy import fft as fft
 from functrans.numpy.index_tricks import (
@@ -67,24 +68,36 @@ from functrans.numpy.nanreductions import (
     nanvar,
 )
 from functrans.numpy.signals import (
-    convolve, correlate, interp, polyadd, polyder, polyfit, polyint, polymul, polysub, polyval,
+    convolve, correlate, interp,
+)
+from functrans.numpy.polynomials import (
+    poly, polyadd, polyder, polydiv, polyfit, polyint, polymul, polysub, polyval, roots,
 )
 from functrans.numpy.sorting import (
     argpartition, argsort, digitize, lexsort, partition, searchsorted, sort, sort_complex, unique,
     unique_all, unique_counts, unique_inverse, unique_values,
 )
 from functrans.numpy.statistics import (
-    apply_along_axis, apply_over_axes, bincount, corrcoef, cov, histogram, histogram_bin_edges,
-    isin,
+    apply_along_axis, apply_over_axes, corrcoef, cov, isin,
+)
+from functrans.numpy.histograms import (
+    bincount, histogram, histogram2d, histogram_bin_edges, histogramdd,
+)
+from functrans.numpy.sets import (
+    intersect1d, setdiff1d, setxor1d, union1d,
+)
+from functrans.numpy.packing import (
+    packbits, unpackbits,
 )
 from functrans.numpy.ufuncs import (
     abs, absolute, add, around, bitwise_and, bitwise_count, bitwise_invert, bitwise_left_shift,
     bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, ceil, conj, conjugate, copysign,
-    divide, divmod, equal, fabs, fix, float_power, floor, floor_divide, fmax, fmin, fmod, greater,
-    greater_equal, imag, invert, isfinite, isinf, isnan, isneginf, isposinf, left_shift, less,
-    less_equal, logical_and, logical_not, logical_or, logical_xor, maximum, minimum, mod, modf,
-    multiply, negative, nextafter, not_equal, positive, pow, power, real, reciprocal, remainder,
-    right_shift, rint, round, sign, signbit, square, subtract, true_divide, trunc,
+    divide, divmod, equal, fabs, fix, float_power, floor, floor_divide, fmax, fmin, fmod, gcd,
+    greater, greater_equal, imag, invert, isfinite, isinf, isnan, isneginf, isposinf, lcm,
+    left_shift, less, less_equal, logical_and, logical_not, logical_or, logical_xor, maximum,
+    minimum, mod, modf, multiply, negative, nextafter, not_equal, positive, pow, power, real,
+    reciprocal, remainder, right_shift, rint, round, sign, signbit, square, subtract, true_divide,
+    trunc,
 )
 from functrans.numpy.vectorizing import (
     vectorize,
@@ -94,5 +107,5 @@ from functrans.numpy.indexing import (
 )
 from functrans.numpy.index_functions import (
     argwhere, choose, compress, extract, fill_diagonal, flatnonzero, ix_, nonzero, put,
-    put_along_axis, ravel_multi_index, take, take_along_axis, unravel_index,
+    put_along_axis, ravel_multi_index, take, take_along_axis, trim_zeros, unravel_index,
 )

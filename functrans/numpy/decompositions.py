@@ -37,6 +37,13 @@ class EighResult(NamedTuple):
     eigenvectors: Any
 
 
+class EigResult(NamedTuple):
+    """Eigenvalues, and right eigenvectors in the columns of matrices."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
 class SVDResult(NamedTuple):
     """The three factors: U, the singular values in descending order, and Vᴴ."""
 
@@ -107,6 +114,43 @@ def eigvalsh(a: Any, UPLO: str | None = None) -> Any:
     """
     x, lower = _hermitian("eigvalsh", a, UPLO)
     return d.eigvalsh_p.bind(x, lower=lower)
+
+
+# --- square matrices ------------------------------------------------------------------------------
+
+
+def eig(a: Any) -> EigResult:
+    """`numpy.linalg.eig`: eigenvalues and right eigenvectors of square matrices.
+
+    Args:
+        a: matrices (…, n, n).
+
+    Returns:
+        Eigenvalues (…, n) in LAPACK's order, and eigenvectors in the columns of (…, n, n): complex
+        always, as their dtype must not depend on values; nan where the matrix is not finite.
+        Vectors have length one, and their largest element is real. Derivatives exist where all
+        eigenvalues differ; those of vectors lack, where two are equal, how these turn among one
+        another, as in `eigh`. (Boeddeker et al. 2017.)
+
+    >>> import functrans.numpy as fnp
+    >>> values, vectors = fnp.linalg.eig([[0.0, 1.0], [-1.0, 0.0]])
+    >>> values.tolist()
+    [1j, -1j]
+    """
+    return EigResult(*d.eig_p.bind(square("eig", a)))
+
+
+def eigvals(a: Any) -> Any:
+    """`numpy.linalg.eigvals`: eigenvalues of square matrices, those of `eig`, complex always.
+
+    >>> import functrans as ft
+    >>> import functrans.numpy as fnp
+    >>> fnp.linalg.eigvals([[2.0, 1.0], [0.0, 3.0]]).tolist()
+    [(2+0j), (3+0j)]
+    >>> ft.grad(lambda a: fnp.linalg.eigvals(a)[1].real)(np.diag([2.0, 3.0])).tolist()
+    [[0.0, 0.0], [0.0, 1.0]]
+    """
+    return d.eig_p.bind(square("eigvals", a))[0]
 
 
 # --- any matrices ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""NumPy's elementary functions: exponentials, logarithms, roots, trigonometry, hyperbolics."""
+"""NumPy's elementary functions: exponentials, logarithms, roots, trigonometry, hyperbolics, i0."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.types import dtype_of
+from functrans.core.source import user_line
+from functrans.core.types import aval_of, dtype_of
 from functrans.numpy import ufuncs
 from functrans.numpy.dispatch import mirrors
 from functrans.numpy.manipulation import strong
@@ -14,6 +15,7 @@ from functrans.numpy.promotion import promote_for, to_dtype
 from functrans.numpy.ufuncs import binary, unary
 from functrans.primitives import arithmetic as p
 from functrans.primitives import transcendental as t
+from functrans.primitives.bessel import bessel_i_p
 from functrans.primitives.identities import stop_gradient
 
 
@@ -117,6 +119,53 @@ def _ldexp(x: Any, exponent: Any) -> Any:
     for part in (first, second, exponent - first - second):
         out = p.mul_p.bind(out, t.exp2_p.bind(to_dtype(part, dtype)))
     return out
+
+
+@mirrors(np.frexp)
+def frexp(x: Any, /) -> tuple[Any, Any]:
+    """`numpy.frexp`: m and the integer n with x = m * 2**n and 0.5 <= |m| < 1.
+
+    >>> import functrans.numpy as fnp
+    >>> [float(v) for v in fnp.frexp(3.0)]
+    [0.75, 2.0]
+    """
+    (x,) = promote_for(np.frexp, (x,))
+    info, unsigned = np.finfo(dtype_of(x)), np.dtype(f"u{dtype_of(x).itemsize}")
+    lift = info.nmant + 1
+    is_small = ufuncs.less(ufuncs.absolute(x), info.tiny)  # subnormal: its exponent is not stored
+    lifted = p.select_p.bind(is_small, x * dtype_of(x).type(2.0**lift), x)
+    stored = p.shift_right_p.bind(
+        p.bitcast_p.bind(lifted, dtype=unsigned), unsigned.type(info.nmant)
+    )
+    biased = p.convert(stored & unsigned.type(2**info.iexp - 1), np.int32)
+    exponent = biased - np.int32(info.maxexp - 2) - p.select(is_small, np.int32(lift), np.int32(0))
+    is_plain = ufuncs.logical_and(ufuncs.isfinite(x), ufuncs.not_equal(x, 0))
+    exponent = p.select(is_plain, exponent, np.int32(0))
+    return _ldexp(x, ufuncs.negative(exponent)), exponent
+
+
+def _spacing(x: Any) -> Any:
+    size = p.abs_p.bind(stop_gradient(x))
+    gap = p.nextafter_p.bind(size, dtype_of(x).type(np.inf)) - size
+    return p.select_p.bind(ufuncs.less(x, 0), p.neg_p.bind(gap), gap)
+
+
+spacing = unary(np.spacing, _spacing, ">>> float(fnp.spacing(1.0)) == 2.0**-52\n    True")
+
+
+@mirrors(np.i0)
+def i0(x: Any) -> Any:
+    """`numpy.i0`: the modified Bessel function of the first kind, of order 0.
+
+    >>> import functrans.numpy as fnp
+    >>> round(float(fnp.i0(1.0)), 6)
+    1.266066
+    """
+    v = strong(x)
+    if dtype_of(v).kind == "c":
+        raise TypeError(f"i0 takes real numbers: got {aval_of(v)}.{user_line()}")
+    v = v if dtype_of(v).kind == "f" else to_dtype(v, np.dtype(float))
+    return bessel_i_p.bind(v, order=0, scaled=False)
 
 
 @mirrors(np.ldexp)

@@ -11,7 +11,7 @@ import numpy as np
 from functrans.core.errors import ConcretizationError, IndexingError, ShapeError
 from functrans.core.source import user_line
 from functrans.core.trace import UNKNOWN, Tracer
-from functrans.core.types import aval_of, canonical_axis, dtype_of, shape_of
+from functrans.core.types import aval_of, canonical_axes, canonical_axis, dtype_of, shape_of
 from functrans.numpy.dispatch import has_tracer, refuse
 from functrans.numpy.index_plan import (
     READ_MODES,
@@ -35,7 +35,14 @@ from functrans.primitives.arithmetic import (
 )
 from functrans.primitives.indexing import gather, scatter
 from functrans.primitives.reductions import cumsum_p
-from functrans.primitives.shaping import broadcast_p, concatenate_p, iota, reshape_p, transpose_p
+from functrans.primitives.shaping import (
+    broadcast_p,
+    concatenate_p,
+    iota,
+    reshape_p,
+    slice_axis,
+    transpose_p,
+)
 
 # --- by index -----------------------------------------------------------------------------------
 
@@ -342,6 +349,30 @@ def ix_(*args: Any) -> tuple[Any, ...]:
 
 
 # --- indices of elements ------------------------------------------------------------------------
+
+
+def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
+    """`numpy.trim_zeros`: an array without the zeros around the others. It needs known values.
+
+    Args:
+        filt: an array.
+        trim: "f" to trim at the front, "b" at the back, "fb" for both.
+        axis: of the axes to trim, one or several; None for all.
+
+    >>> trim_zeros(np.array([0, 0, 1, 0, 2, 0]))
+    array([1, 0, 2])
+    """
+    if not has_tracer((filt,)):
+        return np.trim_zeros(filt, trim, axis)
+    x = as_array(filt)
+    known = np.asarray(x.concrete("trim_zeros", "The shape of the result depends on it."))
+    trim, places = trim.lower(), np.argwhere(known)
+    for i in canonical_axes(axis, known.ndim):
+        first, last = (places[:, i].min(), places[:, i].max()) if len(places) else (0, -1)
+        start = int(first) if "f" in trim else 0
+        stop = int(last) + 1 if "b" in trim else known.shape[i]
+        x = slice_axis(x, i, start, stop)
+    return x
 
 
 def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple[Any, ...]:

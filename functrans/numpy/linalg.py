@@ -7,6 +7,7 @@ rest of its stack alone. Shapes that do not fit raise ShapeError.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple
@@ -15,11 +16,13 @@ import numpy as np
 
 from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
-from functrans.core.types import aval_of, dtype_of, shape_of
+from functrans.core.types import aval_of, canonical_axis, dtype_of, shape_of
 from functrans.numpy import matrices, products
 from functrans.numpy.decompositions import (
     cond,
+    eig,
     eigh,
+    eigvals,
     eigvalsh,
     lstsq,
     matrix_rank,
@@ -29,7 +32,7 @@ from functrans.numpy.decompositions import (
     svdvals,
 )
 from functrans.numpy.dispatch import mirrors
-from functrans.numpy.manipulation import broadcast_to, matrix_transpose, reshape, strong
+from functrans.numpy.manipulation import broadcast_to, matrix_transpose, reshape, strong, transpose
 from functrans.numpy.norms import matrix_norm, norm, vector_norm
 from functrans.numpy.products import matmul, tensordot, vecdot
 from functrans.numpy.systems import inexact, right_hand_sides, square, without_column
@@ -104,6 +107,51 @@ def inv(a: Any) -> Any:
     [[0.5, 0.0], [0.0, 0.25]]
     """
     return p.inv_p.bind(square("inv", a))
+
+
+def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Any:
+    """`numpy.linalg.tensorsolve`: x with tensordot(a, x, x.ndim) = b.
+
+    Args:
+        a: an array (*b.shape, *x.shape), with as many elements in b as in x.
+        b: an array.
+        axes: axes of a to put last before, in this order.
+
+    >>> import functrans.numpy as fnp
+    >>> fnp.linalg.tensorsolve(2 * fnp.eye(6).reshape(3, 2, 6), fnp.ones((3, 2))).tolist()
+    [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+    """
+    x, y = inexact(a, b)
+    last = [canonical_axis(axis, len(shape_of(x))) for axis in axes or ()]
+    x = transpose(x, [i for i in range(len(shape_of(x))) if i not in last] + last)
+    rows, columns = shape_of(x)[: len(shape_of(y))], shape_of(x)[len(shape_of(y)) :]
+    size = math.prod(rows)
+    if size != aval_of(y).size or size != math.prod(columns):
+        raise ShapeError(
+            "tensorsolve needs as many elements in b as in the first and in the other axes of a: "
+            f"got a: {aval_of(x)} and b: {aval_of(y)}."
+        )
+    return reshape(solve(reshape(x, (size, size)), reshape(y, (size,))), columns)
+
+
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """`numpy.linalg.tensorinv`: the inverse of tensordot(a, ·), where `ind` axes come first.
+
+    >>> import functrans.numpy as fnp
+    >>> fnp.linalg.tensorinv(fnp.eye(6).reshape(2, 3, 6)).shape
+    (6, 2, 3)
+    """
+    (x,) = inexact(a)
+    if ind <= 0:
+        raise ValueError(f"tensorinv needs ind from 1 on, got {ind}.{user_line()}")
+    rows, columns = shape_of(x)[:ind], shape_of(x)[ind:]
+    size = math.prod(rows)
+    if size != math.prod(columns):
+        raise ShapeError(
+            f"tensorinv needs as many elements in the first {ind} axes as in the others: got "
+            f"{aval_of(x)}."
+        )
+    return reshape(inv(reshape(x, (size, size))), (*columns, *rows))
 
 
 def det(a: Any) -> Any:
@@ -280,7 +328,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "lstsq",
@@ -299,6 +349,8 @@ __all__ = [
     "svd",
     "svdvals",
     "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
     "vecdot",
     "vector_norm",

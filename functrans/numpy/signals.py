@@ -1,4 +1,4 @@
-"""Polynomials, interpolation and one-dimensional convolution, as compositions."""
+"""Interpolation and one-dimensional convolution, as compositions."""
 
 from __future__ import annotations
 
@@ -10,139 +10,15 @@ from functrans.core.errors import ShapeError
 from functrans.core.source import user_line
 from functrans.core.types import aval_of, dtype_of, shape_of
 from functrans.numpy import ufuncs
-from functrans.numpy.decompositions import lstsq
-from functrans.numpy.dispatch import mirrors, refuse
-from functrans.numpy.elementary import sqrt
+from functrans.numpy.dispatch import mirrors
 from functrans.numpy.indexing import getitem
 from functrans.numpy.joining import concatenate, flip
 from functrans.numpy.manipulation import reshape, strong
-from functrans.numpy.matrices import vander
 from functrans.numpy.promotion import promote, to_dtype
-from functrans.numpy.reductions import sum
 from functrans.numpy.selection import clip, where
 from functrans.numpy.sorting import searchsorted
-from functrans.primitives.arithmetic import zeros_like
 from functrans.primitives.convolution import conv_general_dilated_p
-from functrans.primitives.shaping import pad, slice_axis
-
-
-@mirrors(np.polyval)
-def polyval(p: Any, x: Any) -> Any:
-    """`numpy.polyval`: a polynomial with coefficients p, highest power first, at x.
-
-    >>> import functrans.numpy as fnp
-    >>> float(fnp.polyval([1.0, 0.0, 2.0], 3.0))
-    11.0
-    """
-    coefficients = strong(p)
-    x = strong(x)
-    y = zeros_like(x)
-    for i in range(shape_of(coefficients)[0]):
-        y = y * x + getitem(coefficients, i)
-    return y
-
-
-@mirrors(np.polyadd)
-def polyadd(a1: Any, a2: Any) -> Any:
-    """`numpy.polyadd`: the sum of two polynomials.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.polyadd([1, 2], [3]).tolist()
-    [1, 5]
-    """
-    x, y = promote(strong(a1), strong(a2))
-    n = np.maximum(shape_of(x)[0], shape_of(y)[0])
-    return pad(x, (n - shape_of(x)[0],), (0,), (0,)) + pad(y, (n - shape_of(y)[0],), (0,), (0,))
-
-
-@mirrors(np.polysub)
-def polysub(a1: Any, a2: Any) -> Any:
-    """`numpy.polysub`: the difference of two polynomials.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.polysub([1, 2], [3]).tolist()
-    [1, -1]
-    """
-    return polyadd(a1, ufuncs.negative(strong(a2)))
-
-
-@mirrors(np.polyfit)
-def polyfit(
-    x: Any,
-    y: Any,
-    deg: int,
-    rcond: float | None = None,
-    full: bool = False,
-    w: Any = None,
-    cov: Any = False,
-) -> Any:
-    """`numpy.polyfit`: the polynomial of a degree that fits points best, by least squares.
-
-    `full` and `cov` are for arrays that are not traced.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.polyfit([0.0, 1.0, 2.0], [1.0, 3.0, 5.0], 1).round(6).tolist()
-    [2.0, 1.0]
-    """
-    refuse("polyfit", full=(full, False), cov=(cov, False))
-    x, y = strong(x) + 0.0, strong(y) + 0.0
-    if len(shape_of(x)) != 1 or len(shape_of(y)) not in (1, 2) or shape_of(x) != shape_of(y)[:1]:
-        raise ShapeError(
-            "polyfit needs a vector x that is not empty, and y with as many values or rows: "
-            f"got {aval_of(x)} and {aval_of(y)}."
-        )
-    powers = vander(x, deg + 1)
-    if w is not None:
-        weights = strong(w) + 0.0
-        powers = powers * reshape(weights, (-1, 1))
-        y = y * reshape(weights, (-1,) + (1,) * (len(shape_of(y)) - 1))
-    size = sqrt(sum(powers * powers, 0))
-    rcond = shape_of(x)[0] * np.finfo(dtype_of(x)).eps if rcond is None else rcond
-    fit = lstsq(powers / size, y, rcond)[0]
-    return fit / reshape(size, (-1,) + (1,) * (len(shape_of(y)) - 1))
-
-
-@mirrors(np.polyint)
-def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
-    """`numpy.polyint`: the m-th antiderivative of a polynomial, with integration constants k.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.polyint([2.0, 1.0]).tolist()
-    [1.0, 1.0, 0.0]
-    """
-    x = strong(p)
-    constants = [0.0] * m if k is None else list(np.broadcast_to(k, (m,)))
-    for constant in constants:
-        powers = np.arange(shape_of(x)[0], 0, -1)
-        x = concatenate([x / powers, reshape(strong(constant), (1,))])
-    return x
-
-
-@mirrors(np.polymul)
-def polymul(a1: Any, a2: Any) -> Any:
-    """`numpy.polymul`: the product of two polynomials.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.polymul([1, 1], [1, -1]).tolist()
-    [1, 0, -1]
-    """
-    return convolve(a1, a2)
-
-
-@mirrors(np.polyder)
-def polyder(p: Any, m: int = 1) -> Any:
-    """`numpy.polyder`: the m-th derivative of a polynomial.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.polyder([1, 0, 2]).tolist()
-    [2, 0]
-    """
-    x = strong(p)
-    for _ in range(m):
-        n = shape_of(x)[0]
-        powers = np.arange(n - 1, 0, -1)
-        x = slice_axis(x, 0, 0, n - 1) * powers
-    return x
+from functrans.primitives.shaping import slice_axis
 
 
 @mirrors(np.convolve)

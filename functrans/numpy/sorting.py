@@ -326,7 +326,7 @@ def _unique_of_size(
         for j in range(shape_of(rows)[1])
     ]
     order = sorting.lexsort(columns, 0) if columns else iota((count,), 0, np.int64)
-    is_new = _starts_of_runs(gather(rows, [order], (0,), "promise_in_bounds"), equal_nan)
+    is_new = starts_of_runs(gather(rows, [order], (0,), "promise_in_bounds"), equal_nan)
     (starts,) = nonzero(is_new, size=size, fill_value=count)
     group = cumsum_p.bind(convert(is_new, np.int64), axis=0, reverse=False) - 1
     present = lt_p.bind(starts, np.int64(count))
@@ -347,7 +347,7 @@ def _unique_of_size(
     return values, index, inverse, counts
 
 
-def _starts_of_runs(rows: Any, equal_nan: bool) -> Any:
+def starts_of_runs(rows: Any, equal_nan: bool) -> Any:
     """Which of the sorted rows differ from the one before."""
     count = shape_of(rows)[0]
     above, here = slice_axis(rows, 0, 0, count - 1), slice_axis(rows, 0, 1, count)

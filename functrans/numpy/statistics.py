@@ -1,4 +1,4 @@
-"""Covariance, counting into bins, membership, and functions applied along an axis."""
+"""Covariance, membership, and functions applied along an axis."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ from typing import Any
 import numpy as np
 
 from functrans.core.errors import ShapeError
-from functrans.core.source import user_line
-from functrans.core.trace import Tracer
 from functrans.core.types import aval_of, canonical_axis, dtype_of, shape_of
 from functrans.numpy import ufuncs
-from functrans.numpy.creation import linspace, zeros
-from functrans.numpy.cumulative import diff
 from functrans.numpy.dispatch import mirrors
 from functrans.numpy.elementary import sqrt
-from functrans.numpy.indexing import at, getitem
 from functrans.numpy.joining import concatenate
 from functrans.numpy.manipulation import moveaxis, ravel, reshape, strong, transpose
 from functrans.numpy.matrices import diagonal
 from functrans.numpy.products import matmul
-from functrans.numpy.promotion import promote, to_dtype
-from functrans.numpy.reductions import any, average, max, min, sum
-from functrans.numpy.selection import clip, where
-from functrans.numpy.sorting import searchsorted
+from functrans.numpy.promotion import to_dtype
+from functrans.numpy.reductions import any, average, sum
+from functrans.numpy.selection import clip
 
 
 @mirrors(np.cov)
@@ -100,85 +94,6 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
 
         return complex_p.bind(clip(ufuncs.real(c), -1, 1), clip(ufuncs.imag(c), -1, 1))
     return clip(c, -1, 1)
-
-
-def bincount(
-    x: Any, /, weights: Any = None, minlength: int = 0, *, length: int | None = None
-) -> Any:
-    """`numpy.bincount`: how often each integer occurs, or the sum of its weights.
-
-    Args:
-        x: a vector of integers that are not negative.
-        weights: a vector as long.
-        minlength: the least extent of the result.
-        length: its extent, as in JAX; needed where the values of x are not known, as under `jit`.
-            Larger integers are then not counted.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.bincount([0, 2, 2]).tolist()
-    [1, 0, 2]
-    """
-    if length is None and type(x) is not Tracer and type(weights) is not Tracer:
-        return np.bincount(x, weights, minlength)
-    v = strong(x)
-    if len(shape_of(v)) != 1 or dtype_of(v).kind not in "iu":
-        raise TypeError(f"bincount needs a vector of integers: got {aval_of(v)}.{user_line()}")
-    if length is None:
-        advice = "The length of the result depends on it: give length=."
-        known = np.asarray(v.concrete("bincount", advice) if type(v) is Tracer else v)
-        length = int(np.maximum(known.max(initial=-1) + 1, minlength))
-    if weights is None:
-        return at(zeros(length, np.int64))[v].add(1)
-    return at(zeros(length))[v].add(to_dtype(strong(weights), np.dtype(float)))
-
-
-@mirrors(np.histogram_bin_edges)
-def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
-    """`numpy.histogram_bin_edges`: the edges of bins of equal width; the number must be given.
-
-    >>> import functrans.numpy as fnp
-    >>> fnp.histogram_bin_edges([0.0, 2.0], 2).tolist()
-    [0.0, 1.0, 2.0]
-    """
-    if isinstance(bins, str):
-        raise TypeError(f"bins={bins!r} depends on the values of a traced array.{user_line()}")
-    if np.ndim(bins) == 1:
-        return strong(bins)
-    x = ravel(a)
-    x = x if dtype_of(x).kind in "fc" else to_dtype(x, np.dtype(float))
-    low, high = (min(x), max(x)) if range is None else range
-    same = ufuncs.equal(low, high)
-    low, high = where(same, low - 0.5, low), where(same, high + 0.5, high)
-    return linspace(low, high, int(bins) + 1)
-
-
-@mirrors(np.histogram)
-def histogram(
-    a: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None
-) -> tuple[Any, Any]:
-    """`numpy.histogram`: how many elements lie in each bin, and the edges of the bins.
-
-    >>> import functrans.numpy as fnp
-    >>> counts, edges = fnp.histogram([0.0, 0.5, 2.0], 2)
-    >>> counts.tolist()
-    [2, 1]
-    """
-    edges = histogram_bin_edges(a, bins, range, weights)
-    x = ravel(a)
-    n = shape_of(edges)[0] - 1
-    x, compared = promote(x, edges)
-    place = searchsorted(compared, x, "right") - 1
-    # the last bin includes its right edge
-    place = where(ufuncs.equal(x, getitem(compared, n)), n - 1, place)
-    inside = ufuncs.logical_and(
-        ufuncs.greater_equal(x, getitem(compared, 0)), ufuncs.less_equal(x, getitem(compared, n))
-    )
-    amounts = where(inside, 1 if weights is None else ravel(weights), 0)
-    start = zeros(n, dtype_of(amounts))
-    counts = at(start)[clip(place, 0, n - 1)].add(amounts)
-    if density:
-        return counts / (sum(counts) * diff(edges)), edges
-    return counts, edges
 
 
 @mirrors(np.isin)

@@ -343,6 +343,20 @@ bitwise_count = unary(
     ),
 )
 
+# --- divisors: of integers ----------------------------------------------------------------------
+
+gcd = binary(np.gcd, p.gcd_p, ">>> int(fnp.gcd(12, 18))\n    6")
+
+
+def _lcm(x: Any, y: Any) -> Any:
+    divisor = p.gcd_p.bind(x, y)
+    nothing = p.eq_p.bind(divisor, dtype_of(x).type(0))
+    part = p.floor_divide_p.bind(x, p.select_p.bind(nothing, dtype_of(x).type(1), divisor))
+    return absolute(p.mul_p.bind(part, y))
+
+
+lcm = binary(np.lcm, _lcm, ">>> int(fnp.lcm(4, 6))\n    12")
+
 # --- rounding: integers are their own ---------------------------------------------------------
 
 floor = unary(np.floor, lambda x: p.floor_p.bind(x) if dtype_of(x).kind == "f" else x)

@@ -277,6 +277,8 @@ population_count_p: Primitive = elementwise(
     "population_count", lambda x: np.bitwise_count(x).astype(x.dtype), kinds=INTEGER
 )
 
+gcd_p: Primitive = elementwise("gcd", np.gcd, kinds="iu", cost=60)
+
 # --- complex parts --------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Decompositions of stacks of matrices: eigh, svd, qr, and pinv, which stands on one.
+"""Decompositions of stacks of matrices: eigh, eig, svd, qr, and pinv, which stands on one.
 
 Their derivatives turn the bases that they give. How vectors of equal eigenvalues (or singular
 values) turn among one another is a quotient 0 / 0 whose limit depends on the direction; it is
@@ -25,6 +25,7 @@ from functrans.core.primitive import Primitive
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import (
     abs_p,
+    complex_dtype,
     complex_p,
     convert,
     imag_p,
@@ -43,12 +44,13 @@ from functrans.primitives.linear_algebra import (
     half_triangle,
     on_stacks,
     product,
+    solve_p,
     transposed,
     triangle,
     triangular_solve,
 )
-from functrans.primitives.reductions import reduce_max_p, reduce_sum_p
-from functrans.primitives.shaping import pad, reshape_p, slice_axis
+from functrans.primitives.reductions import argmax_p, reduce_max_p, reduce_sum_p
+from functrans.primitives.shaping import iota, pad, reshape_p, slice_axis
 
 # --- what the rules share -------------------------------------------------------------------------
 
@@ -103,7 +105,7 @@ def _rounding(values: Any) -> Any:
     if not n:
         return zeros_like(reshape_p.bind(values, shape=(*stack, 1, n)))
     largest = reduce_max_p.bind(abs_p.bind(values), axes=(len(stack),))
-    dtype = dtype_of(values)
+    dtype = dtype_of(largest)
     factor = dtype.type(8 * math.sqrt(n) * np.finfo(dtype).eps)
     return reshape_p.bind(largest, shape=(*stack, 1, 1)) * factor
 
@@ -201,6 +203,68 @@ eigvalsh_p: Primitive = on_stacks(
     evaluate=_evaluate_eigvalsh,
     jvp=_jvp_eigvalsh,
     cost=lambda inputs, outputs, *, lower: flops(inputs, 4 / 3 * inputs[0].shape[-1] ** 3),
+)
+
+# --- eig: eigenvalues and vectors of any square matrices, always complex --------------------------
+
+
+def _infer_eig(a: Aval) -> tuple[Aval, Aval]:
+    check_square("eig", a)
+    dtype = complex_dtype(real_dtype(a.dtype))
+    return Aval(a.shape[:-1], dtype), Aval(a.shape, dtype)
+
+
+def _evaluate_eig(a: Any) -> list[Any]:
+    a = np.asarray(a)
+    dtype = complex_dtype(real_dtype(a.dtype))
+
+    def decompose(x: Any) -> list[Any]:
+        return [out.astype(dtype, copy=False) for out in np.linalg.eig(x)]
+
+    return _over_stack(decompose, _all_finite(a), a)
+
+
+def _jvp_eig(tangents: list, primals: list, outs: list) -> list:
+    """With M = V⁻¹ dA V: dλᵢ = Mᵢᵢ and dV = V (F ∘ M), where Fᵢⱼ = 1 / (λⱼ - λᵢ).
+
+    To that comes, for each vector, the multiple of itself that keeps its length one and its largest
+    element real, as LAPACK gives it (Boeddeker et al. 2017, "On the computation of complex-valued
+    gradients with application to statistically optimum beamforming"; Magnus 1985).
+    """
+    values, vectors = outs
+    change = convert(tangents[0], dtype_of(vectors))
+    moved = solve_p.bind(vectors, product(change, vectors))
+    columns = _per_column(values)
+    turn = product(vectors, moved * _reciprocal(columns - transposed(columns), _rounding(values)))
+    down = len(shape_of(vectors)) - 2
+    stretch = _pairs(vectors, turn)
+    is_largest = _largest_real(vectors)
+    aside = reduce_sum_p.bind(select(is_largest, imag_p.bind(turn), 0), axes=(down,))
+    along = reduce_sum_p.bind(select(is_largest, real_p.bind(vectors), 0), axes=(down,))
+    back = _per_column(complex_p.bind(stretch, aside / along))
+    return [_diagonal(moved), turn - vectors * back]
+
+
+def _largest_real(vectors: Any) -> Any:
+    """Where the largest of the real elements of each column is."""
+    down = len(shape_of(vectors)) - 2
+    size = select(imag_p.bind(vectors) == 0, abs_p.bind(real_p.bind(vectors)), -1)
+    place = argmax_p.bind(size, axis=down)
+    return iota(shape_of(vectors), down, dtype_of(place)) == _per_column(place)
+
+
+def _diagonal(x: Any) -> Any:
+    alone = triangle(triangle(x, lower=True), lower=False)
+    return reduce_sum_p.bind(alone, axes=(len(shape_of(x)) - 2,))
+
+
+eig_p: Primitive = on_stacks(
+    "eig",
+    infer=_infer_eig,
+    evaluate=_evaluate_eig,
+    jvp=_jvp_eig,
+    cost=lambda inputs, outputs: flops(inputs, 25 * inputs[0].shape[-1] ** 3),
+    multiple_results=True,
 )
 
 # --- svd: U, s in descending order, Vᴴ ------------------------------------------------------------

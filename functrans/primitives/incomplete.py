@@ -1,7 +1,8 @@
 """Incomplete gamma and beta functions, the normal quantile and zeta functions, by SciPy.
 
 Derivatives in the shapes of the incomplete functions, and in the exponent of zeta, have no closed
-form: they are refused, with the name of the argument.
+form: they are refused, with the name of the argument. (functrans.scipy.special.gammainc has that in
+its shape, by a loop.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from functrans.core.errors import TransformError
 from functrans.core.primitive import Primitive
 from functrans.core.types import dtype_of
-from functrans.primitives.arithmetic import select
+from functrans.primitives.arithmetic import isinf_p, select
 from functrans.primitives.elementwise import elementwise
 from functrans.primitives.limits import inner_power_p
 from functrans.primitives.special import lgamma_p
@@ -48,15 +49,15 @@ def _unknown(function: str, argument: str) -> Callable[..., Any]:
 
 
 def _times_log(n: Any, x: Any, log: Primitive) -> Any:
-    """n log(x), and 0 where n is 0."""
-    nothing = n == 0
+    """n log(x), and 0 where n is 0, also where the logarithm is infinite."""
+    nothing = (n == 0) & isinf_p.bind(log.bind(x))
     return select(nothing, 0, n * log.bind(select(nothing, dtype_of(x).type(0.5), x)))
 
 
 # --- incomplete gamma functions: (a, x) -----------------------------------------------------------
 
 
-def _gamma_density(a: Any, x: Any) -> Any:
+def gamma_density(a: Any, x: Any) -> Any:
     """xᵃ⁻¹ exp(-x) / Γ(a), the derivative of gammainc in x."""
     is_far = (x == np.inf) | (a == np.inf)
     one = dtype_of(x).type(1)
@@ -69,14 +70,14 @@ gammainc_p: Primitive = elementwise(
     "gammainc",
     _scipy("gammainc"),
     kinds="f",
-    jvp=(_unknown("gammainc", "a"), lambda t, a, x, y: t * _gamma_density(a, x)),
+    jvp=(_unknown("gammainc", "a"), lambda t, a, x, y: t * gamma_density(a, x)),
     cost=200,
 )
 gammaincc_p: Primitive = elementwise(
     "gammaincc",
     _scipy("gammaincc"),
     kinds="f",
-    jvp=(_unknown("gammaincc", "a"), lambda t, a, x, y: -t * _gamma_density(a, x)),
+    jvp=(_unknown("gammaincc", "a"), lambda t, a, x, y: -t * gamma_density(a, x)),
     cost=200,
 )
 

@@ -306,8 +306,9 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
 
 
 def _quotient(x: Any, y: Any) -> Any:
-    """x / y, and 0 where x is 0, also at y = 0."""
-    return select(x == 0, 0.0, x / select(x == 0, 1.0, y))
+    """x / y, and 0 where both are 0."""
+    nothing = (x == 0) & (y == 0)
+    return select(nothing, 0.0, x / select(nothing, 1.0, y))
 
 
 @custom_jvp

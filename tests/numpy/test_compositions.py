@@ -10,11 +10,11 @@ import pytest
 
 import functrans as ft
 import functrans.numpy as fnp
-from functrans.core.errors import ConcretizationError
+from functrans.core.errors import ConcretizationError, ShapeError
 from functrans.core.trace import Trace
 from functrans.core.types import Aval
 from functrans.test_util import check_grads
-from tests.numpy.agreement import array, both, check
+from tests.numpy.agreement import array, both, check, leaves
 
 X = array((3, 4), "float64")
 F = array((3, 4), "float32", 1)
@@ -68,6 +68,29 @@ CASES: list[tuple[str, tuple, dict[str, Any]]] = [
     ("correlate", (B[0], B[1, :3], "full"), {}),
     ("convolve", (B[0], B[1, :3]), {}),
     ("convolve", (N[0].astype("uint8"), N[1].astype("uint8")), {}),
+    ("polydiv", (V[:2], V), {}),
+    ("poly", (V,), {}),
+    ("poly", (F[:3, :3],), {}),
+    ("poly", (N[0],), {}),
+    ("poly", (C[0],), {}),
+    ("i0", (X,), {}),
+    ("i0", (F,), {}),
+    ("i0", (N,), {}),
+    ("frexp", (np.array([0.0, 3.0, -1e-310, np.inf, np.nan, 1e300, -0.1]),), {}),
+    ("frexp", (np.array([0.0, 3.0, -1e-40, np.inf, 0.1], "float32"),), {}),
+    ("spacing", (np.array([0.0, 1.0, -3.0, 1e300, 5e-324]),), {}),
+    *[
+        ("packbits", (array(shape, dtype), axis, order), {})
+        for shape in ((3, 4), (2, 17), (0,))
+        for dtype in ("bool", "int32")
+        for axis in (None, 0, -1)
+        for order in ("big", "little")
+    ],
+    *[
+        ("unpackbits", (array((3, 4), "uint8") * 50, axis, count, order), {})
+        for axis, count in ((None, None), (0, 5), (1, -3), (1, 40))
+        for order in ("big", "little")
+    ],
     ("interp", (X, np.array([-2.0, 0.0, 1.0]), np.array([1.0, 3.0, 2.0])), {}),
     ("interp", (X, [-2.0, 0.0, 1.0], np.array([1.0, 3.0, 2.0])), {"left": 0.0, "right": 9.0}),
     ("interp", (F, [-2.0, 0.0, 1.0], C[0, :3]), {}),
@@ -78,6 +101,57 @@ CASES: list[tuple[str, tuple, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "args", "kwargs"), CASES, ids=[c[0] for c in CASES])
 def test_agrees(name: str, args: tuple, kwargs: dict[str, Any]) -> None:
     check(*both(name), *args, **kwargs)
+
+
+P = np.array([0.0, 1.0, -3.5, 2.0, 0.5, 0.0])
+
+
+def by_size(x: np.ndarray) -> np.ndarray:
+    return x[np.argsort(-np.abs(x), kind="stable")].astype(complex)
+
+
+def test_roots() -> None:
+    for p in (P, P[1:], N[1], F[0], C[0], P[:1], np.zeros(3), np.array([0.0, 0.0, 2.0])):
+        want = by_size(np.roots(p))
+        np.testing.assert_allclose(by_size(fnp.roots(p)), want, rtol=1e-6)
+        got = ft.jit(lambda p: fnp.roots(p, strip_zeros=False))(p)
+        assert got.shape == (len(p) - 1,) and got.dtype == fnp.roots(p).dtype
+        np.testing.assert_allclose(got[: len(want)], want, rtol=1e-6)
+        assert np.isnan(got[len(want) :]).all()
+    size = lambda p: fnp.abs(fnp.roots(p))
+    check_grads(size, (P[1:-1],), order=2)
+    total = lambda p: fnp.sum(fnp.roots(p, strip_zeros=False)[:3].imag ** 2)
+    for p in (P, P[:-1], np.concatenate([[0.0, 0.0], P])):
+        of_known = ft.grad(lambda p: fnp.sum(fnp.roots(p)[:3].imag ** 2))(p)
+        np.testing.assert_allclose(ft.jit(ft.grad(total))(p), of_known, rtol=1e-9, atol=1e-9)
+    with pytest.raises(ConcretizationError, match="strip_zeros=False"):
+        ft.jit(fnp.roots)(P)
+    with pytest.raises(ShapeError, match="roots needs a vector"):
+        fnp.roots(X)
+
+
+def test_quotients_of_polynomials() -> None:
+    for u, v in ((V, V[:2]), (V, V[:1]), (C[0], V[2:]), (N[0], N[1, 1:])):
+        quotient, rest = ft.jit(fnp.polydiv)(u, v)
+        want, want_rest = np.polydiv(u, v)
+        np.testing.assert_allclose(quotient, want, rtol=1e-12)
+        np.testing.assert_allclose(np.trim_zeros(rest, "f"), np.trim_zeros(want_rest, "f"))
+        assert rest.shape == u.shape
+        known = ft.jvp(lambda u, v=v: fnp.polydiv(u, v)[1], (u + 0.0,), (u + 0.0,))[0]
+        np.testing.assert_allclose(known, want_rest, atol=1e-12)
+
+
+def test_trim_zeros() -> None:
+    x = np.zeros((5, 6))
+    x[1:3, 2:5] = np.arange(6.0).reshape(2, 3)
+    for trim in ("fb", "f", "b"):
+        for axis in (None, 0, (0, 1), -1):
+            want = np.trim_zeros(x, trim, axis)
+            gradient = ft.grad(lambda x, t=trim, a=axis: fnp.sum(fnp.trim_zeros(x, t, a) ** 2))(x)
+            np.testing.assert_array_equal(fnp.trim_zeros(x, trim, axis), want)
+            np.testing.assert_array_equal(gradient, 2 * x)
+    with pytest.raises(ConcretizationError, match="trim_zeros"):
+        ft.jit(fnp.trim_zeros)(x)
 
 
 def test_select_and_piecewise() -> None:
@@ -141,6 +215,12 @@ DERIVATIVES: list[tuple[Callable[..., Any], tuple]] = [
     (lambda x: fnp.convolve(x, x[:2]), (V,)),
     (lambda x, y: fnp.correlate(x, y, "full"), (V, V[:3])),
     (lambda p, x: fnp.polyval(p, x), (V, X)),
+    (lambda u, v: [w[-2:] for w in fnp.polydiv(u, v)], (V, V[2:])),
+    (lambda z: fnp.poly(z), (V,)),
+    (lambda a: fnp.poly(a), (X[:, :3],)),
+    (lambda x: fnp.i0(x), (X,)),
+    (lambda x: fnp.frexp(x)[0], (X + 0.013,)),
+    (lambda w: fnp.histogramdd(X, 2, weights=w)[0], (V[:3],)),
     (lambda x, y, w: fnp.polyfit(x, y, 1, w=w), (np.sqrt(np.arange(5.0)), V, V + 3)),
     (lambda x, y: fnp.interp(x, [-3.0, 0.05, 2.0], y), (X[0] + 0.013, V[:3])),
     (lambda x: fnp.where(x > 0.13, x**2, -x), (X,)),
@@ -165,9 +245,10 @@ def test_derivatives(k: int) -> None:
 def test_vmap(k: int) -> None:
     function, args = DERIVATIVES[k]
     stacked = [np.stack([a, a * 0.9, a + 0.2]) for a in args]
-    got = ft.vmap(function)(*stacked)
-    want = np.stack([function(*[a[i] for a in stacked]) for i in range(3)])
-    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+    got = leaves(ft.vmap(function)(*stacked))
+    rows = [leaves(function(*[a[i] for a in stacked])) for i in range(3)]
+    for g, want in zip(got, zip(*rows, strict=True), strict=True):
+        np.testing.assert_allclose(g, np.stack(want), rtol=1e-9, atol=1e-9)
 
 
 def test_sinc_has_its_second_derivative_at_zero() -> None:
@@ -188,6 +269,12 @@ STATISTICS: list[tuple[str, tuple, dict[str, Any]]] = [
     ("histogram", (X, 4, (-1.0, 2.0)), {"density": True}),
     ("histogram", (X, [-3.0, -1.0, 0.0, 2.0]), {"weights": np.arange(12.0).reshape(3, 4)}),
     ("histogram", (N,), {"bins": 5}),
+    ("histogramdd", (X,), {"bins": 3}),
+    ("histogramdd", (X[:, :2],), {"bins": [2, [-3.0, -1.0, 0.0, 2.0]], "density": True}),
+    ("histogramdd", (N[:, :2],), {"range": [(-1, 3), None], "weights": V[:3]}),
+    ("histogram2d", (X[0], X[1]), {}),
+    ("histogram2d", (X[0], X[1], [-2.0, 0.0, 1.0, 2.0]), {}),
+    ("histogram2d", (X[0], X[1], (2, 3)), {"density": True}),
     ("isin", (N, np.array([1, 2])), {}),
     ("isin", (N, [1, 2]), {"invert": True}),
 ]

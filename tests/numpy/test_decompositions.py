@@ -59,6 +59,23 @@ def test_of_hermitian_matrices(name: str, kwargs: dict[str, Any], dtype: str) ->
                 check(*both(name), read(x), tolerance=near, **kwargs)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["eig", "eigvals"])
+def test_of_square_matrices(name: str, dtype: str) -> None:
+    ours, theirs = both(name)
+
+    def reference(x: Any) -> Any:
+        want = theirs(x)
+        parts = want if name == "eig" else [want]
+        return [np.asarray(w, np.result_type(w, np.complex64)) for w in parts]
+
+    for stack in STACKS:
+        for n in (0, 1, 2, 5):
+            x = array((*stack, n, n), dtype, n)
+            x = np.ones_like(x) if dtype == "bool" else x
+            check(ours, reference, x, tolerance=tolerance(dtype) * 10)
+
+
 OF_ANY: list[tuple[str, dict[str, Any]]] = [
     ("svd", {}),
     ("svd", {"full_matrices": False}),
@@ -265,6 +282,28 @@ def test_hermitian_input_has_a_hermitian_gradient() -> None:
     np.testing.assert_allclose(g, g.conj().T)
     triangle = ft.grad(lambda a: fnp.sum(la.eigvalsh(a, "L") ** 3))(x)
     np.testing.assert_array_equal(triangle, np.tril(triangle))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("stack", [(), (2,)], ids=str)
+def test_derivatives_of_eigenvalues_and_vectors(stack: tuple[int, ...], dtype: str) -> None:
+    x = array((*stack, 4, 4), dtype, 3)
+
+    def parts(x: Any) -> Any:
+        values, vectors = la.eig(x)
+        # squares, since the sign of a vector is LAPACK's choice
+        return [part(v) for v in (values, vectors**2) for part in (fnp.real, fnp.imag)]
+
+    check_grads(parts, (x,), order=2)
+    check_grads(lambda x: fnp.abs(la.eigvals(x)), (x,), order=2)
+    jacobian = ft.jacrev(lambda x: la.eigvals(x).real)
+    np.testing.assert_allclose(ft.jit(jacobian)(x), jacobian(x), rtol=1e-9, atol=1e-9)
+
+
+def test_vectors_of_equal_eigenvalues_give_no_nan() -> None:
+    x = np.diag([1.0, 1.0, 2.0])
+    assert ft.grad(lambda x: fnp.sum(la.eigvals(x)).real)(x).tolist() == np.eye(3).tolist()
+    assert np.isfinite(ft.grad(lambda x: fnp.sum(la.eig(x)[1].real ** 3))(x)).all()
 
 
 def test_third_derivatives() -> None:

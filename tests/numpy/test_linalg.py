@@ -55,6 +55,29 @@ def test_functions_of_one_matrix(name: str, stack: tuple[int, ...], dtype: str) 
             check(*both(name), sparse(x), tolerance=tolerance(dtype))
 
 
+TENSORS: list[tuple[str, tuple[int, ...], tuple[Any, ...]]] = [
+    ("tensorsolve", (2, 3, 6), ((2, 3),)),
+    ("tensorsolve", (6, 2, 3), ((2, 3), (0,))),
+    ("tensorsolve", (2, 2, 3, 3), ((2, 3), (0, 2))),
+    ("tensorinv", (2, 3, 6), ()),
+    ("tensorinv", (6, 3, 2), (1,)),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "rest"), TENSORS, ids=str)
+@pytest.mark.parametrize("dtype", INEXACT)
+def test_tensor_equations(name: str, shape: Any, rest: Any, dtype: str) -> None:
+    x = np.random.default_rng(6).normal(size=shape).astype(dtype)
+    if name == "tensorsolve":
+        rest = (array(rest[0], dtype, 1), *rest[1:])
+    check(*both(name), x, *rest, tolerance=100 * tolerance(dtype))
+    operands, fixed = ((x, rest[0]), rest[1:]) if name == "tensorsolve" else ((x,), rest)
+    if dtype == "float64":
+        check_grads(lambda *v: getattr(fnp.linalg, name)(*v, *fixed), operands, order=2)
+    with pytest.raises(ShapeError, match=f"{name} needs as many"):
+        getattr(fnp.linalg, name)(x[:1], *rest)
+
+
 SYSTEMS = [
     ((3, 3), (3,)),
     ((3, 3), (3, 2)),

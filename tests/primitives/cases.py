@@ -144,6 +144,7 @@ BINARY: list[tuple[str, Sequence[str], float, float, bool]] = [
     ("mul", ALL, -2, 2, True),
     ("div", FC, 0.5, 3, True),
     ("pow", ("f4", "f8", "c16"), 0.4, 2.2, True),
+    ("gcd", INT, 0.4, 9, False),
     ("floor_divide", REAL, 0.4, 3, False),
     ("remainder", REAL, 0.4, 3, False),
     ("fmod", REAL, 0.4, 3, False),
@@ -476,6 +477,7 @@ THIN, FULL = options("full_matrices", False, True)
 REDUCED, COMPLETE = options("complete", False, True)
 for dtype in ("f4", "f8", "c8", "c16"):
     real = dtype[0] == "f"
+    case("eig", array((3, 3), dtype) + np.diag([1, 3, 6]).astype(dtype))
     for params in (LOWER, UPPER):
         case("eigvalsh", invertible((3, 3), dtype), params=params)
         case("eigh", invertible((3, 3), dtype), params=params, smooth=real)
@@ -494,6 +496,7 @@ for shape in ((0, 0), (0, 3), (3, 0), (2, 0, 3), (0, 3, 2)):
     for params in (THIN, FULL):
         case("svd", np.zeros(shape), params=params, smooth=False)
 for shape in ((0, 0), (0, 3, 3)):
+    case("eig", np.zeros(shape), smooth=False)
     case("eigvalsh", np.zeros(shape), params=LOWER, smooth=False)
     case("eigh", np.zeros(shape), params=LOWER, smooth=False)
 case("eigh", strided(invertible((4, 4), "f8")), params=LOWER, note="strided")
