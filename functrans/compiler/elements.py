@@ -334,7 +334,7 @@ class Elements:
         self.memo.pop()
 
     def _alloca(self, dtype: np.dtype) -> str:
-        cell = f"%cell{len(self.entry_lines)}"
+        cell = self.b.fresh("cell")
         self.entry_lines.append(f"{cell} = alloca {self.b.memory_type(dtype)}")
         return cell
 

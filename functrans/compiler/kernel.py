@@ -379,7 +379,7 @@ class _Emitter(Elements):
         b = self.b
         self.extents.append(loop.counter.extent - loop.counter.begin)
         place = len(self.extents), len(self.indices)
-        cell = f"%c{len(self.entry_lines)}"
+        cell = b.fresh("c")
         self.entry_lines.append(f"{cell} = alloca i64")
         first, last, shown = self._bounds(loop)
         head, body, end = b.fresh_label("loop"), b.fresh_label("body"), b.fresh_label("done")

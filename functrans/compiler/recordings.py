@@ -97,7 +97,7 @@ class _Recording:
     def tape(self) -> Iterator[None]:
         """Memory for the time of what is written inside."""
         k, b = self.k, self.k.b
-        room, cell = f"%tape{len(k.entry_lines)}", f"%taken{len(k.entry_lines)}"
+        room, cell = b.fresh("tape"), b.fresh("taken")
         k.entry_lines += [
             f"{room} = alloca [{STACK_BYTES} x i8], align 64",
             f"{cell} = alloca ptr",

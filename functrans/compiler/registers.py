@@ -439,7 +439,7 @@ class _Region(Elements):
         return memory
 
     def _array(self, aval: Aval) -> Memory:
-        name = f"%array{len(self.entry_lines)}"
+        name = self.b.fresh("array")
         kind = Builder.memory_type(aval.dtype)
         self.entry_lines.append(f"{name} = alloca [{max(aval.size, 1)} x {kind}], align 64")
         return Memory(name, None, aval)

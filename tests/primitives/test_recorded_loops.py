@@ -114,6 +114,17 @@ def halvings(x):
     return lax.while_loop(lambda v: v > 1.0, lambda v: v * 0.5 + 0.1 * fnp.sin(v), x)
 
 
+@pytest.mark.parametrize("count", [27, 29, 31, 33])
+def test_names_of_many_cells_and_of_rows_differ(count):
+    numbers = tuple(0.5 + k for k in range(count))
+
+    def loss(run):
+        return lambda x: run(lambda i, v: (v[0] * x + sum(v[1:]), *v[1:]), (x, *numbers), 3)[0]
+
+    gradient = _compiled(ft.grad(loss(_while)), 1.5)
+    np.testing.assert_allclose(gradient(1.5), ft.grad(loss(_unrolled))(1.5), rtol=1e-12)
+
+
 def test_examples_have_tapes_of_their_own():
     xs = np.linspace(0.5, 1e6, 40)
     expected = [ft.grad(halvings)(x) for x in xs]
