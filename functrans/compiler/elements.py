@@ -333,9 +333,9 @@ class Elements:
         self.depth -= 1
         self.memo.pop()
 
-    def _alloca(self, dtype: np.dtype) -> str:
+    def _alloca(self, dtype: np.dtype, count: int = 1) -> str:
         cell = self.b.fresh("cell")
-        self.entry_lines.append(f"{cell} = alloca {self.b.memory_type(dtype)}")
+        self.entry_lines.append(f"{cell} = alloca [{count} x {self.b.memory_type(dtype)}]")
         return cell
 
     def _pointer(self, atom: Atom, written: bool = False) -> str:

@@ -36,6 +36,10 @@ from functrans.core.program import Equation, Var
 
 VECTORS = (4, 8)
 """Iterations of a loop that fill a vector, or a few."""
+LANES = (4, 8, 16, 32)
+"""Iterations of the innermost loop of a fold over several that have an accumulator each."""
+LANES_WEIGHT = 320
+"""Instructions in these."""
 WORTH_GATHERING = 2
 """Instructions for every element that lies apart from its neighbours, from which on it pays to
 collect such elements in vectors: 32 transposed matrices of 64×64 are copied in 32 µs with them and
@@ -250,7 +254,8 @@ class _Emitter(Elements):
 
     def _emit_pass(self, row: list[IndexExpr], inner: list[Loop], members: list) -> None:
         """One pass over a row: what is computed for each element, what is folded over all."""
-        cells = {id(e): self._accumulator(e) for e in members if is_reduction(e)}
+        lanes = self._lanes(inner)
+        cells = {id(e): self._accumulators(e, lanes) for e in members if is_reduction(e)}
         with self._nest(inner[:-1]):
             for last in self._segments(inner[-1:]):
                 with self._nest(last):
@@ -258,14 +263,14 @@ class _Emitter(Elements):
                     for equation in members:
                         if is_reduction(equation):
                             x = self._operand(equation, index)
-                            self._fold(equation, cells[id(equation)], x)
+                            lane = self.counters[inner[-1].counter] if lanes > 1 else None
+                            self._fold(equation, cells[id(equation)], lane, x)
                         else:
                             self._compute(index, equation)
         for equation in members:
             if is_reduction(equation):
-                cell, out = cells[id(equation)], equation.outputs[0]
-                total = self.b.load(cell, None, out.aval.dtype)
-                self.shown[shown_key(total)] = self.shown[cell]
+                out = equation.outputs[0]
+                total = self._total(equation, cells[id(equation)], lanes)
                 self.memo[-1][(out, tuple(row))] = total
                 if out in self.stored:
                     self._store(out, self._result_index(row), total)
@@ -327,19 +332,42 @@ class _Emitter(Elements):
         dtype = equation.outputs[0].aval.dtype
         return self.b.const(equation.primitive.lower.identity(dtype), dtype)
 
-    def _accumulator(self, equation: Equation) -> str:
-        cell = self._alloca(equation.outputs[0].aval.dtype)
-        self.b.store(self._identity(equation), cell, None)
+    def _lanes(self, inner: list[Loop]) -> int:
+        """Accumulators of a pass: one for each iteration of its innermost loop if these are few,
+        and LLVM makes a vector of them."""
+        if len(inner) < 2 or not inner[-1].reduced or self.points:
+            return 1
+        short, n = inner[-1], inner[-1].counter.extent
+        if n not in LANES or n * self.kernel.weight > LANES_WEIGHT or short in self.bounds:
+            return 1
+        self.bounds[short] = "0", str(n), str(n)
+        self.scalar_loops.add(inner[-2])
+        return n
+
+    def _accumulators(self, equation: Equation, lanes: int) -> str:
+        cell = self._alloca(equation.outputs[0].aval.dtype, lanes)
+        identity = self._identity(equation)
+        for lane in range(lanes):
+            self.b.store(identity, cell, str(lane))
         self.shown[cell] = f"acc{len([k for k in self.shown if k.startswith('%cell')])}"
         self._line(f"{self.shown[cell]} = identity of {equation.primitive.name}")
         return cell
 
-    def _fold(self, equation: Equation, cell: str, x: Value) -> None:
+    def _fold(self, equation: Equation, cell: str, lane: str | None, x: Value) -> None:
         dtype = equation.outputs[0].aval.dtype
-        total = equation.primitive.lower.combine(self.b, self.b.load(cell, None, dtype), x)
-        self.b.store(total, cell, None)
+        total = equation.primitive.lower.combine(self.b, self.b.load(cell, lane, dtype), x)
+        self.b.store(total, cell, lane)
         name = equation.primitive.name.removeprefix("reduce_")
         self._line(f"{self.shown[cell]} = {name}({self.shown[cell]}, {self._show(x)})")
+
+    def _total(self, equation: Equation, cell: str, lanes: int) -> Value:
+        dtype = equation.outputs[0].aval.dtype
+        parts = [self.b.load(cell, str(lane), dtype) for lane in range(lanes)]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [equation.primitive.lower.combine(self.b, x, y) for x, y in pairs]
+        self.shown[shown_key(parts[0])] = self.shown[cell]
+        return parts[0]
 
     def _load_output(self, var: Var, index: Sequence[IndexExpr]) -> Value:
         pointer = self._pointer(var, written=True)

@@ -33,7 +33,7 @@ def lowered(f, shape):
     """A function that gives compiled what it gives evaluated, lowered."""
     x = np.random.default_rng(0).normal(size=shape)
     compiled = ft.jit(f)
-    np.testing.assert_allclose(compiled(x), f(x), 1e-14)
+    np.testing.assert_allclose(compiled(x), f(x), 1e-14, 1e-13)
     return compiled.lower(x)
 
 
@@ -122,6 +122,30 @@ def test_loops_are_exchanged_where_fewer_indices_jump_then(name):
     *case, counters = EXCHANGED[name]
     found = re.findall(r"for (i\d+) in range", lowered(*case).source)
     assert found[-len(counters) :] == counters
+
+
+ACCUMULATORS = {  # function of what is folded, shape, axes; how many there are
+    "groups": (fnp.sum, (3, 20, 5, 8), (1, 3), 8),
+    "extrema": (fnp.max, (3, 20, 5, 16), (1, 3), 16),
+    "products": (fnp.prod, (3, 20, 5, 4), (1, 3), 4),
+    "flags": (lambda x, axes: fnp.any(x > 2.5, axes), (3, 20, 5, 8), (1, 3), 8),
+    "complex": (lambda x, axes: fnp.sum(x * (1 + 2j), axes), (3, 20, 5, 8), (1, 3), 8),
+    "two": (lambda x, axes: fnp.sum(x, axes) + fnp.max(x, axes), (3, 20, 5, 32), (1, 3), 32),
+    "one loop": (fnp.sum, (30, 8), (1,), 1),
+    "merged loops": (fnp.sum, (3, 20, 8), (1, 2), 1),
+    "not as long as a vector": (fnp.sum, (3, 20, 5, 7), (1, 3), 1),
+    "columns": (fnp.sum, (20, 3, 8), (0,), 0),
+    "heavy": (lambda x, axes: fnp.sum(fnp.tanh(x), axes), (3, 20, 5, 32), (1, 3), 1),
+}
+
+
+@pytest.mark.parametrize("name", ACCUMULATORS)
+def test_iterations_of_a_short_innermost_loop_have_accumulators(name):
+    fold, shape, axes, count = ACCUMULATORS[name]
+    kernels = lowered(lambda x: fold(x, axes), shape).schedule.kernels().values()
+    ir = "\n".join(kernel.ir for kernel in kernels)
+    found = set(map(int, re.findall(r"%cell\S* = alloca \[(\d+) x", ir)))
+    assert found == ({count} if count else set())
 
 
 SEGMENTS = {  # function, shape; ranges of the innermost loops
