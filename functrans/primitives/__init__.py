@@ -23,6 +23,7 @@ from functrans.primitives import indexing as indexing
 from functrans.primitives import limits as limits
 from functrans.primitives import linear_algebra as linear_algebra
 from functrans.primitives import linear_solves as linear_solves
+from functrans.primitives import loop_cotangents as loop_cotangents
 from functrans.primitives import loop_tangents as loop_tangents
 from functrans.primitives import loops as loops
 from functrans.primitives import lu as lu

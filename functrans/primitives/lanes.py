@@ -34,7 +34,7 @@ BY_MATRIX = frozenset({
 """What runs matrix by matrix in a batch, too."""
 IDENTITIES = ("stop_gradient", "name", "optimization_barrier")
 BY_ELEMENT = ("argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "scatter")
-LOOPS = ("scan", "while_loop", "loop_tangent")
+LOOPS = ("scan", "while_loop", "loop_tangent", "loop_cotangent", "loop_cotangent_change")
 
 
 def one_by_one(

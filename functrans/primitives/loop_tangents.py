@@ -2,8 +2,8 @@
 
 A `while_loop` does not know how many steps there will be, so it cannot store residuals as it runs;
 a `scan` with checkpoint=k is asked not to store them. Forward, the loop runs again with its
-tangents. Backward it is reversed (functrans/primitives/reversed_loops.py), from carries that it may
-have kept when it ran (functrans/primitives/checkpointed_loops.py).
+tangents. Backward it is a `loop_cotangent` (functrans/primitives/loop_cotangents.py), from carries
+that it may have kept when it ran (functrans/primitives/checkpointed_loops.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from functrans.primitives.arithmetic import zeros_like
 from functrans.primitives.calls import present, split, spread
 from functrans.primitives.carries import Counts
 from functrans.primitives.differentiated_loops import Loop, carry_program
-from functrans.primitives.hinted_calls import hinted_call_p
+from functrans.primitives.loop_cotangents import loop_cotangent_p
 from functrans.primitives.loops import scan_jvp_body, scan_p
-from functrans.primitives.reversed_loops import backward, recorded
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import COUNT, jvp_body
 from functrans.transforms import forward
@@ -116,9 +115,7 @@ def _transpose(cts: list, *operands: Any, loop: Loop) -> list:
         full(a.shape, 0, a.dtype) if ct is None else ct
         for ct, a in zip(cts, loop.out_avals, strict=True)
     ]
-    plain = backward(replace(loop, kept=()))
-    quick, hints = recorded(loop) if loop.is_recorded else backward(loop), len(loop.kept)
-    results = hinted_call_p.bind(*fixed, *whole, plain=plain, quick=quick, hints=hints, count=hints)
+    results = loop_cotangent_p.bind(*fixed, *whole, loop=loop)
     given = [ct if type(x) is Linear else None for ct, x in zip(results, linear, strict=True)]
     return [*[None] * len(fixed), *given]
 

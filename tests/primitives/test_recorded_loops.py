@@ -90,6 +90,38 @@ def test_the_gradient_is_that_of_the_unrolled_loop(name, n):
     )
 
 
+def _forward(f):
+    return lambda x: ft.jvp(f, (x,), (fnp.ones_like(x),))[1]
+
+
+def _reverse(f):
+    return ft.grad(lambda x: fnp.sum(f(x)))
+
+
+MODES = {  # the innermost first
+    "reverse over reverse": (_reverse, _reverse),
+    "forward over reverse": (_reverse, _forward),
+    "reverse over forward over reverse": (_reverse, _forward, _reverse),
+    "reverse three times": (_reverse, _reverse, _reverse),
+    "forward twice over reverse": (_reverse, _forward, _forward),
+}
+
+
+@pytest.mark.parametrize("modes", MODES)
+@pytest.mark.parametrize("name", [n for n in LOOPS if n != "float32"])
+def test_derivatives_of_any_order_take_few_recorded_loops(name, modes):
+    def derivative(run):
+        f = _loss(name, run, 6)
+        for mode in MODES[modes]:
+            f = mode(f)
+        return f
+
+    compiled = ft.jit(derivative(_while))
+    np.testing.assert_allclose(compiled(X), derivative(_unrolled)(X), rtol=1e-9, atol=1e-9)
+    loops = compiled.lower(X).source.count("# recorded_loop in registers")
+    assert loops <= 2 ** (len(MODES[modes]) - 1)
+
+
 TAPES = {  # bytes on the stack, bytes of rows; steps, so that no two of them are one Program
     "memory of the system": (0, 1 << 20, 31),
     "a step at a time": (4096, 1, 32),

@@ -17,7 +17,14 @@ from tests.primitives.cases import CASES, Case
 
 STRUCTURED = {
     # primitives that hold Programs or Python functions are held to their own tables
-    "tests/primitives/test_control_flow.py": ["scan", "while_loop", "loop_tangent", "cond"],
+    "tests/primitives/test_control_flow.py": [
+        "scan",
+        "while_loop",
+        "loop_tangent",
+        "loop_cotangent",
+        "loop_cotangent_change",
+        "cond",
+    ],
     "tests/primitives/test_revolve.py": ["hinted_call"],
     "tests/primitives/test_custom.py": [
         "call",
