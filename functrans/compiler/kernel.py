@@ -74,7 +74,7 @@ def _emit_indexed(
     overwritten: dict[Var, Var],
 ) -> EmittedKernel:
     """The IR of a kernel with index operations: with merged loops if no index gets a division, with
-    loops cut in two where that saves one, and in tiles or segments."""
+    loops cut in two where that saves one, and in tiles, or in another order and in segments."""
     everything = set(range(1, len(kernel.shape)))
     emitter = partial(_Emitter, kernel, inlined, stored, overwritten)
     best = emitter(everything)
@@ -96,10 +96,8 @@ def _emit_indexed(
         other = tiled.emit()
         return other if tiled.divisions <= best.divisions else emitted
     if inner := exchanged(best.loops, best.indices):
-        other_order = emitter(best.apart, best.cuts, inner=inner)
-        other = other_order.emit()
-        if other_order.divisions <= best.divisions:
-            best, emitted = other_order, other
+        best = emitter(best.apart, best.cuts, inner=inner)
+        emitted = best.emit()
     if points := breaks(kernel, best.loops, best.conditions):
         return emitter(best.apart, best.cuts, points=points, inner=best.inner).emit()
     return emitted

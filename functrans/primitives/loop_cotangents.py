@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from functrans.core.dependence import depends, union
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive, not_linear, registry
 from functrans.core.program import Program
@@ -97,6 +98,15 @@ def _batch(args: list, batched: list, *, loop: Loop) -> tuple[list, Sequence[boo
     return evaluate(program, args), out_batched
 
 
+def _depends(sets: Sequence[int], *, loop: Loop) -> list[int]:
+    """On all cotangents, which `_transpose` takes together; but where operands of the loop depend on
+    something too, as the tangents among them may linearly, results are told apart."""
+    given, cts = split(sets, len(loop.kept) + 1 + len(loop.nonzero))
+    if any(given):
+        return depends(_meaning(loop), sets)
+    return [union(cts)] * len(loop.tangent_avals)
+
+
 loop_cotangent_p = Primitive(
     "loop_cotangent",
     infer=lambda *avals, loop: tuple(loop.tangent_avals),
@@ -106,6 +116,7 @@ loop_cotangent_p = Primitive(
     transpose=_transpose,
     jet=lambda operands, order, run, loop: run(_meaning(loop), operands),
     batch=_batch,
+    depends=_depends,
     inline=lambda loop: _meaning(loop),
     multiple_results=True,
 )
