@@ -168,10 +168,10 @@ def shift_right_logical(x: Any, y: Any) -> Any:
 
 
 def population_count(x: Any) -> Any:
-    """The number of bits that are one.
+    """The number of bits that are one; of negative numbers, in two's complement.
 
-    >>> int(population_count(np.int32(7)))
-    3
+    >>> population_count(np.array([7, -1], np.int32))
+    array([ 3, 32], dtype=int32)
     """
     return p.population_count_p.bind(as_array(x))
 

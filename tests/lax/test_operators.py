@@ -74,6 +74,11 @@ CASES = [
     ("eq", lambda: lax.eq(v, 1.0), v == 1),
     ("max", lambda: lax.max(v, 2.0), np.maximum(v, 2)),
     ("neg", lambda: lax.neg(v), -v),
+    (
+        "population_count of two's complement",
+        lambda: lax.population_count(np.array([-1, 5, -8, np.iinfo(int).min])),
+        [64, 2, 61, 1],
+    ),
 ]
 
 
