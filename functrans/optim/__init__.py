@@ -13,6 +13,19 @@ from functrans.optim.base import GradientTransformation as GradientTransformatio
 from functrans.optim.base import apply_updates as apply_updates
 from functrans.optim.base import chain as chain
 from functrans.optim.base import identity as identity
+from functrans.optim.losses import cosine_distance as cosine_distance
+from functrans.optim.losses import cosine_similarity as cosine_similarity
+from functrans.optim.losses import hinge_loss as hinge_loss
+from functrans.optim.losses import huber_loss as huber_loss
+from functrans.optim.losses import kl_divergence as kl_divergence
+from functrans.optim.losses import l2_loss as l2_loss
+from functrans.optim.losses import log_cosh as log_cosh
+from functrans.optim.losses import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
+from functrans.optim.losses import softmax_cross_entropy as softmax_cross_entropy
+from functrans.optim.losses import (
+    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
+)
+from functrans.optim.losses import squared_error as squared_error
 from functrans.optim.optimizers import adabelief as adabelief
 from functrans.optim.optimizers import adadelta as adadelta
 from functrans.optim.optimizers import adagrad as adagrad

@@ -119,7 +119,8 @@ def test_losses_are_those_of_optax(name: str) -> None:
     x = np.linspace(-3, 2, 12).reshape(3, 4)
     y = (np.cos(np.arange(12.0)) > 0).astype(float).reshape(3, 4)
     with jax.enable_x64(True):
-        want = getattr(optax.losses, name)(x, y)
+        want = getattr(optax, name)(x, y)
+    assert getattr(optim, name) is getattr(optim.losses, name)
     np.testing.assert_allclose(getattr(optim.losses, name)(x, y), want, rtol=1e-9, atol=1e-12)
 
 
