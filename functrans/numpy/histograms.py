@@ -52,8 +52,8 @@ def bincount(
         length = int(np.maximum(known.max(initial=-1) + 1, minlength))
     v = ufuncs.maximum(v, 0)  # as in JAX; an index that is negative would count from the end
     if weights is None:
-        return at(zeros(length, np.int64))[v].add(1)
-    return at(zeros(length))[v].add(to_dtype(strong(weights), np.dtype(float)))
+        return at(zeros(length, np.int64))[v].add(1, mode="drop")
+    return at(zeros(length))[v].add(to_dtype(strong(weights), np.dtype(float)), mode="drop")
 
 
 @mirrors(np.histogram_bin_edges)
