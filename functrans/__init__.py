@@ -5,6 +5,7 @@ from functrans import integrate as integrate
 from functrans import lax as lax
 from functrans import nn as nn
 from functrans import numpy as numpy
+from functrans import ops as ops
 from functrans import optim as optim
 from functrans import random as random
 from functrans import scipy as scipy

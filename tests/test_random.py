@@ -288,6 +288,9 @@ def test_wrong_keys_are_explained() -> None:
         random.dirichlet(random.key(0), 1.0)
     with pytest.raises(ShapeError, match="multinomial needs probabilities"):
         random.multinomial(random.key(0), 3, 1.0)
+    for shape in (0.5, (2, 2.5), "a"):
+        with pytest.raises(DTypeError, match="a shape is an integer or a sequence of integers"):
+            random.uniform(random.key(0), shape)
     for name in ("poisson", "geometric"):
         with pytest.raises(DTypeError, match=f"random.{name} gives integers"):
             getattr(random, name)(random.key(0), 0.5, dtype=float)

@@ -212,6 +212,11 @@ def conv_general_dilated(
     x, y = _permuted(x, numbers.lhs_spec), _permuted(y, numbers.rhs_spec)
     rank = len(shape_of(x)) - 2
     strides = _ints(window_strides, rank)
+    if len(strides) != rank:
+        raise ShapeError(
+            f"a convolution needs arrays (N, C, space…) and a stride for each axis of space: got "
+            f"lhs {aval_of(lhs)}, with extents {shape_of(x)[2:]} of space, and strides {strides}."
+        )
     dilations = _ints(lhs_dilation, rank), _ints(rhs_dilation, rank)
     windows = list(map(w.dilated, shape_of(y)[2:], dilations[1]))
     out = conv_general_dilated_p.bind(

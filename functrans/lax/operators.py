@@ -5,6 +5,7 @@ They take operands that broadcast and promote as in functrans.numpy, where JAX's
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -155,7 +156,8 @@ def integer_pow(x: Any, y: int) -> Any:
     >>> float(integer_pow(2.0, 3))
     8.0
     """
-    return p.integer_pow_p.bind(to_dtype(as_array(x), dtype_of(as_array(x))), exponent=int(y))
+    x, exponent = as_array(x), operator.index(y)
+    return p.integer_pow_p.bind(to_dtype(x, dtype_of(x)), exponent=exponent)
 
 
 def shift_right_logical(x: Any, y: Any) -> Any:
@@ -168,10 +170,10 @@ def shift_right_logical(x: Any, y: Any) -> Any:
 
 
 def population_count(x: Any) -> Any:
-    """The number of bits that are one.
+    """The number of bits that are one; of negative numbers, in two's complement.
 
-    >>> int(population_count(np.int32(7)))
-    3
+    >>> population_count(np.array([7, -1], np.int32))
+    array([ 3, 32], dtype=int32)
     """
     return p.population_count_p.bind(as_array(x))
 
@@ -237,10 +239,15 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Any:
 def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
     """The same bits as another dtype of the same size.
 
+    Raises:
+        DTypeError: the sizes differ.
+
     >>> int(bitcast_convert_type(np.float32(1.0), "int32"))
     1065353216
     """
-    return p.bitcast_p.bind(as_array(operand), dtype=np.dtype(new_dtype))
+    x, dtype = as_array(operand), np.dtype(new_dtype)
+    p.bitcast_p.infer(aval_of(x), dtype=dtype)  # NumPy makes several elements of one
+    return p.bitcast_p.bind(x, dtype=dtype)
 
 
 def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:

@@ -30,6 +30,9 @@ def slice(
 ) -> Any:
     """operand[start:limit:stride] with an int per axis.
 
+    Raises:
+        ShapeError: a bound is outside of the array, or counts from its end.
+
     >>> slice(np.arange(6.0), (1,), (5,), (2,))
     array([1., 3.])
     """
@@ -37,7 +40,9 @@ def slice(
     if not len(start_indices) == len(limit_indices) == len(shape_of(x)):
         raise ShapeError(f"slice of {aval_of(x)} needs a start and a limit per axis.")
     step = tuple(strides) if strides is not None else (1,) * len(start_indices)
-    return slice_p.bind(x, start=tuple(start_indices), stop=tuple(limit_indices), step=step)
+    bounds = {"start": tuple(start_indices), "stop": tuple(limit_indices), "step": step}
+    slice_p.infer(aval_of(x), **bounds)  # NumPy takes bounds outside of the array
+    return slice_p.bind(x, **bounds)
 
 
 def slice_in_dim(

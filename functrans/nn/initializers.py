@@ -10,6 +10,8 @@ import numpy as np
 
 from functrans import numpy as fnp
 from functrans import random
+from functrans.core.errors import ShapeError
+from functrans.numpy.indexing import at
 
 Initializer = Callable[..., Any]
 
@@ -120,6 +122,71 @@ def he_uniform(**axes: Any) -> Initializer:
 def he_normal(**axes: Any) -> Initializer:
     """Truncated normal with variance 2 / fan_in (He et al. 2015)."""
     return variance_scaling(2.0, "fan_in", "truncated_normal", **axes)
+
+
+def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = float) -> Initializer:
+    """Random orthogonal columns, or rows where there are fewer of those (Saxe et al. 2014).
+
+    Args:
+        scale: their length.
+        column_axis: the axis of the shape along which columns are numbered; all others number rows.
+        dtype: the dtype where a call names none.
+
+    Returns:
+        A function (key, shape, dtype) → array, of two axes or more.
+
+    Raises:
+        ShapeError: a shape of fewer than two axes, when it is called.
+
+    >>> import functrans as ft
+    >>> w = ft.nn.initializers.orthogonal()(ft.random.key(0), (4, 2))
+    >>> np.allclose(w.T @ w, np.eye(2))
+    True
+    """
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        if len(shape) < 2:
+            raise ShapeError(f"orthogonal needs a shape of two axes or more: got {tuple(shape)}.")
+        if 0 in shape:
+            return fnp.zeros(tuple(shape), dtype)
+        columns = shape[column_axis]
+        rest = np.delete(shape, column_axis).tolist()
+        q = random.orthogonal(key, math.prod(rest), (), dtype, columns)
+        return _times(fnp.moveaxis(q.reshape(*rest, columns), -1, column_axis), scale)
+
+    return init
+
+
+def delta_orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = float) -> Initializer:
+    """Kernels (space…, inputs, outputs) that are orthogonal in the middle and 0 around it.
+
+    Arguments as for `orthogonal`. Xiao et al.: Dynamical Isometry and a Mean Field Theory of CNNs
+    (2018).
+
+    Raises:
+        ShapeError: there are not one to three axes of space, or more inputs than outputs.
+
+    >>> import functrans as ft
+    >>> w = ft.nn.initializers.delta_orthogonal()(ft.random.key(0), (3, 2, 2))
+    >>> fnp.linalg.norm(w, axis=(1, 2)).round(6)
+    array([0.      , 1.414214, 0.      ])
+    """
+    matrix = orthogonal(scale, column_axis)
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        *space, inputs, outputs = shape
+        if len(space) not in (1, 2, 3):
+            raise ShapeError(
+                f"delta_orthogonal needs a shape of three to five axes: got {tuple(shape)}."
+            )
+        if outputs < inputs:
+            raise ShapeError(
+                f"delta_orthogonal needs at least as many outputs as inputs: got {tuple(shape)}."
+            )
+        middle = tuple((n - 1) // 2 for n in space)
+        return at(fnp.zeros(tuple(shape), dtype))[middle].set(matrix(key, shape[-2:], dtype))
+
+    return init
 
 
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal

@@ -35,7 +35,7 @@ def bincount(
         weights: a vector as long.
         minlength: the least extent of the result.
         length: its extent, as in JAX; needed where the values of x are not known, as under `jit`.
-            Larger integers are then not counted.
+            Larger integers are then not counted, and negative ones as 0.
 
     >>> import functrans.numpy as fnp
     >>> fnp.bincount([0, 2, 2]).tolist()
@@ -50,9 +50,10 @@ def bincount(
         advice = "The length of the result depends on it: give length=."
         known = np.asarray(v.concrete("bincount", advice) if type(v) is Tracer else v)
         length = int(np.maximum(known.max(initial=-1) + 1, minlength))
+    v = ufuncs.maximum(v, 0)  # as in JAX; an index that is negative would count from the end
     if weights is None:
-        return at(zeros(length, np.int64))[v].add(1)
-    return at(zeros(length))[v].add(to_dtype(strong(weights), np.dtype(float)))
+        return at(zeros(length, np.int64))[v].add(1, mode="drop")
+    return at(zeros(length))[v].add(to_dtype(strong(weights), np.dtype(float)), mode="drop")
 
 
 @mirrors(np.histogram_bin_edges)

@@ -339,10 +339,7 @@ def _to_updates(values: Any, plan: Plan, shape: tuple[int, ...]) -> Any:
         n in (1, m) for n, m in zip(reversed(got[surplus:]), reversed(plan.shape), strict=False)
     )
     if not fits:
-        raise ShapeError(
-            f"values of shape {got} do not broadcast to the {plan.shape} that the index selects "
-            f"from an array of shape {shape}."
-        )
+        raise _misfit(got, plan.shape, shape)
     values = _reshaped(values, got[surplus:])
     if shape_of(values) != plan.shape:
         values = broadcast_p.bind(values, shape=plan.shape)
@@ -353,6 +350,13 @@ def _to_updates(values: Any, plan: Plan, shape: tuple[int, ...]) -> Any:
     inner = range(at, at + len(lead))
     outer = [i for i in range(len(rest) + len(lead)) if i not in inner]
     return _transposed(values, (*inner, *outer))
+
+
+def _misfit(got: tuple[int, ...], selected: tuple[int, ...], shape: tuple[int, ...]) -> ShapeError:
+    return ShapeError(
+        f"values of shape {got} do not broadcast to the {selected} that the index selects "
+        f"from an array of shape {shape}."
+    )
 
 
 def _combine(op: str, old: Any, values: Any) -> Any:
@@ -375,8 +379,8 @@ def _update_with_numpy(out: np.ndarray, index: Any, op: str, values: Any) -> np.
             _UFUNC[op].at(out, index, values)
     except IndexError as error:
         raise IndexingError(f"{error}.") from None
-    except ValueError as error:
-        raise ShapeError(f"{error}.") from None
+    except ValueError:
+        raise _misfit(shape_of(values), out[index].shape, out.shape) from None
     return out
 
 

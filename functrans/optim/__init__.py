@@ -13,6 +13,20 @@ from functrans.optim.base import GradientTransformation as GradientTransformatio
 from functrans.optim.base import apply_updates as apply_updates
 from functrans.optim.base import chain as chain
 from functrans.optim.base import identity as identity
+from functrans.optim.base import incremental_update as incremental_update
+from functrans.optim.losses import cosine_distance as cosine_distance
+from functrans.optim.losses import cosine_similarity as cosine_similarity
+from functrans.optim.losses import hinge_loss as hinge_loss
+from functrans.optim.losses import huber_loss as huber_loss
+from functrans.optim.losses import kl_divergence as kl_divergence
+from functrans.optim.losses import l2_loss as l2_loss
+from functrans.optim.losses import log_cosh as log_cosh
+from functrans.optim.losses import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
+from functrans.optim.losses import softmax_cross_entropy as softmax_cross_entropy
+from functrans.optim.losses import (
+    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
+)
+from functrans.optim.losses import squared_error as squared_error
 from functrans.optim.optimizers import adabelief as adabelief
 from functrans.optim.optimizers import adadelta as adadelta
 from functrans.optim.optimizers import adagrad as adagrad
@@ -46,4 +60,12 @@ from functrans.optim.transforms import scale_by_lion as scale_by_lion
 from functrans.optim.transforms import scale_by_rms as scale_by_rms
 from functrans.optim.transforms import scale_by_rss as scale_by_rss
 from functrans.optim.transforms import scale_by_schedule as scale_by_schedule
+from functrans.optim.transforms import set_to_zero as set_to_zero
 from functrans.optim.transforms import trace as trace
+from functrans.optim.wrappers import MaskedNode as MaskedNode
+from functrans.optim.wrappers import MultiSteps as MultiSteps
+from functrans.optim.wrappers import apply_if_finite as apply_if_finite
+from functrans.optim.wrappers import inject_hyperparams as inject_hyperparams
+from functrans.optim.wrappers import masked as masked
+from functrans.optim.wrappers import multi_transform as multi_transform
+from functrans.optim.wrappers import partition as partition

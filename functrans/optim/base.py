@@ -74,6 +74,17 @@ def apply_updates(params: Any, updates: Any) -> Any:
     return tree.map(lambda p, u: as_leaf(p + u, p), params, updates)
 
 
+def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
+    """step_size × new + (1 - step_size) × old: moving means of weights, slow target networks.
+
+    >>> incremental_update({"w": np.ones(2)}, {"w": np.zeros(2)}, 0.25)
+    {'w': array([0.25, 0.25])}
+    """
+    return tree.map(
+        lambda new, old: step_size * new + (1.0 - step_size) * old, new_tensors, old_tensors
+    )
+
+
 def as_leaf(x: Any, like: Any) -> Any:
     """x in the dtype of another leaf."""
     dtype = getattr(like, "dtype", None)

@@ -164,7 +164,7 @@ def lamb(
     return _stepping(
         learning_rate,
         t.scale_by_adam(b1, b2, eps, eps_root),
-        t.maybe_decay(weight_decay, mask),
+        t.add_decayed_weights(weight_decay, mask),
         adaptive.scale_by_trust_ratio(),
     )
 

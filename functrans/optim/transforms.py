@@ -10,7 +10,6 @@ from functrans.core import tree
 from functrans.optim.base import (
     GradientTransformation,
     as_leaf,
-    identity,
     stateless,
 )
 
@@ -75,7 +74,7 @@ def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> GradientTransformat
         scaled = tree.map(lambda g: as_leaf(g * size, g), updates)
         return scaled, ScaleByScheduleState(state.count + 1)
 
-    return GradientTransformation(lambda params: ScaleByScheduleState(_zero_count()), update)
+    return GradientTransformation(lambda params: ScaleByScheduleState(zero_count()), update)
 
 
 def scale_by_learning_rate(
@@ -169,7 +168,7 @@ def scale_by_lion(b1: float = 0.9, b2: float = 0.99) -> GradientTransformation:
     """The sign of a mean of gradients (Chen et al.: Symbolic discovery of optimizers, 2023)."""
 
     def init(params: Any) -> ScaleByLionState:
-        return ScaleByLionState(_zero_count(), zeros_like(params))
+        return ScaleByLionState(zero_count(), zeros_like(params))
 
     def update(updates: Any, state: ScaleByLionState, params: Any = None) -> tuple[Any, Any]:
         signs = tree.map(lambda g, m: fnp.sign((1 - b1) * g + b1 * m), updates, state.mu)
@@ -197,6 +196,11 @@ def add_decayed_weights(weight_decay: float = 0.0, mask: Any = None) -> Gradient
         return tree.map(lambda g, p, m: g + weight_decay * p if m else g, updates, params, chosen)
 
     return stateless(decay)
+
+
+def set_to_zero() -> GradientTransformation:
+    """Updates of zero: what belongs to them stays as it is."""
+    return stateless(lambda updates, params: zeros_like(updates))
 
 
 def clip(max_delta: float) -> GradientTransformation:
@@ -233,19 +237,14 @@ def clip_by_global_norm(max_norm: float) -> GradientTransformation:
     return stateless(clipped)
 
 
-def maybe_decay(weight_decay: float, mask: Any = None) -> GradientTransformation:
-    """Weight decay, or nothing where the factor is 0."""
-    return add_decayed_weights(weight_decay, mask) if weight_decay else identity()
-
-
-def _zero_count() -> Any:
+def zero_count() -> Any:
     """The step count before the first step."""
     return fnp.zeros((), fnp.int32)
 
 
 def no_moments(params: Any) -> ScaleByAdamState:
     """The state of Adam and its relatives before the first step."""
-    return ScaleByAdamState(_zero_count(), zeros_like(params), zeros_like(params))
+    return ScaleByAdamState(zero_count(), zeros_like(params), zeros_like(params))
 
 
 def by_root(mean: Any, square: Any, eps: float, eps_root: float = 0.0) -> Any:

@@ -273,8 +273,19 @@ shift_right_logical_p: Primitive = elementwise(
     kinds=INTEGER,
     emit=_emit_shift_right_logical,
 )
+
+
+def _population_count(x: Any) -> Any:
+    # NumPy counts the bits of |x|
+    unsigned = np.dtype(f"u{x.dtype.itemsize}")
+    return np.bitwise_count(np.asarray(x).view(unsigned)).astype(x.dtype)[()]
+
+
 population_count_p: Primitive = elementwise(
-    "population_count", lambda x: np.bitwise_count(x).astype(x.dtype), kinds=INTEGER
+    "population_count",
+    _population_count,
+    kinds=INTEGER,
+    emit=lambda b, x: b.intrinsic("ctpop", x),
 )
 
 gcd_p: Primitive = elementwise("gcd", np.gcd, kinds="iu", cost=60)

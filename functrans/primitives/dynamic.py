@@ -43,8 +43,8 @@ def _infer_dynamic_slice(x: Aval, *starts: Aval, sizes: Sizes) -> Aval:
 
 
 def _block(shape: Sequence[int], starts: Sequence[Any], sizes: Sizes) -> tuple[slice, ...]:
-    """The block as slices, moved inside the array; ValueError if it is larger."""
-    if any(size > n for size, n in zip(sizes, shape, strict=True)):
+    """The block as slices, moved inside the array; ValueError if it does not fit."""
+    if any(not 0 <= size <= n for size, n in zip(sizes, shape, strict=True)):
         raise ValueError(f"a block of shape {sizes} does not fit into {tuple(shape)}")
     begins = [
         min(max(int(s), 0), n - size) for s, n, size in zip(starts, shape, sizes, strict=True)

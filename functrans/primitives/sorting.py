@@ -10,7 +10,7 @@ import numpy as np
 
 from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.primitive import Primitive
-from functrans.core.types import Aval, shape_of
+from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.indexing import gather, repeat_unbatched
 from functrans.primitives.shaping import flip_p, iota, slice_axis
 
@@ -107,6 +107,7 @@ def _infer_top_k(x: Aval, *, k: int, axis: int) -> tuple[Aval, Aval]:
 
 
 def _evaluate_top_k(x: Any, *, k: int, axis: int) -> list[Any]:
+    _infer_top_k(aval_of(x), k=k, axis=axis)  # NumPy would begin again from the other end
     last = np.shape(x)[axis] - 1
     # ascending and stable from the far end: equal elements come out in their first order
     order = last - np.argsort(np.flip(x, axis), axis, kind="stable")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from functrans import numpy as fnp
-from functrans.core.errors import DTypeError
+from functrans.core.errors import ConcretizationError, DTypeError
 from functrans.core.types import aval_of, shape_of
 from functrans.primitives.arithmetic import convert
 from functrans.primitives.random_bits import threefry2x32_p
@@ -123,8 +124,16 @@ def random_bits(key: Any, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
 
 
 def sample_shape(shape: Shape) -> tuple[int, ...]:
-    """A shape given as an int or a sequence."""
-    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(map(int, shape))
+    """A shape given as an int or a sequence; DTypeError if it is none."""
+    extents = shape if isinstance(shape, Sequence | np.ndarray) else (shape,)
+    try:
+        return tuple(map(operator.index, extents))
+    except ConcretizationError:
+        raise
+    except TypeError as error:
+        raise DTypeError(
+            f"a shape is an integer or a sequence of integers: got {shape!r}."
+        ) from error
 
 
 def common_shape(shape: Shape | None, *args: Any) -> tuple[int, ...]:

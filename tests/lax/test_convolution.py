@@ -92,6 +92,8 @@ def test_unknown_paddings_are_refused() -> None:
     x, w = np.ones((1, 1, 9)), np.ones((1, 1, 3))
     with pytest.raises(ValueError, match="'VALID', 'SAME', 'SAME_LOWER' or"):
         lax.conv(x, w, (1,), "FULL")
+    with pytest.raises(ShapeError, match=r"\(N, C, space…\).*f64\[4,4\].*\(1, 1\)"):
+        lax.conv_general_dilated(np.ones((4, 4)), np.ones((3, 3)), (1, 1), "SAME")
     with pytest.raises(ShapeError, match="use conv_transpose"):
         lax.conv_general_dilated(x, w, (1,), "SAME", lhs_dilation=(2,))
     with pytest.raises(ShapeError, match="one rank"):

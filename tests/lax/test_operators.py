@@ -74,6 +74,11 @@ CASES = [
     ("eq", lambda: lax.eq(v, 1.0), v == 1),
     ("max", lambda: lax.max(v, 2.0), np.maximum(v, 2)),
     ("neg", lambda: lax.neg(v), -v),
+    (
+        "population_count of two's complement",
+        lambda: lax.population_count(np.array([-1, 5, -8, np.iinfo(int).min])),
+        [64, 2, 61, 1],
+    ),
 ]
 
 
@@ -135,8 +140,10 @@ def test_top_k_orders_ties_as_they_come() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ShapeError, match="top_k"):
-        lax.top_k(v, 9)
+    for k in (-1, 5, 9):  # v has four elements
+        for f in (lax.top_k, ft.jit(lax.top_k, static_argnums=1)):
+            with pytest.raises(ShapeError, match="top_k"):
+                f(v, k)
     for run in (lax.pad, ft.jit(lax.pad, static_argnums=2)):
         with pytest.raises(ShapeError, match="negative extent"):
             run(v, 0.0, ((-3, -2, 0),))
@@ -147,6 +154,17 @@ def test_errors() -> None:
     for run in (lax.dynamic_slice_in_dim, ft.jit(lax.dynamic_slice_in_dim, static_argnums=2)):
         with pytest.raises(ShapeError, match=r"block of shape \(9,\) does not fit into f64\[4\]"):
             run(v, 0, 9)
+        with pytest.raises(ShapeError, match="does not fit"):
+            run(v, 0, -1)
+    for run in (lax.slice, ft.jit(lax.slice, static_argnums=(1, 2))):
+        for start, stop in (0, 5), (-1, 4), (5, 5), (0, -1):
+            with pytest.raises(ShapeError, match=r"is outside of f64\[4\]"):
+                run(v, (start,), (stop,))
+    for run in (lax.bitcast_convert_type, ft.jit(lax.bitcast_convert_type, static_argnums=1)):
+        with pytest.raises(DTypeError, match="of one size"):
+            run(v, np.int32)
+    with pytest.raises(TypeError, match="float"):
+        lax.integer_pow(v, 0.5)
     with pytest.raises(ShapeError, match="broadcast_in_dim"):
         lax.broadcast_in_dim(v, (2, 4), (0, 1))
     with pytest.raises(DTypeError, match="two cases"):

@@ -82,6 +82,38 @@ def test_initialisers_have_their_variance(kind: str, shape: str) -> None:
     assert abs(w.var() / want - 1) < 0.05
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "options"),
+    [
+        ("orthogonal", (5, 3), {}),
+        ("orthogonal", (2, 4, 9), {"scale": 2.0, "column_axis": 0}),
+        ("orthogonal", (0, 3), {}),
+        ("delta_orthogonal", (3, 4, 4), {}),
+        ("delta_orthogonal", (4, 3, 2, 5), {"scale": 0.5}),
+        ("delta_orthogonal", (2, 3, 5, 2, 2), {}),
+    ],
+)
+def test_orthogonal_initialisers_are_those_of_jax(name: str, shape: Any, options: Any) -> None:
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        want = getattr(jax.nn.initializers, name)(**options)(jax.random.PRNGKey(3), shape)
+    for dtype in np.float64, np.float32:
+        got = getattr(nn.initializers, name)(**options)(ft.random.key(3), shape, dtype)
+        assert got.dtype == dtype
+        if dtype == np.float64:
+            np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
+
+
+def test_orthogonal_initialisers_name_shapes_that_have_no_such_matrix() -> None:
+    key = ft.random.key(0)
+    with pytest.raises(ShapeError, match="two axes"):
+        nn.initializers.orthogonal()(key, (3,))
+    with pytest.raises(ShapeError, match="three to five"):
+        nn.initializers.delta_orthogonal()(key, (3, 3))
+    with pytest.raises(ShapeError, match="as many outputs as inputs"):
+        nn.initializers.delta_orthogonal()(key, (3, 5, 4))
+
+
 def test_a_network_of_layers_trains_under_jit() -> None:
     init, apply = nn.serial(nn.dense(16), nn.elementwise(nn.tanh), nn.layer_norm(), nn.dense(1))
     shape, params = init(ft.random.key(0), (-1, 2))

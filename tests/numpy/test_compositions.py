@@ -289,6 +289,8 @@ def test_bincount() -> None:
     x = np.array([0, 3, 1, 3])
     np.testing.assert_array_equal(fnp.bincount(x), np.bincount(x))
     np.testing.assert_array_equal(ft.jit(lambda v: fnp.bincount(v, length=5))(x), [1, 1, 0, 2, 0])
+    for f in (fnp.bincount, ft.jit(fnp.bincount, static_argnames="length")):
+        np.testing.assert_array_equal(f(np.array([-1, 2, 7]), length=3), [1, 0, 1])
     weighted = ft.grad(lambda w: (fnp.bincount(x, w) ** 2).sum())(np.arange(4.0))
     np.testing.assert_allclose(weighted, [0, 8, 4, 8])
 

@@ -515,8 +515,10 @@ def test_updates_that_do_not_fit():
     x = np.zeros((2, 3))
     with pytest.raises(ShapeError, match=r"\(4,\)"):
         run(lambda x: at(x)[0].set(np.ones(4)), x)
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match=r"\(4,\).* \(3,\).* \(2, 3\)"):
         at(x)[0].set(np.ones(4))
+    with pytest.raises(ShapeError, match=r"\(4, 5\).* \(2, 2, 3\).* \(2, 3\)"):
+        at(x)[np.zeros((2, 2), int)].add(np.ones((4, 5)))
     with pytest.raises(DTypeError, match="complex"):
         at(x)[0].set(1j)
     np.testing.assert_array_equal(

@@ -32,6 +32,26 @@ OPTIMIZERS = {
     "clipped": lambda o: o.chain(o.clip_by_global_norm(0.5), o.adam(0.1)),
     "elementwise clip": lambda o: o.chain(o.clip(0.2), o.sgd(0.1)),
     "scheduled": lambda o: o.adam(o.linear_schedule(0.1, 0.01, 5)),
+    "masked": lambda o: o.chain(o.masked(o.clip(0.2), {"w": True, "b": False}), o.sgd(0.1)),
+    "masked by a function": lambda o: o.chain(
+        o.masked(o.trace(0.5), lambda p: {"w": False, "b": True}), o.adam(0.1)
+    ),
+    "two optimizers": lambda o: o.multi_transform(
+        {"fast": o.adamw(0.1), "slow": o.sgd(0.01)}, {"w": "fast", "b": "slow"}
+    ),
+    "frozen": lambda o: o.partition(
+        {"on": o.adam(0.1), "off": o.set_to_zero()}, lambda p: {"w": "on", "b": "off"}
+    ),
+    "injected": lambda o: o.inject_hyperparams(o.adamw)(
+        learning_rate=o.linear_schedule(0.1, 0.01, 5), weight_decay=0.1
+    ),
+    "injected, with a trust ratio": lambda o: o.inject_hyperparams(o.lamb)(0.05, weight_decay=0.1),
+    "injected in part": lambda o: o.inject_hyperparams(o.lamb, static_args="weight_decay")(0.1),
+    "of three gradients": lambda o: o.MultiSteps(o.adam(0.3), every_k_schedule=3),
+    "of more and more": lambda o: o.MultiSteps(
+        o.sgd(0.1), every_k_schedule=lambda n: n + 1, use_grad_mean=False
+    ),
+    "if finite": lambda o: o.apply_if_finite(o.adam(0.1), 3),
 }
 SCHEDULES = {
     "constant": lambda o: o.constant_schedule(0.3),
@@ -119,7 +139,8 @@ def test_losses_are_those_of_optax(name: str) -> None:
     x = np.linspace(-3, 2, 12).reshape(3, 4)
     y = (np.cos(np.arange(12.0)) > 0).astype(float).reshape(3, 4)
     with jax.enable_x64(True):
-        want = getattr(optax.losses, name)(x, y)
+        want = getattr(optax, name)(x, y)
+    assert getattr(optim, name) is getattr(optim.losses, name)
     np.testing.assert_allclose(getattr(optim.losses, name)(x, y), want, rtol=1e-9, atol=1e-12)
 
 
@@ -144,3 +165,35 @@ def test_a_state_of_another_chain_is_refused() -> None:
     optimizer = optim.chain(optim.clip(1.0), optim.sgd(0.1))
     with pytest.raises(ValueError, match="init on the same chain"):
         optimizer.update(params(), (), params())
+
+
+def test_steps_that_are_not_finite_are_skipped_a_few_times() -> None:
+    optimizer = optim.apply_if_finite(optim.sgd(1.0, momentum=0.9), 2)
+    update = ft.jit(optimizer.update)
+    good, bad = np.array([1.0, 2.0]), np.array([1.0, np.inf])
+    state = optimizer.init(good)
+    taken = []
+    for g in (good, bad, bad, bad, good):
+        updates, state = update(g, state)
+        taken.append(bool(updates.any()))
+    assert taken == [True, False, False, True, True]
+    assert (int(state.notfinite_count), int(state.total_notfinite)) == (0, 3)
+    assert bool(state.last_finite)
+
+
+def test_injected_numbers_are_read_and_replaced_under_jit() -> None:
+    optimizer = optim.inject_hyperparams(optim.adamw)(0.1, weight_decay=0.0)
+    p = params()
+    state = optimizer.init(p)
+    assert {"b1", "eps", "learning_rate", "weight_decay"} <= set(state.hyperparams)
+    state.hyperparams["learning_rate"] = np.array(0.0)
+    updates, state = ft.jit(optimizer.update)(ft.grad(loss)(p), state, p)
+    assert not updates["w"].any()
+    float32 = optimizer.init({"w": np.ones(2, np.float32)})
+    assert float32.hyperparams["b1"].dtype == np.float32
+
+
+def test_labels_without_a_transformation_are_named() -> None:
+    optimizer = optim.multi_transform({"a": optim.sgd(0.1)}, {"w": "a", "b": "none such"})
+    with pytest.raises(ValueError, match=r"none such.*'a'"):
+        optimizer.init(params())

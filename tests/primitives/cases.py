@@ -101,7 +101,7 @@ UNARY: list[tuple[str, Sequence[str], float, float, bool]] = [
     ("isfinite", FC, -2, 2, False),
     ("signbit", F, -2, 2, False),
     ("not", ("?", *INT), -2, 2, False),
-    ("population_count", ("u1", "u4"), 0, 9, False),
+    ("population_count", (*INT, "u4"), 0, 9, False),
     ("real", ("c8", "c16"), -2, 2, True),
     ("imag", ("c8", "c16"), -2, 2, True),
     ("conj", ("c8", "c16"), -2, 2, True),
