@@ -99,8 +99,8 @@ def _batch(args: list, batched: list, *, loop: Loop) -> tuple[list, Sequence[boo
 
 
 def _depends(sets: Sequence[int], *, loop: Loop) -> list[int]:
-    """On all cotangents, which `_transpose` takes together; but where operands of the loop depend on
-    something too, as the tangents among them may linearly, results are told apart."""
+    """On all cotangents, which `_transpose` takes together; but where operands of the loop depend
+    on something too, as the tangents among them may linearly, results are told apart."""
     given, cts = split(sets, len(loop.kept) + 1 + len(loop.nonzero))
     if any(given):
         return depends(_meaning(loop), sets)
