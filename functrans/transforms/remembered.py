@@ -34,7 +34,8 @@ CAPACITY = 1024
 LONGEST = 2000
 """Equations of a Program that is remembered."""
 
-_seen: dict[Hashable, Backward | None] = {}
+_seen: dict[Hashable, Path | None] = {}
+"""By structure; None for those that came by once."""
 _last: dict[Hashable, Path] = {}
 """By the code of a function what it was when its gradient was last taken."""
 _BACKWARD = "backward"
@@ -70,18 +71,18 @@ def gradient(fun: Any, traced: Traced, mask: Nonzero, seed: Any) -> list[Any] | 
         return None
     key, constants = structure
     try:
-        backward = _seen[key]
+        way = _seen[key]
     except KeyError:
         _remember(_seen, key, None)
         return None
     except TypeError:  # a parameter that cannot be hashed
         return None
-    if backward is None:
-        backward = _seen[key] = Backward(program, mask, seed)
-    way = Path(program)
-    way.program.cache[_BACKWARD] = backward
+    if way is None:
+        way = Path(program)
+        way.program.cache[_BACKWARD] = Backward(program, mask, seed)
+        _seen[key] = way
     _remember(_last, getattr(fun, "__code__", None), way)
-    return backward(traced, constants)
+    return way.program.cache[_BACKWARD](traced, constants)
 
 
 def _remember(table: dict[Hashable, Any], key: Hashable, value: Any) -> None:
