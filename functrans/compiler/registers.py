@@ -18,8 +18,8 @@ import numpy as np
 
 from functrans.compiler.elements import INDEX, Elements, shown_key
 from functrans.compiler.emitted import EmittedKernel
-from functrans.compiler.forms import is_elemental, is_reduction
-from functrans.compiler.index import IndexExpr, flat
+from functrans.compiler.forms import is_elemental, is_reduction, own_weight
+from functrans.compiler.index import Counter, IndexExpr, flat, unflat
 from functrans.compiler.llvm import Builder
 from functrans.compiler.places import Cells, Memory, Place
 from functrans.compiler.recordings import emit_recording
@@ -37,6 +37,12 @@ from functrans.compiler.weights import SIZE_LIMIT, WEIGHT_LIMIT, weight
 from functrans.core.program import Atom, Equation, Literal, Program, Var
 from functrans.core.types import Aval
 
+LOOP_WEIGHT = 12
+"""Instructions of an element from which many are computed in a loop: written out for 128 elements,
+tanh takes LLVM a second."""
+LANES = 8
+"""Elements of a vector. Where some are left over there have to be MANY_LANES for a loop to pay."""
+MANY_LANES = 32
 POLL_EVERY = 1024
 """Steps of a loop between looks for Ctrl-C."""
 
@@ -57,6 +63,13 @@ def emit_region(
 
 
 # --- emission -------------------------------------------------------------------------------------
+
+
+def _makes_vectors(equation: Equation) -> bool:
+    """Whether a loop over the elements is one over vectors, that lie together in every operand."""
+    size = equation.outputs[0].aval.size
+    enough = size >= MANY_LANES or (size > 0 and size % LANES == 0)
+    return enough and all(a.aval.size in (1, size) for a in equation.inputs)
 
 
 class _Region(Elements):
@@ -125,9 +138,29 @@ class _Region(Elements):
 
     def _elementwise(self, equation: Equation) -> None:
         shape = equation.outputs[0].aval.shape
+        if own_weight(equation) >= LOOP_WEIGHT and _makes_vectors(equation):
+            self._elementwise_in_a_loop(equation)
+            return
         rows = [self._apply(equation, list(map(IndexExpr.of, i))) for i in np.ndindex(shape)]
         for k, var in enumerate(equation.outputs):
             self.places[var] = [row[k] for row in rows]
+
+    def _elementwise_in_a_loop(self, equation: Equation) -> None:
+        """The same where it would be many instructions. LLVM makes vectors of the loop."""
+        aval = equation.outputs[0].aval
+        results = [self._array(v.aval) for v in equation.outputs]
+        for atom in equation.inputs:
+            if atom.aval.size > 1:
+                self._in_memory(atom)
+        counter = Counter(0, aval.size)
+        self._line(f"for {counter} in range({aval.size}):")
+        with self.b.loop("0", str(aval.size)) as i, self._scope():
+            self.counters[counter] = i.text
+            at = IndexExpr.of(counter)
+            values = self._apply(equation, unflat(at, aval.shape))
+            for value, memory in zip(values, results, strict=True):
+                self._write_one(value, memory, at)
+        self.places.update(zip(equation.outputs, results, strict=True))
 
     def _reduction(self, equation: Equation) -> list[Scalar]:
         operand, axes = equation.inputs[0], equation.params["axes"]

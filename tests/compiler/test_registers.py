@@ -83,6 +83,18 @@ def switching(x: Any) -> Any:
     return lax.scan(lambda v, i: (lax.switch(i, branches, v) * 0.9, v), x, np.arange(-1, 6))
 
 
+def heavy_functions_of_many(x: Any) -> Any:
+    weights = np.linspace(-1.0, 1.0, 48).reshape(16, 3)
+
+    def step(v: Any, t: Any) -> Any:
+        hidden = fnp.tanh((weights @ v).reshape(2, 8) * t)
+        other = fnp.exp(1j * hidden[0]) * fnp.logaddexp(hidden[1], t)
+        long = fnp.sin(fnp.concatenate([hidden[0], fnp.ones(25) * v[0]]))
+        return 0.1 * weights.T @ hidden.reshape(-1) + long[-3:], (hidden, other, long)
+
+    return lax.scan(step, x, np.arange(5.0))
+
+
 FIT = [
     lorenz,
     kalman,
@@ -91,6 +103,7 @@ FIT = [
     nested_loops,
     random_walk,
     switching,
+    heavy_functions_of_many,
 ]
 
 
@@ -126,6 +139,29 @@ def test_registers_and_schedule_agree(f: Callable[..., Any], monkeypatch: Any) -
         (renamed(ft.make_program(f)(SMALL)), renamed(slope)), want, strict=True
     ):
         assert_close(lowering_runs(program, SMALL), result)
+
+
+LOOPS_OVER_ELEMENTS = {  # function of an array, its extents, whether a loop computes it
+    "vectors": (fnp.tanh, (16,), True),
+    "rows of vectors": (fnp.exp, (3, 8), True),
+    "not whole vectors": (fnp.tanh, (14,), False),
+    "many of these": (fnp.tanh, (45,), True),
+    "few instructions": (lambda x: x * 2.0, (16,), False),
+    "with a number": (lambda x: fnp.logaddexp(x, 0.5), (16,), True),
+    "of broadcast rows": (lambda x: fnp.logaddexp(x, x[:1]), (2, 8), False),
+    "empty": (fnp.tanh, (0,), False),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS_OVER_ELEMENTS)
+def test_heavy_functions_of_many_elements_are_loops(name: str) -> None:
+    f, shape, expected = LOOPS_OVER_ELEMENTS[name]
+    loop = lambda x: lax.scan(lambda c, _: (0.5 * f(c), None), x, None, length=4)[0]
+    x = np.linspace(-1.0, 1.0, int(np.prod(shape))).reshape(shape)
+    lowered = ft.jit(loop).lower(x)
+    assert "scan in registers" in lowered.source
+    assert (f"for i0 in range({x.size})" in lowered.source) is expected
+    np.testing.assert_allclose(lowered.compile()(x), loop(x), rtol=1e-12, atol=1e-15)
 
 
 def renamed(program: Any) -> Any:

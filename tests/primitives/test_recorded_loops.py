@@ -50,12 +50,18 @@ def turned(i, z):
     return z * fnp.exp(1j * z.real) * 0.9
 
 
+def network(i, v):
+    hidden = fnp.tanh(fnp.outer(np.linspace(-1.0, 1.0, 8), v).reshape(-1) + 0.1 * i)
+    return v * 0.8 + 0.1 * hidden.reshape(8, 3).sum(0)
+
+
 LOOPS = {  # loop → (arguments → the function of the step, the first value)
     "an array": lambda x: (damped, x),
     "a captured array": lambda x: (scaled_by(x), x * 0.5),
     "a tree": lambda x: (tree, (x, (x[0], fnp.zeros(3)))),
     "a branch": lambda x: (branch, x),
     "a loop inside": lambda x: (inner, x),
+    "heavy functions of many": lambda x: (network, x),
     "complex": lambda x: (turned, x + 0.5j * x),
     "float32": lambda x: (damped, x.astype(np.float32)),
     "nothing is read": lambda x: (lambda i, v: v + x, x),
