@@ -207,9 +207,10 @@ class _Emitter(Elements):
             return
         (loop,) = innermost
         segments = list(itertools.pairwise([0, *self.points, loop.counter.extent]))
-        vectors = vectors_in([end - begin for begin, end in segments])
+        lengths = [end - begin for begin, end in segments]
+        vectors = vectors_in(lengths)
         for begin, end in segments:
-            if end - begin == 1 and loop != self.shared and loop not in self.bounds:
+            if max(lengths) == 1 and loop != self.shared and loop not in self.bounds:
                 self.segment = begin
                 yield []
                 continue

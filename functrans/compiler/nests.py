@@ -39,7 +39,8 @@ CONFLICT = 8
 LONG_LOOP = 16
 """Iterations of a loop that may become the innermost one."""
 MOST_SEGMENTS = 32
-"""Of a loop. Each is a loop of its own, which LLVM takes 4 ms for; single iterations are none."""
+"""Of a loop. Each is a loop of its own, which LLVM takes 4 ms for; or none, if all of them are
+single iterations."""
 VECTORISED = 5
 """Segments of which vectors are made at most: LLVM takes 15 ms for each."""
 SHORTEST_VECTORS = 8
@@ -53,7 +54,7 @@ LONG_SEGMENT = 16
 MANY_ITERATIONS = 256
 """Of the whole kernel, from which on it pays."""
 VERY_MANY = 1 << 14
-"""From which on it pays for any segments: 16 arrays of 500×20 float32 side by side take 20 µs, and
+"""From which on it pays for any segments, if no other condition is left: 16 arrays of 500×20 float32 side by side take 20 µs, and
 took 92."""
 
 
@@ -149,11 +150,13 @@ def breaks(kernel: Kernel, loops: Sequence[Loop], conditions: Sequence[Condition
         return []  # sums of columns go over their innermost loop in two places
     inner = loops[-1].counter
     points: set[int] = set()
+    others = 0
     for condition in conditions:
-        if len(condition.index.terms) == 1 and not condition.divisor:
-            ((atom, factor),), constant = condition.index.terms, condition.index.constant
-            if atom == inner:
-                points.add(-(constant // factor) if factor > 0 else constant // -factor + 1)
+        factor, constant = condition.index.coefficient(inner), condition.index.constant
+        if len(condition.index.terms) == 1 and factor and not condition.divisor:
+            points.add(-(constant // factor) if factor > 0 else constant // -factor + 1)
+        else:
+            others += 1
     inside = sorted(p for p in points if 0 < p < inner.extent)
     lengths = [b - a for a, b in itertools.pairwise([0, *inside, inner.extent])]
     if len(lengths) > MOST_SEGMENTS:
@@ -162,7 +165,8 @@ def breaks(kernel: Kernel, loops: Sequence[Loop], conditions: Sequence[Condition
     unrolled = max(lengths) == 1 and len(loops) > 1
     few = vectors <= min(VECTORISED, SEGMENTS_WEIGHT // weight) and max(lengths) >= LONG_SEGMENT
     fast = vectors <= VECTORISED or weight <= LIGHT * len(lengths)
-    return inside if unrolled or few or (fast and iterations >= VERY_MANY) else []
+    pays = fast and not others and iterations >= VERY_MANY
+    return inside if unrolled or few or pays else []
 
 
 def vectors_in(lengths: Sequence[int]) -> list[int]:
