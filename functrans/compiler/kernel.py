@@ -337,9 +337,11 @@ class _Emitter(Elements):
         if len(inner) < 2 or not inner[-1].reduced or self.points:
             return 1
         short, n = inner[-1], inner[-1].counter.extent
-        if n not in LANES or n * self.kernel.weight > LANES_WEIGHT or short in self.bounds:
+        if n not in LANES or n * self.kernel.weight > LANES_WEIGHT:
             return 1
-        self.bounds[short] = "0", str(n), str(n)
+        whole = "0", str(n), str(n)
+        if self.bounds.setdefault(short, whole) != whole:
+            return 1
         self.scalar_loops.add(inner[-2])
         return n
 

@@ -54,8 +54,8 @@ LONG_SEGMENT = 16
 MANY_ITERATIONS = 256
 """Of the whole kernel, from which on it pays."""
 VERY_MANY = 1 << 14
-"""From which on it pays for any segments, if no other condition is left: 16 arrays of 500×20 float32 side by side take 20 µs, and
-took 92."""
+"""From which on it pays for any segments, if no other condition is left: 16 arrays of 500×20
+float32 side by side take 20 µs, and took 92."""
 
 
 @dataclass(frozen=True)

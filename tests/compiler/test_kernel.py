@@ -131,6 +131,7 @@ ACCUMULATORS = {  # function of what is folded, shape, axes; how many there are
     "flags": (lambda x, axes: fnp.any(x > 2.5, axes), (3, 20, 5, 8), (1, 3), 8),
     "complex": (lambda x, axes: fnp.sum(x * (1 + 2j), axes), (3, 20, 5, 8), (1, 3), 8),
     "two": (lambda x, axes: fnp.sum(x, axes) + fnp.max(x, axes), (3, 20, 5, 32), (1, 3), 32),
+    "in two passes": (fnp.var, (3, 20, 5, 8), (1, 3), 8),
     "one loop": (fnp.sum, (30, 8), (1,), 1),
     "merged loops": (fnp.sum, (3, 20, 8), (1, 2), 1),
     "not as long as a vector": (fnp.sum, (3, 20, 5, 7), (1, 3), 1),
