@@ -1,6 +1,7 @@
 """functrans: functional transforms of NumPy programs, compiled for the CPU."""
 
 from functrans import analysis as analysis
+from functrans import image as image
 from functrans import integrate as integrate
 from functrans import lax as lax
 from functrans import nn as nn

@@ -16,7 +16,7 @@ LAYERS = [
     ["primitives"],
     ["compiler"],
     ["numpy"],
-    ["lax", "nn", "ops", "optim", "random", "scipy", "integrate", "test_util"],
+    ["lax", "nn", "ops", "optim", "random", "scipy", "image", "integrate", "test_util"],
     ["analysis"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
