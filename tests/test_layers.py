@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "functrans"
 LAYERS = [
-    ["core"],
+    ["core", "tree_util"],
     ["transforms"],
     ["primitives"],
     ["compiler"],
