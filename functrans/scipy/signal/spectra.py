@@ -188,7 +188,7 @@ def csd(
 
     Args:
         x: an array of signals.
-        y: an array of signals; the shorter ones are followed by zeros.
+        y: an array of signals, None for `x`; the shorter ones are followed by zeros.
         fs: the sampling frequency.
         window: as in `stft`.
         nperseg: as in `stft`.
@@ -211,12 +211,14 @@ def csd(
     >>> f.shape, p.dtype
     ((9,), dtype('complex128'))
     """
-    x, y = inexact(x, x if y is None else y)
+    same = y is None
+    x, y = inexact(x, x if same else y)
     (x, ahead), (y, _) = _signal("csd", x, axis), _signal("csd", y, axis)
     n = max(shape_of(x)[-1], shape_of(y)[-1])
     cut = _segments("csd", window, nperseg, noverlap, nfft, x, n)
     onesided = return_onesided and dtype_of(x).kind == "f"
-    p, q = (_transforms(_lengthened(v, n), cut, detrend, onesided) for v in (x, y))
+    p = _transforms(_lengthened(x, n), cut, detrend, onesided)
+    q = p if same else _transforms(_lengthened(y, n), cut, detrend, onesided)
     power = fnp.conj(p) * q * _amplitude("csd", cut.window, fs, scaling, "density") ** 2
     if onesided:  # with the power of those left out: zero, and half of nfft, have no other
         others = 2 * np.arange(shape_of(power)[-1]) % cut.nfft != 0
@@ -265,7 +267,7 @@ def welch(
     0.125
     """
     options = (fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling, axis)
-    frequencies, density = csd(x, x, *options, average)
+    frequencies, density = csd(x, None, *options, average)
     return frequencies, density.real
 
 
