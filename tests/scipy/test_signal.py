@@ -77,6 +77,17 @@ CASES = [
     ("lfilter", (complicated(3), STABLE, real(8)), {}),
     ("sosfilt", (SECTIONS, real(9)), {}),
     ("sosfilt", (SECTIONS, real(9, 2)), {"axis": 0}),
+    ("savgol_filter", (real(2, 9),), {"window_length": 5, "polyorder": 2}),
+    ("savgol_filter", (single(9),), {"window_length": 3, "polyorder": 1, "mode": "constant"}),
+    *(
+        (
+            "savgol_filter",
+            (real(12, 2),),
+            {"window_length": 7, "polyorder": 3, "deriv": 1, "delta": 0.5, "axis": 0, "mode": mode},
+        )
+        for mode in ("interp", "mirror", "nearest", "wrap")
+    ),
+    ("savgol_filter", (whole(9),), {"window_length": 5, "polyorder": 0, "deriv": 1}),
     ("stft", (real(2, 40),), {"nperseg": 8}),
     ("stft", (real(41, 2),), {"nperseg": 9, "axis": 0, "noverlap": 6, "nfft": 12}),
     ("stft", (complicated(40),), {"nperseg": 8, "return_onesided": False, "scaling": "psd"}),
@@ -135,6 +146,7 @@ def test_values_are_those_of_scipy(name, arguments, options):
         (signal.lfilter, (real(3), STABLE, real(6))),
         (lambda b, x, z: signal.lfilter(b, STABLE, x, zi=z), (real(3), real(6), real(2))),
         (signal.sosfilt, (SECTIONS, real(6))),
+        (lambda x: signal.savgol_filter(x, 3, 1) ** 2, (real(6),)),
         (lambda x: abs(signal.stft(x, nperseg=4)[2]) ** 2, (real(11),)),
         (lambda x, w: abs(signal.stft(x, window=w)[2]) ** 2, (real(11), 2 + real(4))),
         (lambda z: signal.istft(z + 1j * z * z)[1], (real(4, 5),)),
@@ -210,6 +222,9 @@ def test_a_segment_longer_than_the_signal_is_told():
         ),
         (ShapeError, r"\(sections, 6\).*2,5", lambda: signal.sosfilt(real(2, 5), real(3))),
         (ShapeError, "2 sections", lambda: signal.sosfilt(real(2, 6), real(3), zi=real(1, 2))),
+        (ValueError, "window_length=4", lambda: signal.savgol_filter(real(9), 4, 2)),
+        (ValueError, "modes.*'edge'", lambda: signal.savgol_filter(real(9), 3, 2, mode="edge")),
+        (ShapeError, r"window of 5.*f64\[3\]", lambda: signal.savgol_filter(real(3), 5, 2)),
         (ShapeError, "not empty", lambda: signal.stft(real(0))),
         (ShapeError, "as window", lambda: signal.welch(real(9), window=real(4), nperseg=5)),
         (ValueError, "noverlap=4", lambda: signal.welch(real(9), nperseg=4, noverlap=4)),

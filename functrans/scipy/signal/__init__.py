@@ -7,6 +7,7 @@ from functrans.scipy.signal.convolutions import correlate2d as correlate2d
 from functrans.scipy.signal.convolutions import fftconvolve as fftconvolve
 from functrans.scipy.signal.filters import lfilter as lfilter
 from functrans.scipy.signal.filters import sosfilt as sosfilt
+from functrans.scipy.signal.smoothing import savgol_filter as savgol_filter
 from functrans.scipy.signal.spectra import csd as csd
 from functrans.scipy.signal.spectra import istft as istft
 from functrans.scipy.signal.spectra import stft as stft
