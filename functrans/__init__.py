@@ -1,6 +1,7 @@
 """functrans: functional transforms of NumPy programs, compiled for the CPU."""
 
 from functrans import analysis as analysis
+from functrans import image as image
 from functrans import integrate as integrate
 from functrans import lax as lax
 from functrans import nn as nn
@@ -10,6 +11,7 @@ from functrans import optim as optim
 from functrans import random as random
 from functrans import scipy as scipy
 from functrans import test_util as test_util
+from functrans import tree_util as tree_util
 from functrans.analysis.modes import jacobian as jacobian
 from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit

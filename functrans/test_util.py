@@ -170,7 +170,7 @@ def compare(got: Any, expected: Any, atol: Any, rtol: Any, err_msg: str) -> None
     """AssertionError unless two trees have equal structure, shapes, dtypes and close leaves."""
     difference = tree.structure_difference(expected, got)
     assert not difference, f"{err_msg}: the trees differ: {difference}"
-    pairs = zip(tree.flatten_with_path(got)[0], tree.leaves(expected), strict=True)
+    pairs = zip(tree.named_leaves(got), tree.leaves(expected), strict=True)
     for (path, x), y in pairs:
         where = f"{err_msg}{path and ' at '}{path}"
         assert np.shape(x) == np.shape(y), f"{where}: shapes {np.shape(x)} and {np.shape(y)}"

@@ -11,12 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "functrans"
 LAYERS = [
-    ["core"],
+    ["core", "tree_util"],
     ["transforms"],
     ["primitives"],
     ["compiler"],
     ["numpy"],
-    ["lax", "nn", "ops", "optim", "random", "scipy", "integrate", "test_util"],
+    ["lax", "nn", "ops", "optim", "random", "scipy", "image", "integrate", "test_util"],
     ["analysis"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -449,7 +449,7 @@ def _warn_of_unused(compiled: Compiled, arguments: tuple[tuple, dict], fun: Any)
     wasted = compiled.donated - compiled.overwritten
     if not wasted:
         return
-    paths = [path for part in arguments for path, _ in tree.flatten_with_path(part)[0]]
+    paths = [path for part in arguments for path, _ in tree.named_leaves(part)]
     shown = ", ".join(
         f"argument {paths[i]} ({compiled.program.in_avals[i]})" for i in sorted(wasted)
     )

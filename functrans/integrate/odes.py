@@ -97,7 +97,7 @@ def _like(slope: Any, state: Any) -> Any:
     difference = tree.structure_difference(state, slope)
     if difference:
         raise TreeError(f"odeint's func must give a tree like y0: {difference}.")
-    for (path, y), s in zip(tree.flatten_with_path(state)[0], tree.leaves(slope), strict=True):
+    for (path, y), s in zip(tree.named_leaves(state), tree.leaves(slope), strict=True):
         if shape_of(y) != shape_of(s):
             raise ShapeError(
                 f"odeint's func must give arrays of the shapes of y0: y0{path} is {aval_of(y)}, "

@@ -101,7 +101,7 @@ def check_carry_tree(name: str, expected: Any, got: Any) -> None:
 
 def paths(value: Any) -> list[str]:
     """The path of every leaf, as Python would write it."""
-    return [p for p, _ in tree.flatten_with_path(value)[0]]
+    return [p for p, _ in tree.named_leaves(value)]
 
 
 def typed(x: Any, aval: Aval) -> Any:
@@ -150,7 +150,7 @@ def check_positive(x: Any, what: str) -> None:
 
 def check_real(value: Any, what: str) -> None:
     """DTypeError with the path of a leaf that is complex."""
-    for path, x in tree.flatten_with_path(value)[0]:
+    for path, x in tree.named_leaves(value):
         if dtype_of(x).kind == "c":
             raise DTypeError(
                 f"{what}{path} must be real, got {described(x)}.\n  Write the equation for its "

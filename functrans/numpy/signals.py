@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,22 +63,34 @@ def _vectors(name: str, a: Any, v: Any) -> list[Any]:
 
 
 def _correlate(x: Any, y: Any, mode: str) -> Any:
-    """Sums of x[k + i] * y[i], for x not shorter than y: a convolution of one feature."""
-    if dtype_of(x).kind == "b":  # whether any product is true
-        return ufuncs.not_equal(_correlate(x.astype(int), y.astype(int), mode), 0)
+    """Sums of x[k + i] * y[i], for x not shorter than y."""
     m = shape_of(y)[0]
     pads = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}[mode]
+    return sums_of_windows(x, y, [pads])
+
+
+def sums_of_windows(x: Any, y: Any, pads: Sequence[tuple[int, int]]) -> Any:
+    """Sums of x[k + i] * y[i] over i, for every k: a convolution of one feature.
+
+    Args:
+        x: an array, read as if padded with zeros.
+        y: an array of the rank and dtype of x.
+        pads: how many zeros before and behind each axis.
+    """
+    if dtype_of(x).kind == "b":  # whether any product is true
+        return ufuncs.not_equal(sums_of_windows(x.astype(int), y.astype(int), pads), 0)
+    rank = len(shape_of(x))
     out = conv_general_dilated_p.bind(
-        reshape(x, (1, 1, -1)),
-        reshape(y, (1, 1, -1)),
-        window_strides=(1,),
-        padding=(pads,),
-        lhs_dilation=(1,),
-        rhs_dilation=(1,),
+        reshape(x, (1, 1, *shape_of(x))),
+        reshape(y, (1, 1, *shape_of(y))),
+        window_strides=(1,) * rank,
+        padding=tuple(pads),
+        lhs_dilation=(1,) * rank,
+        rhs_dilation=(1,) * rank,
         feature_group_count=1,
         batch_group_count=1,
     )
-    return reshape(out, (-1,))
+    return reshape(out, shape_of(out)[2:])
 
 
 @mirrors(np.interp)

@@ -110,7 +110,7 @@ def _evaluate(*values: Any, callback: Any, avals: tuple[Aval, ...], vmap_method:
     if difference:
         raise TreeError(f"{where} must return what result_shape_dtypes announces: {difference}.")
     outs = []
-    for (path, x), aval in zip(tree.flatten_with_path(result)[0], avals, strict=True):
+    for (path, x), aval in zip(tree.named_leaves(result), avals, strict=True):
         y = np.asarray(x)
         if y.shape != aval.shape:
             raise ShapeError(

@@ -170,7 +170,7 @@ def matched_leaves(
     if difference:
         raise TreeError(f"{where} must return {what} of the right structure: {difference}.")
     result: list[Any] = []
-    paths = [p for p, _ in tree.flatten_with_path(expected)[0]]
+    paths = [p for p, _ in tree.named_leaves(expected)]
     for path, x, aval in zip(paths, leaves, avals, strict=True):
         place = f"{what}{path}"
         if zeros and _is_zero(x, aval):

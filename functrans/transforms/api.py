@@ -33,7 +33,7 @@ def flatten_args(args: Any, what: str = "argument") -> tuple[list[Any], tree.Tre
     try:
         return [as_value(x) for x in leaves], treedef
     except DTypeError:
-        for path, leaf in tree.flatten_with_path(args)[0]:
+        for path, leaf in tree.named_leaves(args):
             try:
                 as_value(leaf)
             except DTypeError as error:
@@ -58,7 +58,7 @@ def flatten_call(args: tuple, kwargs: dict[str, Any]) -> tuple[list[Any], tree.T
 def argument_paths(args: tuple, kwargs: dict[str, Any]) -> list[str]:
     """What to call every leaf of the arguments of a call: "argument 0['w']"."""
     named = [*enumerate(args), *((k, kwargs[k]) for k in sorted(kwargs))]
-    return [f"argument {n}{path}" for n, x in named for path, _ in tree.flatten_with_path(x)[0]]
+    return [f"argument {n}{path}" for n, x in named for path, _ in tree.named_leaves(x)]
 
 
 @dataclass
@@ -169,7 +169,7 @@ def _output(x: Any, fun: Callable[..., Any], result: Any) -> Any:
     try:
         return as_value(x, "a result")
     except DTypeError:
-        paths = [p for p, leaf in tree.flatten_with_path(result)[0] if leaf is x]
+        paths = [p for p, leaf in tree.named_leaves(result) if leaf is x]
         where = f" at result{paths[0]}" if paths and paths[0] else ""
         raise DTypeError(
             f"{name_of(fun)} must return arrays or numbers{where}, "

@@ -399,7 +399,7 @@ def _check_inputs(
 
 def _first_of_other_kinds(value: Any, kinds: str) -> tuple[str, Any]:
     """The first leaf whose dtype is of none of these kinds, and its path."""
-    leaves = tree.flatten_with_path(value)[0]
+    leaves = tree.named_leaves(value)
     return next(leaf for leaf in leaves if dtype_of(leaf[1]).kind not in kinds)
 
 

@@ -135,7 +135,7 @@ def _abstract(args: Any) -> tuple[list[Aval], tree.TreeDef]:
         try:
             avals.append(aval_of(leaf))
         except DTypeError as error:
-            path = tree.flatten_with_path(args)[0][i][0]
+            path = tree.named_leaves(args)[i][0]
             raise DTypeError(f"argument {path}: {error}") from None
     return avals, treedef
 

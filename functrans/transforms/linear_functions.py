@@ -45,7 +45,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     (np.float64(6.0),)
     """
     check_callable(fun, "linear_transpose")
-    for path, x in tree.flatten_with_path(primals)[0]:
+    for path, x in tree.named_leaves(primals):
         if aval_of(x).dtype.kind not in "fc":
             raise DTypeError(
                 f"linear_transpose needs real or complex arguments, but argument{path} is "

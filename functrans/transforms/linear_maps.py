@@ -118,7 +118,7 @@ def match_tangents(primals: tuple, tangents: tuple, keep_zero: bool = False) -> 
     if difference:
         raise TreeError(f"tangents must have the structure of the primals: {difference}")
     result: list[Any] = []
-    pairs = zip(tree.flatten_with_path(primals)[0], _leaves_with_none(tangents), strict=True)
+    pairs = zip(tree.named_leaves(primals), _leaves_with_none(tangents), strict=True)
     for (path, x), t in pairs:
         aval = aval_of(x)
         if aval.dtype.kind not in "fc":
@@ -137,7 +137,7 @@ def match_cotangents(value: Any, cotangent: Any) -> list[Any]:
     if difference:
         raise TreeError(f"the cotangent must have the structure of the output: {difference}")
     result: list[Any] = []
-    for (path, y), ct in zip(tree.flatten_with_path(value)[0], tree.leaves(cotangent), strict=True):
+    for (path, y), ct in zip(tree.named_leaves(value), tree.leaves(cotangent), strict=True):
         aval = aval_of(y)
         if aval.dtype.kind not in "fc" or getattr(ct, "dtype", None) == float0:
             result.append(None)

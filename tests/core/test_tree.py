@@ -109,10 +109,60 @@ def test_map_with_is_leaf() -> None:
     assert tree.leaves([None, 1], is_leaf=lambda x: x is None) == [None, 1]
 
 
+def is_pair(x: Any) -> bool:
+    return isinstance(x, tuple)
+
+
 def test_reduce_and_all() -> None:
     assert tree.reduce(lambda a, b: a + b, {"x": 1, "y": (2, 3)}) == 6
-    assert tree.reduce(lambda a, b: a + b, [], 10) == 10
+    assert tree.reduce(lambda a, b: a + b, [], initializer=10) == 10
+    assert tree.reduce(lambda a, b: a + b, [(1, 2), (3,)], (), is_leaf=is_pair) == (1, 2, 3)
     assert tree.all([True, (1, "x")]) and not tree.all({"a": True, "b": [0]}) and tree.all(None)
+    assert tree.all([(0, 0)], is_leaf=is_pair)
+    assert tree.all_leaves([1, "x"]) and not tree.all_leaves([1, (2,)])
+    assert tree.all_leaves([(2,)], is_pair)
+
+
+# (tree, the paths of its leaves as Python and as JAX write them)
+PATHS: list[tuple[Any, list[str]]] = [
+    (1, [""]),
+    (None, []),
+    ((1, [2, (3,)]), ["[0]", "[1][0]", "[1][1][0]"]),
+    ({"b": 1, "a": {2: 3}}, ["['a'][2]", "['b']"]),
+    (OrderedDict([("b", 1), ("a", 2)]), ["['b']", "['a']"]),
+    (State(1, {"m": (2, None)}), [".step", ".moments['m'][0]"]),
+    (Model([Layer(1, 2)], "net"), [".layers[0].w", ".layers[0].b"]),
+]
+
+
+@pytest.mark.parametrize(("value", "names"), PATHS, ids=[str(i) for i in range(len(PATHS))])
+def test_paths_lead_to_the_leaves(value: Any, names: list[str]) -> None:
+    pairs, treedef = tree.flatten_with_path(value)
+    assert treedef == tree.structure(value) and pairs == tree.leaves_with_path(value)
+    assert [(tree.keystr(path), leaf) for path, leaf in pairs] == tree.named_leaves(value)
+    assert [name for name, _ in tree.named_leaves(value)] == names
+    for path, leaf in pairs:
+        assert path(value) == leaf
+    again = tree.map_with_path(lambda path, x, y: (tree.keystr(path), x, y), value, value)
+    leaves = tree.leaves(value)
+    assert tree.leaves(again) == [v for n, x in zip(names, leaves, strict=True) for v in (n, x, x)]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "full", "want"),
+    [
+        ((1, 2, 3), (0, {"a": 0, "b": 0}, (0, 0)), (1, {"a": 2, "b": 2}, (3, 3))),
+        (5, Layer(1, (2, 3)), Layer(5, (5, 5))),
+        ({"x": Layer(1, 2)}, {"x": Layer([0, 0], None)}, {"x": Layer([1, 1], None)}),
+    ],
+)
+def test_broadcast(prefix: Any, full: Any, want: Any) -> None:
+    assert tree.broadcast(prefix, full) == want
+
+
+def test_broadcast_of_what_is_no_prefix() -> None:
+    with pytest.raises(TreeError, match="at the top: expected a tuple with keys"):
+        tree.broadcast((1, 2), (0, 0, 0))
 
 
 def test_transpose() -> None:
@@ -122,6 +172,17 @@ def test_transpose() -> None:
     states = tree.structure(State(0, 0))
     got = tree.transpose(states, tree.structure(Layer(0, 0)), State(Layer(1, 2), Layer(3, 4)))
     assert got == Layer(State(1, 3), State(2, 4))
+    assert tree.transpose(states, None, State(Layer(1, 2), Layer(3, 4))) == got
+
+
+@pytest.mark.parametrize(
+    ("inner", "value"),
+    [(None, [(1, 2), (3, 4, 5)]), ((0, 0), [1, 2]), (None, [1]), ((0,), [[1], [2]])],
+)
+def test_transpose_of_another_structure(inner: Any, value: Any) -> None:
+    of = None if inner is None else tree.structure(inner)
+    with pytest.raises(TreeError, match="transpose needs"):
+        tree.transpose(tree.structure([0, 0]), of, value)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +215,9 @@ def test_differences_name_the_path(expected: Any, got: Any, message: str) -> Non
 def test_map_over_trees_that_differ(first: Any, second: Any, message: str) -> None:
     with pytest.raises(TreeError) as raised:
         tree.map(lambda x, y: x, first, second)
+    assert message in str(raised.value)
+    with pytest.raises(TreeError) as raised:
+        tree.map_with_path(lambda path, x, y: x, first, second)
     assert message in str(raised.value)
 
 
@@ -219,6 +283,47 @@ def test_metadata_is_static_under_jit() -> None:
     assert f(Model([1.0], "a")) == 2.0 and f(Model([2.0], "a")) == 4.0
     assert f(Model([1.0], "b", 5)) == 5.0
     assert seen == ["a", "b"]
+
+
+@tree.register_static
+@dataclasses.dataclass(frozen=True)
+class Name:
+    text: str
+
+
+@tree.register_dataclass
+@dataclasses.dataclass
+class Power:
+    base: Any
+    exponent: Any = tree.static(default=2)  # noqa: RUF009
+
+
+def test_what_is_static_has_no_leaves() -> None:
+    assert tree.leaves((Name("x"), Power(1.0, 3))) == [1.0]
+    assert tree.structure(Name("x")) != tree.structure(Name("y"))
+    power = ft.grad(ft.jit(lambda p: p.base**p.exponent))(Power(2.0, 3))
+    assert power == Power(12.0, 3)
+
+
+def test_a_partial_function_is_a_tree_of_what_is_bound() -> None:
+    traces = []
+
+    @ft.jit
+    def call(f: Any, x: Any) -> Any:
+        traces.append(1)
+        return f(x)
+
+    assert call(tree.Partial(fnp.multiply, 2.0), 3.0) == 6.0
+    assert call(tree.Partial(fnp.multiply, 5.0), 3.0) == 15.0 and len(traces) == 1
+    assert call(tree.Partial(fnp.add, 2.0), 3.0) == 5.0 and len(traces) == 2
+    assert ft.grad(call)(tree.Partial(fnp.multiply, 2.0), 3.0).args == (3.0,)
+
+
+def test_the_names_of_tree_util_are_those_of_jax() -> None:
+    jax = pytest.importorskip("jax")
+    assert set(ft.tree_util.__all__) <= set(dir(jax.tree_util))
+    for name in ft.tree_util.__all__:
+        assert callable(getattr(ft.tree_util, name))
 
 
 def test_register_dataclass_of_something_else() -> None:
