@@ -10,10 +10,19 @@ from functrans.optim.adaptive import scale_by_radam as scale_by_radam
 from functrans.optim.adaptive import scale_by_trust_ratio as scale_by_trust_ratio
 from functrans.optim.base import EmptyState as EmptyState
 from functrans.optim.base import GradientTransformation as GradientTransformation
+from functrans.optim.base import GradientTransformationExtraArgs as GradientTransformationExtraArgs
 from functrans.optim.base import apply_updates as apply_updates
 from functrans.optim.base import chain as chain
 from functrans.optim.base import identity as identity
 from functrans.optim.base import incremental_update as incremental_update
+from functrans.optim.base import with_extra_args_support as with_extra_args_support
+from functrans.optim.lbfgs import lbfgs as lbfgs
+from functrans.optim.lbfgs import scale_by_lbfgs as scale_by_lbfgs
+from functrans.optim.line_searches import (
+    scale_by_backtracking_linesearch as scale_by_backtracking_linesearch,
+)
+from functrans.optim.line_searches import scale_by_zoom_linesearch as scale_by_zoom_linesearch
+from functrans.optim.line_searches import value_and_grad_from_state as value_and_grad_from_state
 from functrans.optim.losses import cosine_distance as cosine_distance
 from functrans.optim.losses import cosine_similarity as cosine_similarity
 from functrans.optim.losses import hinge_loss as hinge_loss

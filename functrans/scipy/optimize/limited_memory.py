@@ -67,18 +67,18 @@ def precondition(pairs: Pairs, newest: Any, scale: Any, gradient: Any) -> Any:
     size = shape_of(pairs.weights)[0]
 
     def read(buffers: Any, place: Any) -> Any:
-        return tree.map(lambda b: b[place], buffers)
+        return tree.map(lambda b: fnp.take(b, place, axis=0), buffers)
 
     def newest_first(i: Any, carry: Any) -> Any:
         q, parts = carry
         place = (newest - i) % size
-        part = pairs.weights[place] * inner(read(pairs.steps, place), q)
+        part = fnp.take(pairs.weights, place) * inner(read(pairs.steps, place), q)
         return _add(q, -part, read(pairs.changes, place)), at(parts)[place].set(part)
 
     def oldest_first(i: Any, r: Any) -> Any:
         place = (newest + 1 + i) % size
-        part = pairs.weights[place] * inner(read(pairs.changes, place), r)
-        return _add(r, parts[place] - part, read(pairs.steps, place))
+        part = fnp.take(pairs.weights, place) * inner(read(pairs.changes, place), r)
+        return _add(r, fnp.take(parts, place) - part, read(pairs.steps, place))
 
     empty = fnp.zeros_like(pairs.weights)
     q, parts = fori_loop(0, size, newest_first, (gradient, empty))

@@ -191,8 +191,8 @@ def _descend(f: Callable[[Any], Any], x: Any, method: Method, chosen: Mapping[st
         d = -method.direction(memory, nit, gradient)
 
         def along(t: Any) -> Any:
-            there, slope = f(x + t * d)
-            return there, fnp.dot(slope, d), slope
+            there, g = f(x + t * d)
+            return there, fnp.dot(g, d), g
 
         start = Point(fnp.zeros_like(value), value, fnp.dot(gradient, d), gradient)
         # the first direction is the gradient, whose length says nothing of distances
