@@ -121,7 +121,9 @@ def _between(low: Point, high: Point) -> Any:
     below = end.slope - low.slope + 2 * b
     fraction = 1 - (end.slope + b - a) / fnp.where(below == 0, 1, below)
     inside = known & (square >= 0) & (fraction >= 0.1) & (fraction <= 0.9)
-    return low.t + fnp.where(inside, fraction, 0.5) * (high.t - low.t)
+    # of an infinite end the result is not used, but zero cotangents times it would be nan
+    gap = fnp.where(fnp.isfinite(high.t), high.t, low.t) - low.t
+    return low.t + fnp.where(inside, fraction, 0.5) * gap
 
 
 def _bare(p: Point) -> Point:
