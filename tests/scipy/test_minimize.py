@@ -142,6 +142,19 @@ def test_steps_satisfy_the_strong_wolfe_conditions(f, curvature):
     assert abs(p.slope) <= curvature * abs(start.slope)
 
 
+@pytest.mark.parametrize("a", [0.3, 20.7])
+def test_steps_have_derivatives_in_both_modes(a):
+    def step(a):
+        def along(t):
+            value, slope = ft.value_and_grad(lambda t: (t - a) ** 2 + (t - a) ** 4)(t)
+            return value, slope, slope
+
+        start = Point(0.0, *along(0.0))
+        return line_search(along, start, 1.0, Conditions(curvature=0.01)).point.t
+
+    check_grads(step, (np.float64(a),), order=1, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
