@@ -18,6 +18,31 @@ class GradientTransformation(NamedTuple):
     update: Callable[..., tuple[Any, Any]]
 
 
+class GradientTransformationExtraArgs(GradientTransformation):
+    """A transformation whose `update` takes more arguments by name, such as `value` and `grad`.
+
+    Those that it does not know, it ignores: each part of a chain is given all of them.
+    """
+
+
+def with_extra_args_support(
+    transformation: GradientTransformation,
+) -> GradientTransformationExtraArgs:
+    """The same transformation, ignoring arguments that it does not take.
+
+    >>> halved = with_extra_args_support(stateless(lambda g, _: g / 2))
+    >>> halved.update(np.ones(2), halved.init(np.ones(2)), None, value=1.0)[0]
+    array([0.5, 0.5])
+    """
+    if isinstance(transformation, GradientTransformationExtraArgs):
+        return transformation
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        return transformation.update(updates, state, params)
+
+    return GradientTransformationExtraArgs(transformation.init, update)
+
+
 class EmptyState(NamedTuple):
     """The state of a transformation that has none."""
 
@@ -36,8 +61,8 @@ def stateless(f: Callable[[Any, Any], Any]) -> GradientTransformation:
     return GradientTransformation(lambda params: EmptyState(), update)
 
 
-def chain(*transformations: GradientTransformation) -> GradientTransformation:
-    """One transformation after the other.
+def chain(*transformations: GradientTransformation) -> GradientTransformationExtraArgs:
+    """One transformation after the other; all are given what `update` is given by name.
 
     >>> import functrans as ft
     >>> optimizer = ft.optim.chain(ft.optim.clip(1.0), ft.optim.scale(-0.1))
@@ -45,23 +70,24 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
     >>> updates
     array([-0.1 , -0.05])
     """
+    parts = [with_extra_args_support(t) for t in transformations]
 
     def init(params: Any) -> tuple:
-        return tuple(t.init(params) for t in transformations)
+        return tuple(part.init(params) for part in parts)
 
-    def update(updates: Any, state: tuple, params: Any = None) -> tuple[Any, tuple]:
-        if len(state) != len(transformations):
+    def update(updates: Any, state: tuple, params: Any = None, **extra: Any) -> tuple[Any, tuple]:
+        if len(state) != len(parts):
             raise ValueError(
-                f"chain of {len(transformations)} transformations was given a state of "
+                f"chain of {len(parts)} transformations was given a state of "
                 f"{len(state)} parts: call init on the same chain first."
             )
         new_state = []
-        for transformation, part in zip(transformations, state, strict=True):
-            updates, part = transformation.update(updates, part, params)
-            new_state.append(part)
+        for part, part_state in zip(parts, state, strict=True):
+            updates, part_state = part.update(updates, part_state, params, **extra)
+            new_state.append(part_state)
         return updates, tuple(new_state)
 
-    return GradientTransformation(init, update)
+    return GradientTransformationExtraArgs(init, update)
 
 
 def apply_updates(params: Any, updates: Any) -> Any:

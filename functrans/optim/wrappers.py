@@ -14,7 +14,11 @@ from functrans import numpy as fnp
 from functrans.core import tree
 from functrans.core.trace import Tracer
 from functrans.core.types import dtype_of
-from functrans.optim.base import GradientTransformation
+from functrans.optim.base import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    with_extra_args_support,
+)
 from functrans.optim.transforms import zero_count, zeros_like
 
 
@@ -26,7 +30,7 @@ class MaskedState(NamedTuple):
     inner_state: Any
 
 
-def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
+def masked(inner: GradientTransformation, mask: Any) -> GradientTransformationExtraArgs:
     """Transform some leaves only, and let the others through as they are.
 
     Args:
@@ -40,6 +44,7 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
     >>> halved.update(updates, halved.init(updates))[0]
     {'w': array([0.5, 0.5]), 'b': array([1., 1.])}
     """
+    transformation = with_extra_args_support(inner)
 
     def chosen(values: Any) -> Any:
         return mask(values) if callable(mask) else mask
@@ -48,16 +53,20 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
         return tree.map(lambda m, x: x if m else MaskedNode(), choice, values)
 
     def init(params: Any) -> MaskedState:
-        return MaskedState(inner.init(seen(chosen(params), params)))
+        return MaskedState(transformation.init(seen(chosen(params), params)))
 
-    def update(updates: Any, state: MaskedState, params: Any = None) -> tuple[Any, MaskedState]:
+    def update(
+        updates: Any, state: MaskedState, params: Any = None, **extra: Any
+    ) -> tuple[Any, MaskedState]:
         choice = chosen(updates)
         known = None if params is None else seen(choice, params)
-        new, inner_state = inner.update(seen(choice, updates), state.inner_state, known)
+        new, inner_state = transformation.update(
+            seen(choice, updates), state.inner_state, known, **extra
+        )
         merged = tree.map(lambda m, old, new: new if m else old, choice, updates, new)
         return merged, MaskedState(inner_state)
 
-    return GradientTransformation(init, update)
+    return GradientTransformationExtraArgs(init, update)
 
 
 class PartitionState(NamedTuple):
@@ -66,7 +75,7 @@ class PartitionState(NamedTuple):
 
 def partition(
     transforms: Mapping[Any, GradientTransformation], param_labels: Any
-) -> GradientTransformation:
+) -> GradientTransformationExtraArgs:
     """A transformation for each group of leaves.
 
     Args:
@@ -96,7 +105,7 @@ def partition(
             )
         return found
 
-    def group(label: Any, transform: GradientTransformation) -> GradientTransformation:
+    def group(label: Any, transform: GradientTransformation) -> GradientTransformationExtraArgs:
         return masked(transform, lambda values: tree.map(lambda x: x == label, labels(values)))
 
     groups = {label: group(label, transform) for label, transform in transforms.items()}
@@ -105,14 +114,16 @@ def partition(
         return PartitionState({label: part.init(params) for label, part in groups.items()})
 
     def update(
-        updates: Any, state: PartitionState, params: Any = None
+        updates: Any, state: PartitionState, params: Any = None, **extra: Any
     ) -> tuple[Any, PartitionState]:
         states = {}
         for label, part in groups.items():
-            updates, states[label] = part.update(updates, state.inner_states[label], params)
+            updates, states[label] = part.update(
+                updates, state.inner_states[label], params, **extra
+            )
         return updates, PartitionState(states)
 
-    return GradientTransformation(init, update)
+    return GradientTransformationExtraArgs(init, update)
 
 
 multi_transform = partition
@@ -126,7 +137,7 @@ class InjectHyperparamsState(NamedTuple):
 
 def inject_hyperparams(
     inner_factory: Callable[..., GradientTransformation], static_args: str | Iterable[str] = ()
-) -> Callable[..., GradientTransformation]:
+) -> Callable[..., GradientTransformationExtraArgs]:
     """An optimizer whose numbers are part of its state, where they can be read and replaced.
 
     Args:
@@ -146,16 +157,16 @@ def inject_hyperparams(
     """
     static = {static_args} if isinstance(static_args, str) else set(static_args)
 
-    def make(*args: Any, **kwargs: Any) -> GradientTransformation:
+    def make(*args: Any, **kwargs: Any) -> GradientTransformationExtraArgs:
         bound = inspect.signature(inner_factory).bind(*args, **kwargs)
         bound.apply_defaults()
         given = {name: x for name, x in bound.arguments.items() if name not in static}
         schedules = {name: x for name, x in given.items() if callable(x)}
         numbers = {name: x for name, x in given.items() if _is_number(x)}
 
-        def inner(values: dict[str, Any]) -> GradientTransformation:
+        def inner(values: dict[str, Any]) -> GradientTransformationExtraArgs:
             bound.arguments.update(values)
-            return inner_factory(*bound.args, **bound.kwargs)
+            return with_extra_args_support(inner_factory(*bound.args, **bound.kwargs))
 
         def at_step(count: Any, values: dict[str, Any], like: Any) -> dict[str, Any]:
             values = {**values, **{name: f(count) for name, f in schedules.items()}}
@@ -169,13 +180,13 @@ def inject_hyperparams(
             return InjectHyperparamsState(count, values, inner(values).init(params))
 
         def update(
-            updates: Any, state: InjectHyperparamsState, params: Any = None
+            updates: Any, state: InjectHyperparamsState, params: Any = None, **extra: Any
         ) -> tuple[Any, InjectHyperparamsState]:
             values = at_step(state.count, state.hyperparams, updates)
-            updates, inner_state = inner(values).update(updates, state.inner_state, params)
+            updates, inner_state = inner(values).update(updates, state.inner_state, params, **extra)
             return updates, InjectHyperparamsState(state.count + 1, values, inner_state)
 
-        return GradientTransformation(init, update)
+        return GradientTransformationExtraArgs(init, update)
 
     return make
 
@@ -193,7 +204,7 @@ class ApplyIfFiniteState(NamedTuple):
 
 def apply_if_finite(
     inner: GradientTransformation, max_consecutive_errors: int
-) -> GradientTransformation:
+) -> GradientTransformationExtraArgs:
     """Skip steps whose updates are not finite, as long as there are few of them in a row.
 
     Args:
@@ -205,12 +216,13 @@ def apply_if_finite(
     >>> careful.update(np.array([1.0, np.nan]), careful.init(np.zeros(2)))[0]
     array([0., 0.])
     """
+    transformation = with_extra_args_support(inner)
 
     def init(params: Any) -> ApplyIfFiniteState:
-        return ApplyIfFiniteState(zero_count(), np.True_, zero_count(), inner.init(params))
+        return ApplyIfFiniteState(zero_count(), np.True_, zero_count(), transformation.init(params))
 
     def update(
-        updates: Any, state: ApplyIfFiniteState, params: Any = None
+        updates: Any, state: ApplyIfFiniteState, params: Any = None, **extra: Any
     ) -> tuple[Any, ApplyIfFiniteState]:
         finite = tree.reduce(
             fnp.logical_and, tree.map(lambda g: fnp.all(fnp.isfinite(g)), updates), np.True_
@@ -218,13 +230,13 @@ def apply_if_finite(
         wrong = fnp.where(finite, 0, state.notfinite_count + 1)
         updates, inner_state = lax.cond(
             finite | (wrong > max_consecutive_errors),
-            lambda: inner.update(updates, state.inner_state, params),
+            lambda: transformation.update(updates, state.inner_state, params, **extra),
             lambda: (zeros_like(updates), state.inner_state),
         )
         total = state.total_notfinite + fnp.where(finite, 0, 1).astype(np.int32)
         return updates, ApplyIfFiniteState(wrong.astype(np.int32), finite, total, inner_state)
 
-    return GradientTransformation(init, update)
+    return GradientTransformationExtraArgs(init, update)
 
 
 class MultiStepsState(NamedTuple):
@@ -257,7 +269,7 @@ class MultiSteps:
         every_k_schedule: int | Callable[[Any], Any],
         use_grad_mean: bool = True,
     ) -> None:
-        self.inner_opt = opt
+        self.inner_opt = with_extra_args_support(opt)
         self._every = every_k_schedule if callable(every_k_schedule) else lambda _: every_k_schedule
         self._use_grad_mean = use_grad_mean
 
@@ -267,7 +279,7 @@ class MultiSteps:
         return MultiStepsState(zero_count(), zero_count(), opt_state, zeros_like(params))
 
     def update(
-        self, updates: Any, state: MultiStepsState, params: Any = None
+        self, updates: Any, state: MultiStepsState, params: Any = None, **extra: Any
     ) -> tuple[Any, MultiStepsState]:
         """Take one more gradient in; the updates are 0 unless it is the last of k."""
         step, taken, opt_state, sums = state
@@ -279,7 +291,7 @@ class MultiSteps:
         last = step >= self._every(taken) - 1
 
         def take() -> tuple[Any, Any, Any]:
-            return *self.inner_opt.update(sums, opt_state, params), zeros_like(sums)
+            return *self.inner_opt.update(sums, opt_state, params, **extra), zeros_like(sums)
 
         new, opt_state, sums = lax.cond(last, take, lambda: (zeros_like(sums), opt_state, sums))
         step = fnp.where(last, 0, step + 1).astype(np.int32)
@@ -290,6 +302,6 @@ class MultiSteps:
         """Whether the last call of `update` took a step."""
         return (state.mini_step == 0) & (state.gradient_step > 0)
 
-    def gradient_transformation(self) -> GradientTransformation:
+    def gradient_transformation(self) -> GradientTransformationExtraArgs:
         """The same as a pair of functions."""
-        return GradientTransformation(self.init, self.update)
+        return GradientTransformationExtraArgs(self.init, self.update)

@@ -1,4 +1,4 @@
-"""Optimizers take Optax's steps, under jit too; schedules and losses give Optax's values."""
+"""Optimizers take Optax's steps, under jit too; schedules give Optax's values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 import functrans as ft
 from functrans import optim
+from functrans.core.errors import TransformError
 
 OPTIMIZERS = {
     "sgd": lambda o: o.sgd(0.1),
@@ -61,18 +62,24 @@ SCHEDULES = {
     "staircase": lambda o: o.exponential_decay(1.0, 5, 0.5, 2, True, 0.3),
     "cosine": lambda o: o.cosine_decay_schedule(1.0, 12, 0.1),
     "warmup": lambda o: o.warmup_cosine_decay_schedule(0.0, 1.0, 5, 20, 0.1),
+    "one cycle": lambda o: o.cosine_onecycle_schedule(20, 0.5),
+    "one cycle of lines": lambda o: o.linear_onecycle_schedule(20, 0.5, 0.2, 0.6, 10.0, 100.0),
+    "interpolated": lambda o: o.piecewise_interpolate_schedule("cosine", 1.0, {3: 0.5, 8: 0.1}),
+    "restarts": lambda o: o.sgdr_schedule(
+        [
+            {"init_value": 0.1, "peak_value": x, "warmup_steps": 2, "decay_steps": 7}
+            for x in (1.0, 0.5, 0.25)
+        ]
+    ),
+    "warmup, then constant": lambda o: o.warmup_constant_schedule(0.1, 0.5, 7),
+    "warmup, then exponential": lambda o: o.warmup_exponential_decay_schedule(
+        0.1, 1.0, 4, 3, 0.7, 2, end_value=0.3
+    ),
+    "joined": lambda o: o.join_schedules(
+        [o.constant_schedule(1.0), o.linear_schedule(0.5, 0.0, 5)], [6]
+    ),
     "piecewise": lambda o: o.piecewise_constant_schedule(1.0, {3: 0.5, 8: 0.1}),
 }
-LOSSES = [
-    "squared_error",
-    "l2_loss",
-    "huber_loss",
-    "log_cosh",
-    "cosine_similarity",
-    "cosine_distance",
-    "hinge_loss",
-    "sigmoid_binary_cross_entropy",
-]
 
 
 def loss(params: Any) -> Any:
@@ -132,27 +139,6 @@ def test_schedules_are_those_of_optax(make: Any) -> None:
     np.testing.assert_allclose([float(compiled(np.int32(c))) for c in range(25)], got, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_losses_are_those_of_optax(name: str) -> None:
-    optax = pytest.importorskip("optax")
-    jax = pytest.importorskip("jax")
-    x = np.linspace(-3, 2, 12).reshape(3, 4)
-    y = (np.cos(np.arange(12.0)) > 0).astype(float).reshape(3, 4)
-    with jax.enable_x64(True):
-        want = getattr(optax, name)(x, y)
-    assert getattr(optim, name) is getattr(optim.losses, name)
-    np.testing.assert_allclose(getattr(optim.losses, name)(x, y), want, rtol=1e-9, atol=1e-12)
-
-
-def test_cross_entropies_agree_with_one_another() -> None:
-    logits = np.array([[1.0, -2.0, 300.0], [0.5, 0.2, 0.1]])
-    labels = np.array([0, 2])
-    one_hot = ft.nn.one_hot(labels, 3)
-    by_index = optim.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
-    np.testing.assert_allclose(by_index, optim.losses.softmax_cross_entropy(logits, one_hot))
-    np.testing.assert_allclose(by_index[0], 299.0)
-
-
 def test_updates_keep_the_dtype_of_the_params() -> None:
     p = {"w": np.ones(3, np.float32)}
     optimizer = optim.adam(optim.cosine_decay_schedule(0.1, 10))
@@ -197,3 +183,8 @@ def test_labels_without_a_transformation_are_named() -> None:
     optimizer = optim.multi_transform({"a": optim.sgd(0.1)}, {"w": "a", "b": "none such"})
     with pytest.raises(ValueError, match=r"none such.*'a'"):
         optimizer.init(params())
+
+
+def test_types_of_interpolation_are_named() -> None:
+    with pytest.raises(TransformError, match="'linear' and 'cosine', not 'cubic'"):
+        optim.piecewise_interpolate_schedule("cubic", 1.0)

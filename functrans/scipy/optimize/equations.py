@@ -13,22 +13,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import functrans.numpy as fnp
-from functrans.core import tree
-from functrans.core.errors import ShapeError, TransformError
+from functrans.core.errors import TransformError
 from functrans.core.types import dtype_of, shape_of
-from functrans.lax.bodies import check_real
 from functrans.lax.loops import while_loop
-from functrans.lax.solves import custom_linear_solve, custom_root
 from functrans.numpy.indexing import at
 from functrans.primitives.identities import stop_gradient
+from functrans.scipy.optimize.implicit import (
+    DENSE,
+    implicit,
+    largest,
+    like,
+    tolerance,
+    vector,
+    without_derivatives,
+)
 from functrans.scipy.sparse.linalg import gmres
 from functrans.transforms.api import check_callable
 from functrans.transforms.autodiff import jacfwd, jvp
-from functrans.transforms.inspect import closure_convert
-from functrans.transforms.vmap import vmap
 
-DENSE = 64
-"""Unknowns up to which linear systems are written down as matrices."""
 HALVINGS = 30
 
 
@@ -88,19 +90,19 @@ def root(
     check_callable(fun, "root")
     if method not in ("newton", "krylov"):
         raise TransformError(f"root has methods 'newton' and 'krylov', not {method!r}.")
-    start, unravel = _vector(x0, "root")
+    start, unravel = vector(x0, "root")
     most = dict(options or {}).get("maxiter", 50)
-    limit = _tolerance(tol, start)
+    limit = tolerance(tol, start)
 
     def residual(v: Any) -> Any:
-        return _like(fun(unravel(v), *args), v, "root")
+        return like(fun(unravel(v), *args), v, "root")
 
-    plain = _without_derivatives(residual, start)
+    plain = without_derivatives(residual, start)
     dense = method == "newton" and shape_of(start)[0] <= 10 * DENSE
     x, steps = _newton(plain, start, limit, most, dense)
-    x = _implicit(residual, x)
+    x = implicit(residual, x)
     rest = residual(x)
-    return Solution(unravel(x), stop_gradient(_largest(rest) <= limit), steps, unravel(rest))
+    return Solution(unravel(x), stop_gradient(largest(rest) <= limit), steps, unravel(rest))
 
 
 def fixed_point(
@@ -143,49 +145,18 @@ def fixed_point(
     if method not in ("iteration", "anderson"):
         known = "'iteration' and 'anderson'"
         raise TransformError(f"fixed_point has methods {known}, not {method!r}.")
-    start, unravel = _vector(x0, "fixed_point")
-    limit = _tolerance(xtol, start)
+    start, unravel = vector(x0, "fixed_point")
+    limit = tolerance(xtol, start)
 
     def image(v: Any) -> Any:
-        return _like(fun(unravel(v), *args), v, "fixed_point")
+        return like(fun(unravel(v), *args), v, "fixed_point")
 
-    plain = _without_derivatives(image, start)
+    plain = without_derivatives(image, start)
     depth = 1 if method == "iteration" else min(5, shape_of(start)[0])
     x, steps = _anderson(plain, start, limit, maxiter, depth)
-    x = _implicit(lambda v: image(v) - v, x)
+    x = implicit(lambda v: image(v) - v, x)
     rest = image(x) - x
-    return Solution(unravel(x), stop_gradient(_largest(rest) <= limit), steps, unravel(rest))
-
-
-# --- derivatives ----------------------------------------------------------------------------------
-
-
-def _implicit(residual: Callable[[Any], Any], x: Any) -> Any:
-    """x, known to solve residual(x) = 0, with the derivatives of that solution."""
-    return custom_root(residual, stop_gradient(x), lambda _, found: found, _linear)
-
-
-def _linear(g: Callable[[Any], Any], y: Any) -> Any:
-    """The v for which g(v) = y, for linear g; with derivatives in both modes."""
-    solve = _dense if shape_of(y)[0] <= DENSE else _matrix_free
-    return custom_linear_solve(g, y, solve, solve)
-
-
-def _dense(g: Callable[[Any], Any], y: Any) -> Any:
-    matrix = vmap(g, out_axes=1)(fnp.eye(shape_of(y)[0], dtype=dtype_of(y)))
-    return fnp.linalg.solve(matrix, y)
-
-
-def _matrix_free(g: Callable[[Any], Any], y: Any) -> Any:
-    tol = 1e-6 if dtype_of(y) == np.float32 else 1e-12
-    return gmres(g, y, tol=tol)[0]
-
-
-def _without_derivatives(f: Callable[[Any], Any], x: Any) -> Callable[[Any], Any]:
-    """f with what it closes over held fast, so that a solver's steps are not differentiated."""
-    converted, consts = closure_convert(f, x)
-    held = [stop_gradient(c) for c in consts]
-    return lambda v: converted(v, *held)
+    return Solution(unravel(x), stop_gradient(largest(rest) <= limit), steps, unravel(rest))
 
 
 # --- solvers of vectors ---------------------------------------------------------------------------
@@ -199,7 +170,7 @@ def _newton(f: Callable[[Any], Any], x: Any, limit: Any, most: int, dense: bool)
 
     def go_on(state: Any) -> Any:
         _, value, k = state
-        return (_largest(value) > limit) & (k < most)
+        return (largest(value) > limit) & (k < most)
 
     def step(state: Any) -> Any:
         x, value, k = state
@@ -249,39 +220,8 @@ def _anderson(
             total = fnp.sum(weights)
             mixed = fnp.matmul(weights / fnp.where(total == 0, 1, total), images)
             y = fnp.where((total != 0) & fnp.all(fnp.isfinite(mixed)), mixed, y)
-        return y, images, residuals, _largest(f(y) - y), k + 1
+        return y, images, residuals, largest(f(y) - y), k + 1
 
     empty = fnp.zeros((depth, n), dtype)
-    x, _, _, _, steps = while_loop(go_on, step, (x, empty, empty, _largest(f(x) - x), 0))
+    x, _, _, _, steps = while_loop(go_on, step, (x, empty, empty, largest(f(x) - x), 0))
     return x, steps
-
-
-# --- trees as vectors -----------------------------------------------------------------------------
-
-
-def _vector(x0: Any, name: str) -> tuple[Any, Callable[[Any], Any]]:
-    """The start as a vector of floats without derivatives, and the way back."""
-    check_real(x0, f"{name}'s x0")
-    leaves = [fnp.asarray(x) for x in tree.leaves(x0)]
-    wide = [x if dtype_of(x).kind == "f" else x.astype(np.float64) for x in leaves]
-    vector, unravel = tree.ravel(tree.unflatten(tree.structure(x0), wide))
-    return stop_gradient(vector), unravel
-
-
-def _like(y: Any, v: Any, name: str) -> Any:
-    check_real(y, f"the result of {name}'s fun")
-    vector = tree.ravel(y)[0]
-    if shape_of(vector) != shape_of(v):
-        raise ShapeError(
-            f"{name}'s fun must give as many numbers as x0 has, {shape_of(v)[0]}: got "
-            f"{shape_of(vector)[0]}."
-        )
-    return fnp.asarray(vector).astype(dtype_of(v))
-
-
-def _tolerance(tol: float | None, x: Any) -> float:
-    return (1e-5 if dtype_of(x) == np.float32 else 1e-10) if tol is None else tol
-
-
-def _largest(x: Any) -> Any:
-    return fnp.max(fnp.abs(x), initial=0.0)
