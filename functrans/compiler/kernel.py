@@ -197,8 +197,9 @@ class _Emitter(Elements):
         return index
 
     def _counter(self, loop: Loop) -> Counter | int:
-        cut = self.segment is not None and loop == self.loops[-1]
-        return self.segment if cut else loop.counter  # type: ignore[return-value]
+        if self.segment is not None and loop == self.loops[-1]:
+            return self.segment
+        return loop.counter
 
     def _segments(self, innermost: list[Loop]) -> Iterator[list[Loop]]:
         """The innermost loop, if there is one, or the segments that it is cut into."""

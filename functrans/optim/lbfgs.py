@@ -97,7 +97,7 @@ def lbfgs(
     learning_rate: t.ScalarOrSchedule | None = None,
     memory_size: int = 10,
     scale_init_precond: bool = True,
-    linesearch: GradientTransformation | None = scale_by_zoom_linesearch(  # noqa: B008
+    linesearch: GradientTransformation | None = scale_by_zoom_linesearch(  # noqa: B008 - immutable
         max_linesearch_steps=20, initial_guess_strategy="one"
     ),
 ) -> GradientTransformationExtraArgs:

@@ -295,7 +295,7 @@ class Name:
 @dataclasses.dataclass
 class Power:
     base: Any
-    exponent: Any = tree.static(default=2)  # noqa: RUF009
+    exponent: Any = tree.static(default=2)  # noqa: RUF009 - what is tested
 
 
 def test_what_is_static_has_no_leaves() -> None:
