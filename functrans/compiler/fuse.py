@@ -102,7 +102,9 @@ def choose_inlined(
 ) -> dict[Var, Equation]:
     """The variables that are computed where they are read, in chains of at most `limit`."""
     outputs = {a for a in program.outputs if isinstance(a, Var)}
-    weight = _chain_weights(program, consumers, limit)
+    elemental = set(filter(is_elemental, program.equations))
+    fused = elemental.union(filter(is_reduction, program.equations))
+    weight = _chain_weights(program, consumers, limit, elemental, fused)
     once = _compared_with_extrema(program)
     times_read: dict[Var, float] = {}
     inlined: dict[Var, Equation] = {}
@@ -110,12 +112,12 @@ def choose_inlined(
     last = len(program.equations) - 1
     for position, equation in zip(range(last, -1, -1), reversed(program.equations), strict=True):
         computed[equation] = position
-        if not is_elemental(equation) or len(equation.outputs) != 1 or updates.of(equation):
+        if equation not in elemental or len(equation.outputs) != 1 or updates.of(equation):
             continue
         var = equation.outputs[0]
         if var in outputs or not consumers[var] or var in views:
             continue
-        if not all(map(is_fused, consumers[var])):
+        if not fused.issuperset(consumers[var]):
             continue
         if any(c.outputs[0] in views or updates.of(c) for c in consumers[var]):
             continue
@@ -145,7 +147,11 @@ def _compared_with_extrema(program: Program) -> set[Var]:
 
 
 def _chain_weights(
-    program: Program, consumers: dict[Var, list[Equation]], limit: int
+    program: Program,
+    consumers: dict[Var, list[Equation]],
+    limit: int,
+    elemental: set[Equation],
+    fused: set[Equation],
 ) -> dict[Var, int]:
     """Instructions per element to compute a variable from arrays.
 
@@ -156,7 +162,7 @@ def _chain_weights(
     arrays: dict[Var, set[Var]] = {}
     stored: set[Any] = set()
     for equation in program.equations:
-        if not is_elemental(equation):
+        if equation not in elemental:
             continue
         total, read = own_weight(equation), set()
         for atom in equation.inputs:
@@ -167,15 +173,15 @@ def _chain_weights(
         for var in equation.outputs:
             weight[var] = total if len(read) <= ARRAY_LIMIT else max(total, limit)
             arrays[var] = read
-            often = total * (_times(var, consumers[var]) - 1) > RECOMPUTE_LIMIT
-            if often or not all(map(is_fused, consumers[var])):
+            often = total * (_times(var, consumers[var], elemental) - 1) > RECOMPUTE_LIMIT
+            if often or not fused.issuperset(consumers[var]):
                 stored.add(var)
     return weight
 
 
-def _times(var: Var, consumers: list[Equation]) -> float:
+def _times(var: Var, consumers: list[Equation], elemental: set[Equation]) -> float:
     """How often each element of var is computed if it is where consumers read it."""
-    return sum(_reads(var, c, {}, {}) if is_elemental(c) else 1.0 for c in consumers)
+    return sum(_reads(var, c, {}, {}) if c in elemental else 1.0 for c in consumers)
 
 
 def _reads(var: Var, consumer: Equation, inlined: dict, times_read: dict[Var, float]) -> float:
