@@ -51,7 +51,6 @@ TABLE: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "derivative": (lambda x: ft.grad(lambda y: fnp.sum(fnp.sin(y) * x))(x), (X,)),
 }
 rows = pytest.mark.parametrize("name", list(TABLE))
-NO_REVERSE = ("while",)
 
 
 def program_of(name: str) -> tuple[Program, list[Any]]:
@@ -118,8 +117,6 @@ def test_jvp_program(name: str) -> None:
 
 @rows
 def test_linearize_and_transpose_program(name: str) -> None:
-    if name in NO_REVERSE:
-        pytest.skip("while loops have no reverse mode")
     program, args = program_of(name)
     for mask in masks_of(args):
         ts = tangents_of(args, mask)
