@@ -26,7 +26,7 @@ from functrans.primitives.differentiated_loops import Loop, carry_program
 from functrans.primitives.elementwise import add_any
 from functrans.primitives.hinted_calls import hinted_call_p
 from functrans.primitives.lanes import is_worth_a_loop, one_by_one
-from functrans.primitives.loops import linearized_body, scan_jvp_body
+from functrans.primitives.loops import jvp_body, linearized_body
 from functrans.primitives.reversed_loops import backward, recorded
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import COUNT
@@ -151,7 +151,7 @@ def _second(
         The cotangents of the operands that are wanted; and by operand that of its tangent, or None.
     """
     counts = Counts(loop.consts, loop.carry)
-    body, carry_mask, y_mask = scan_jvp_body(loop.body, counts, nonzero(ts))
+    body, carry_mask, y_mask = jvp_body(loop.body, counts, nonzero(ts))
     values, (const_ts, carry_ts, x_ts) = loop.divide(operands), loop.divide(ts)
     tangents = [const_ts, instantiate(carry_ts, values[1], carry_mask), x_ts]
     masks = list(map(nonzero, tangents))

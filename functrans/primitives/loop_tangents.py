@@ -23,9 +23,9 @@ from functrans.primitives.calls import present, split, spread
 from functrans.primitives.carries import Counts
 from functrans.primitives.differentiated_loops import Loop, carry_program
 from functrans.primitives.loop_cotangents import loop_cotangent_p
-from functrans.primitives.loops import scan_jvp_body, scan_p
+from functrans.primitives.loops import jvp_body, scan_p
 from functrans.primitives.shaping import full
-from functrans.primitives.while_loops import COUNT, jvp_body
+from functrans.primitives.while_loops import COUNT
 from functrans.transforms import forward
 from functrans.transforms.batching import batch_program, current_axis
 
@@ -55,8 +55,8 @@ def _again(loop: Loop) -> Program:
 
 
 def _while_again(loop: Loop) -> Any:
-    const_mask, carry_mask, _ = map(tuple, loop.divide(loop.nonzero))
-    body, _ = jvp_body(loop.body, loop.consts, const_mask, carry_mask)
+    const_mask = loop.divide(loop.nonzero)[0]
+    body, _, _ = jvp_body(loop.body, Counts(loop.consts, loop.carry), loop.nonzero)
 
     def run(args: Sequence[Any]) -> list[Any]:
         _, (count,), consts, carry, ts = split(args, len(loop.kept), 1, loop.consts, loop.carry)
@@ -68,7 +68,7 @@ def _while_again(loop: Loop) -> Any:
 
 
 def _scan_again(loop: Loop) -> Any:
-    body, _, _ = scan_jvp_body(loop.body, Counts(loop.consts, loop.carry), loop.nonzero)
+    body, _, _ = jvp_body(loop.body, Counts(loop.consts, loop.carry), loop.nonzero)
     masks = loop.divide(loop.nonzero)
     ys = len(loop.y_nonzero)
 

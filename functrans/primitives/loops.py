@@ -141,7 +141,7 @@ def _forward(
     ts: list, primals: list, *, program: Program, num_consts: int, num_carry: int, **loop: Any
 ) -> tuple[list, list]:
     counts = Counts(num_consts, num_carry)
-    body, carry_nonzero, y_nonzero = scan_jvp_body(program, counts, nonzero(ts))
+    body, carry_nonzero, y_nonzero = jvp_body(program, counts, nonzero(ts))
     (consts, carry, xs), (const_ts, carry_ts, x_ts) = counts.divide(primals), counts.divide(ts)
     carry_ts = instantiate(carry_ts, carry, carry_nonzero)
     const_operands = [*consts, *present(const_ts)]
@@ -160,15 +160,13 @@ def _forward(
     return [*outs, *ys], [*spread(out_ts, carry_nonzero), *spread(y_ts, y_nonzero)]
 
 
-def scan_jvp_body(
-    program: Program, counts: Counts, masks: Nonzero
-) -> tuple[Program, Nonzero, Nonzero]:
+def jvp_body(program: Program, counts: Counts, masks: Nonzero) -> tuple[Program, Nonzero, Nonzero]:
     """Body over (consts, their tangents, carry, its tangents, xs, their tangents).
 
     Which parts of the carry have a tangent is the least fixed point: a part whose tangent is zero
     at first can get one from another part or a const.
     """
-    key = ("scan jvp", counts, masks)
+    key = ("loop jvp", counts, masks)
     if key not in program.cache:
         parts = [tuple(m) for m in counts.divide(masks)]
         while True:

@@ -26,10 +26,10 @@ from functrans.primitives.carries import Counts, as_typed, either, instantiate, 
 from functrans.primitives.elementwise import insert_axes
 from functrans.primitives.lanes import is_worth_a_loop, one_by_one
 from functrans.primitives.loop_series import moving, series_body, with_terms
+from functrans.primitives.loops import jvp_body
 from functrans.primitives.reductions import reduce_or_p
 from functrans.primitives.work import flops
 from functrans.transforms.batching import Axis, batch_program, current_axis
-from functrans.transforms.forward import Nonzero, jvp
 from functrans.transforms.series import joined
 from functrans.transforms.taylor import first_of
 
@@ -117,8 +117,9 @@ def _tangents(
 ) -> tuple[list, list]:
     """One while loop over the carry and its tangents."""
     const_ts, carry_ts = split(ts[cond_consts:], body_consts)
-    body, carry_nonzero = jvp_body(body_program, body_consts, nonzero(const_ts), nonzero(carry_ts))
     for_cond, for_body, carry = split(primals, cond_consts, body_consts)
+    counts, mask = Counts(body_consts, len(carry)), nonzero([*const_ts, *carry_ts])
+    body, carry_nonzero, _ = jvp_body(body_program, counts, mask)
     carry_ts = present(instantiate(carry_ts, carry, carry_nonzero))
     body_operands = [*for_body, *present(const_ts)]
     results = while_p.bind(
@@ -179,47 +180,6 @@ def _counting(program: Program, consts: int) -> Program:
             program.name,
         )
     return program.cache[key]
-
-
-def jvp_body(
-    program: Program, consts: int, const_mask: Nonzero, carry_mask: Nonzero
-) -> tuple[Program, Nonzero]:
-    key = ("while jvp", consts, const_mask, carry_mask)
-    if key not in program.cache:
-        mask = carry_mask
-        while True:
-            body, out_nonzero = _build_jvp_body(program, consts, const_mask, mask)
-            grown = either(mask, out_nonzero)
-            if grown == mask:
-                break
-            mask = grown
-        program.cache[key] = body, mask
-    return program.cache[key]
-
-
-def _build_jvp_body(
-    program: Program, consts: int, const_mask: Nonzero, carry_mask: Nonzero
-) -> tuple[Program, Nonzero]:
-    const_avals, carry_avals = split(program.in_avals, consts)
-    groups = [
-        const_avals,
-        [a.strong() for a, n in zip(const_avals, const_mask, strict=True) if n],
-        carry_avals,
-        [a.strong() for a, n in zip(carry_avals, carry_mask, strict=True) if n],
-    ]
-    out_nonzero: Nonzero = ()
-
-    def run(args: Sequence[Any]) -> list[Any]:
-        nonlocal out_nonzero
-        for_body, const_ts, carry, carry_ts, _ = split(args, *map(len, groups))
-        ts = [*spread(const_ts, const_mask), *spread(carry_ts, carry_mask)]
-        outs, out_ts = jvp(program, [*for_body, *carry], ts)
-        out_nonzero = nonzero(out_ts)
-        kept = instantiate(out_ts, outs, carry_mask)
-        return [*outs, *[t for t, n in zip(kept, carry_mask, strict=True) if n]]
-
-    avals = [a for group in groups for a in group]
-    return make_program_flat(run, avals, f"jvp({program.name})"), out_nonzero
 
 
 def _ignoring(program: Program, avals: Sequence[Aval]) -> Program:

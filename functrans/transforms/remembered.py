@@ -86,7 +86,7 @@ def gradient(fun: Any, traced: Traced, mask: Nonzero, seed: Any) -> list[Any] | 
 
 
 def _remember(table: dict[Hashable, Any], key: Hashable, value: Any) -> None:
-    while len(table) >= CAPACITY:
+    while key not in table and len(table) >= CAPACITY:
         table.pop(next(iter(table)), None)
     table[key] = value
 
