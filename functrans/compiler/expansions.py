@@ -19,7 +19,6 @@ from functrans.compiler.determinants import (
     sign_and_logarithm,
 )
 from functrans.compiler.products import GEMM_DTYPES
-from functrans.compiler.recordings import by_revolve
 from functrans.compiler.simplify import drop_unused, rewrite
 from functrans.compiler.sorting import by_one_key, fewest
 from functrans.compiler.values import SUPPORTED
@@ -160,7 +159,6 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "argmax": _arg_extremum(reduce_max_p),
     "argmin": _arg_extremum(reduce_min_p),
     "inv": _inverse,
-    "recorded_loop": by_revolve,
     "sort": by_one_key,
     "top_k": fewest,
     **dict.fromkeys(("eigh", "eigvalsh", "svd", "svdvals", "qr"), in_double),

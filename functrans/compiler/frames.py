@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,6 +58,7 @@ class Executable:
         keep: whatever else the schedule points to (ints, sub-schedules, Python kernels).
         donations: output → input whose memory it takes; that array itself is then the result. The
             array must not be passed as another input too.
+        tapes: slots of memory that loops have taken and kept.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Executable:
         constants: Mapping[int, np.ndarray] | None = None,
         keep: Sequence[Any] = (),
         donations: Mapping[int, int] | None = None,
+        tapes: Sequence[int] = (),
     ) -> None:
         constants = constants or {}
         given_up = dict(donations or {})
@@ -81,6 +85,8 @@ class Executable:
         self._keep = [alive, list(constants.values()), list(keep)]
         self._frames: list[Frame] = []
         self._free = [self._new_frame()]
+        if tapes:
+            weakref.finalize(self, _give_back, self._frames, list(tapes))
 
     def __call__(self, leaves: Sequence[Any]) -> list[np.ndarray] | int:
         """Fresh output arrays, or the number (from 1) of the first leaf not acceptable.
@@ -114,6 +120,13 @@ class Executable:
         frame = Frame(self._slots, self._arena, self._offsets, self._constants)
         self._frames.append(frame)
         return frame.address
+
+
+def _give_back(frames: list[Frame], tapes: list[int]) -> None:
+    for frame in frames:
+        for slot in tapes:
+            ctypes.pythonapi.PyMem_RawFree(ctypes.c_void_p(int(frame.table[slot])))
+            frame.table[slot] = 0
 
 
 def _check_donations(

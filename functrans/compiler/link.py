@@ -24,7 +24,9 @@ _kernels: dict[str, int] = {}
 _modules: dict[str, str] = {}
 """The keys of the modules that they are in, likewise."""
 
-CONTROL_FLOW = frozenset({"ft_scan", "ft_while", "ft_cond", "ft_each", "ft_within"})
+CONTROL_FLOW = frozenset({
+    "ft_scan", "ft_while", "ft_recording_while", "ft_reverse", "ft_cond", "ft_each", "ft_within",
+})  # fmt: skip
 """Runtime functions that read their slots from the table itself, the first of their buffers."""
 
 KERNEL_SYMBOLS = ("ft_poll", "ft_take", "ft_give_back")
@@ -56,6 +58,7 @@ def link(schedule: Schedule, program: Program) -> Executable:
         schedule.constants,
         linker.keep,
         schedule.heirs,
+        schedule.tapes,
     )
     for address in linker.python_kernels:
         weakref.finalize(executable, callbacks.release, address)

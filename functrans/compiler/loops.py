@@ -1,4 +1,4 @@
-"""Control flow in the schedule: `scan`, `while` and `cond` as entries that run blocks natively.
+"""Control flow in the schedule: loops and branches as entries that run blocks natively.
 
 A loop's carry lives in two buffers whose pointers the runtime exchanges after every step; what the
 body updates where it is (functrans/compiler/updates.py) lives in that of the result. The layouts of
@@ -10,10 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from functrans.compiler import tapes
 from functrans.compiler.lower import BlockLowering, control_flow, prepare
+from functrans.compiler.rows import Row
 from functrans.compiler.schedule import Block, Entry
-from functrans.compiler.updates import Updates, carried, in_branch, of_program
+from functrans.compiler.tapes import row_of
+from functrans.compiler.updates import (
+    Updates,
+    between,
+    carried,
+    in_branch,
+    of_program,
+    step_of,
+)
 from functrans.core.program import Equation, Program, Var
+from functrans.primitives.recording_loops import recording_while_p
 
 
 def lower_scan(block: BlockLowering, equation: Equation) -> None:
@@ -44,23 +55,73 @@ def lower_scan(block: BlockLowering, equation: Equation) -> None:
 
 
 def lower_while(block: BlockLowering, equation: Equation) -> None:
-    """The entry of a while loop: condition and body as blocks."""
+    """The entry of a while loop: condition and body as blocks; and the tape that it writes."""
     params = equation.params
     n_cond, n_body = params["cond_consts"], params["body_consts"]
-    condition, body = prepare(params["cond_program"]), prepare(params["body_program"])
+    condition, body = prepare(params["cond_program"]), prepare(step_of(equation))
     operands = [block.slot(a) for a in equation.inputs]
     results = [block.slot(v) for v in equation.outputs]
     cond_consts, body_consts, inits = _split(operands, n_cond, n_body)
+    finals = results[: len(inits)]
     updates = carried(equation, prepare)
-    carry = _Carry(block, body.inputs[n_body:], results, updates)
+    carry = _Carry(block, body.inputs[n_body:], finals, updates)
+    row = row_of(body, len(inits))
+    parts = [block.shared.new_slot() for _ in row.avals]
     flag = block.temporary(1)
     places = _places(condition, [*cond_consts, *carry.ins], [flag])
     test = block.shared.block(condition, places, of_program(condition, prepare))
-    places = _places(body, [*body_consts, *carry.ins], carry.outs)
+    places = _places(body, [*body_consts, *carry.ins], [*carry.outs, *parts])
     step = block.shared.block(body, places, updates)
-    ints: list[int | Block] = [test, flag, step, len(inits), *carry.ints(inits, results)]
+    ints: list[int | Block] = [test, flag, step, len(inits)]
     slots = (0, flag, *operands, *results, *carry.ins, *carry.outs)
-    block.append(Entry("ft_while", slots, tuple(ints), comment=f"while loop of {body.name}"))
+    target, comment = "ft_while", f"while loop of {body.name}"
+    if equation.primitive is recording_while_p:
+        tape = block.tapes[equation.outputs[-1]] = block.shared.new_tape()
+        ints += [tape, row.nbytes, len(parts), max(tapes.TAPE_LIMIT, row.nbytes)]
+        target, comment = "ft_recording_while", f"{comment}, {row.nbytes} bytes a step on a tape"
+    ints += [*carry.ints(inits, finals), *_flat(zip(parts, row.offsets, strict=True))]
+    block.append(Entry(target, slots, tuple(ints), comment=comment))
+
+
+def lower_recorded(block: BlockLowering, equation: Equation) -> None:
+    """The entry of the way back through a loop: a step of the loop and one of the way back as
+    blocks, and the tape between them."""
+    params = equation.params
+    forward, backward = prepare(params["forward"]), prepare(params["backward"])
+    operands = [block.slot(a) for a in equation.inputs[1:]]
+    results = [block.slot(v) for v in equation.outputs]
+    n_carry, n_state = params["carry"], len(results)
+    (count,), consts, fixed, firsts, state = _split(
+        operands, 1, params["consts"], params["fixed"], n_carry
+    )
+    row = row_of(forward, n_carry)
+    starts = Row([a.aval for a in forward.outputs[:n_carry]], tapes.ALIGNMENT)
+    parts = [block.shared.new_slot() for _ in row.avals]
+    pairs = [(params["consts"] + k, k) for k in range(n_carry)]
+    updates = between(forward, pairs, prepare)
+    buffers = [
+        block.temporary(aval.nbytes) if k in updates.results else -1
+        for k, aval in enumerate(starts.avals)
+    ]
+    carry = _Carry(block, forward.inputs[params["consts"] :], buffers, updates)
+    places = _places(forward, [*consts, *carry.ins], [*carry.outs, *parts])
+    again = block.shared.block(forward, places, updates)
+    first = len(fixed) + len(parts)
+    updates = between(backward, [(first + k, k) for k in range(n_state)], prepare)
+    states = _Carry(block, backward.inputs[first:], results, updates)
+    places = _places(backward, [*fixed, *parts, *states.ins], states.outs)
+    back = block.shared.block(backward, places, updates)
+    tape = block.tapes.get(equation.inputs[0])
+    how = "from the tape"
+    if tape is None:
+        tape, how = block.shared.new_tape(), "running it again"
+    ints: list[int | Block] = [count, again, back, n_carry, n_state, len(parts), tape, row.nbytes]
+    ints += [starts.nbytes, tapes.TAPE_LIMIT]
+    ints += [*carry.ints(firsts, starts.offsets), *states.ints(state, results)]
+    ints += _flat(zip(parts, row.offsets, strict=True))
+    slots = (0, *operands, *results, *carry.ins, *carry.outs, *states.ins, *states.outs)
+    comment = f"back through {forward.name} {how}, {row.nbytes} bytes a step"
+    block.append(Entry("ft_reverse", slots, tuple(ints), comment=comment))
 
 
 def lower_cond(block: BlockLowering, equation: Equation) -> None:
@@ -119,4 +180,10 @@ def _flat(rows: Any) -> list[int]:
     return [x for row in rows for x in row]
 
 
-control_flow.update({"scan": lower_scan, "while_loop": lower_while, "cond": lower_cond})
+control_flow.update(
+    scan=lower_scan,
+    while_loop=lower_while,
+    recording_while=lower_while,
+    recorded_loop=lower_recorded,
+    cond=lower_cond,
+)

@@ -31,13 +31,13 @@ from functrans.compiler.signature import Emitter
 from functrans.compiler.simplify import simplify
 from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.sorting import is_native_sort
+from functrans.compiler.tapes import settle_tapes
 from functrans.compiler.threads import SPLIT_NANOSECONDS, num_threads, pieces
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.compiler.views import BARRIER, offset_of
 from functrans.compiler.weights import instructions
 from functrans.compiler.window_products import emit_window_product, flops, window_product_p
 from functrans.core.program import Atom, Equation, Literal, Program, Var
-from functrans.primitives.recorded_loops import recorded_loop_p
 from functrans.primitives.shaping import copy_p
 
 BYTES_PER_NANOSECOND = 12.0
@@ -53,6 +53,9 @@ SLOTS_OF_LINES = 16
 """Slots so far apart are in different lines of a cache, also where it takes these in pairs."""
 SINGLE_THREADED = 2 * (1 << 18)
 """Flops up to which BLAS leaves a product to one thread."""
+
+TAPE_SLOTS = 3
+"""Memory, its bytes, the rows written."""
 
 StepLowering = Callable[["BlockLowering", Equation], None]
 control_flow: dict[str, StepLowering] = {}
@@ -91,6 +94,7 @@ def own_outputs(program: Program) -> Program:
 
 PASSES = (
     simplify,
+    lambda program: settle_tapes(program, prepare),
     expand,
     batched_products,
     canonical_products,
@@ -124,7 +128,7 @@ def lower(program: Program, donated: frozenset[int] = frozenset()) -> Schedule:
     main = BlockLowering(lowering, program, places, updates, parts).run()
     return Schedule(
         main, lowering.slot_count, inputs, outputs, lowering.constants, heirs,
-        frozenset(overwritten),
+        frozenset(overwritten), lowering.tapes,
     )  # fmt: skip
 
 
@@ -136,10 +140,18 @@ class Lowering:
         self.emitter = Emitter()
         self.constants: dict[int, np.ndarray] = {}
         self.constant_slots: dict[Any, int] = {}
+        self.tapes: list[int] = []
 
     def new_slot(self) -> int:
         self.slot_count += 1
         return self.slot_count - 1
+
+    def new_tape(self) -> int:
+        """The first of the slots of a tape."""
+        tape = self.slot_count
+        self.slot_count += TAPE_SLOTS
+        self.tapes.append(tape)
+        return tape
 
     def constant(self, literal: Literal) -> int:
         """The slot of an array that is part of the program."""
@@ -174,6 +186,8 @@ class BlockLowering:
         self.block = Block()
         self.sizes = {slot: v.aval.nbytes for v, slot in places.items()}
         """Bytes of slots, as far as they are known."""
+        self.tapes: dict[Atom, int] = {}
+        """The slots of those that loops write."""
         self.repeated: set[Var] = set()
         """Matrices that stand for a batch of the same."""
         self.within: dict[int, int] = {}
@@ -304,10 +318,6 @@ class BlockLowering:
         if rule is not None:
             if not self._region(equation):
                 rule(self, equation)
-            return
-        if equation.primitive is recorded_loop_p:
-            fits = self._region(equation)
-            assert fits  # recordings.by_revolve
             return
         if equation.primitive.name == "dot_general" and self._product(equation):
             return

@@ -7,7 +7,7 @@ down before, and every segment is run again on the way back. So a step is run fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,9 @@ import numpy as np
 from functrans.compiler import runtime
 from functrans.compiler.elements import INDEX
 from functrans.compiler.places import Memory
-from functrans.compiler.simplify import simplify
+from functrans.compiler.rows import Row
 from functrans.compiler.values import Value
-from functrans.compiler.weights import WEIGHT_LIMIT, weight
-from functrans.core.interpret import evaluate
 from functrans.core.program import Equation, Program, Var
-from functrans.core.types import Aval
 from functrans.primitives.calls import split
 
 if TYPE_CHECKING:
@@ -36,22 +33,14 @@ STACK_BYTES = 4096
 ROW_ALIGNMENT = 8
 
 
-def by_revolve(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
-    """What a `recorded_loop` means, where it is too large for one function; None if it is not."""
-    from functrans.compiler.lower import prepare  # which expands equations by this rule
-
-    if weight(equation, prepare) <= WEIGHT_LIMIT:
-        return None
-    meaning = simplify(equation.params["meaning"])
-    return lambda *operands: evaluate(meaning, operands)
-
-
 def emit_recording(k: _Region, equation: Equation) -> None:
     """The code of a `recorded_loop` inside of a region, whose operands have places."""
     params = equation.params
-    consts, carry, state = split(equation.inputs[1:], params["consts"], params["carry"])
-    (count,) = k._elements(equation.inputs[0])
-    recording = _Recording(k, params, consts, count.text)
+    _, (count,), consts, fixed, carry, state = split(
+        equation.inputs, 1, 1, params["consts"], params["fixed"], params["carry"]
+    )
+    (steps,) = k._elements(count)
+    recording = _Recording(k, params, (consts, fixed), steps.text)
     cells = [k._new_cells(a.aval) for a in carry]
     k._store_cells(carry, cells)
     states = [k._new_cells(a.aval) for a in state]
@@ -68,14 +57,15 @@ class _Recording:
     """The loops of one `recorded_loop`, and its tape: first carries of segments, then rows."""
 
     def __init__(
-        self, k: _Region, params: Mapping[str, Any], consts: Sequence[Any], count: str
+        self, k: _Region, params: Mapping[str, Any], same: tuple[list, list], count: str
     ) -> None:
-        self.k, self.consts, self.count = k, consts, count
+        self.k, self.count = k, count
+        self.consts, self.fixed = same
         self.forward: Program = k.prepared(params["forward"])
         self.backward: Program = k.prepared(params["backward"])
         n = params["carry"]
-        self.carry = _Row([a.aval for a in self.forward.outputs[:n]])
-        self.row = _Row([a.aval for a in self.forward.outputs[n:]])
+        self.carry = Row([a.aval for a in self.forward.outputs[:n]], ROW_ALIGNMENT)
+        self.row = Row([a.aval for a in self.forward.outputs[n:]], ROW_ALIGNMENT)
         op = k._op
         most = str(max(TAPE_LIMIT // self.row.nbytes, 1))
         self.size = self._minimum(self._maximum(count, "1"), most)
@@ -131,7 +121,7 @@ class _Recording:
         k = self.k
         k._line(f"for segment in segments:  # of {TAPE_LIMIT // self.row.nbytes} steps at most")
         with k.b.loop("0", self.segments) as j, k._scope():
-            places = self.carry.at(k, self.base, "0", j.text)
+            places = _arrays(self.carry, k, self.base, "0", j.text)
             first = [Var(m.aval) for m in places]
             k._bind_cells(first, cells)
             self._write(places, first)
@@ -145,7 +135,7 @@ class _Recording:
     def reverse_segment(self, number: str, cells: list, states: list) -> None:
         """Write down the steps of a segment, and take the state back through them."""
         k, b = self.k, self.k.b
-        places = self.carry.at(k, self.base, "0", number)
+        places = _arrays(self.carry, k, self.base, "0", number)
         first = [Var(m.aval) for m in places]
         k.places.update(zip(first, places, strict=True))
         k._store_cells(first, cells)
@@ -154,12 +144,12 @@ class _Recording:
         k._line("for step in segment:")
         with b.loop("0", steps) as i, k._scope():
             residuals = self._step(cells)
-            self._write(self.row.at(k, self.base, self.rows_at, i.text), residuals)
+            self._write(_arrays(self.row, k, self.base, self.rows_at, i.text), residuals)
             k._poll(i)
         last = k._op("sub i64", steps, "1")
         k._line("for step in reversed(segment):")
         with b.loop("0", steps) as i, k._scope():
-            places = self.row.at(k, self.base, self.rows_at, k._op("sub i64", last, i.text))
+            places = _arrays(self.row, k, self.base, self.rows_at, k._op("sub i64", last, i.text))
             self._back(places, states)
             k._poll(i)
 
@@ -175,8 +165,8 @@ class _Recording:
 
     def _back(self, places: Sequence[Memory], states: list) -> None:
         k, inputs = self.k, self.backward.inputs
-        consts, tape, state = split(inputs, len(self.consts), len(places))
-        k._bind(consts, self.consts)
+        fixed, tape, state = split(inputs, len(self.fixed), len(places))
+        k._bind(fixed, self.fixed)
         k.places.update(zip(tape, places, strict=True))
         k._bind_cells(state, states)
         k._body(self.backward)
@@ -187,23 +177,12 @@ class _Recording:
             self.k._write(self.k._elements(atom), memory, self.k._place_name(memory))
 
 
-class _Row:
-    """Arrays side by side on the tape."""
-
-    def __init__(self, avals: Sequence[Aval]) -> None:
-        self.avals = avals
-        self.offsets, end = [], 0
-        for aval in avals:
-            self.offsets.append(end)
-            end += -(-aval.nbytes // ROW_ALIGNMENT) * ROW_ALIGNMENT
-        self.nbytes = max(end, ROW_ALIGNMENT)
-
-    def at(self, k: _Region, base: str, begin: str, number: str) -> list[Memory]:
-        """The arrays of a row, the rows beginning so many bytes after the base."""
-        start = k._op("add i64", begin, k._op("mul i64", number, str(self.nbytes)))
-        places = []
-        for aval, offset in zip(self.avals, self.offsets, strict=True):
-            at, place = k._op("add i64", start, str(offset)), k.b.fresh("tape")
-            k.b.raw(f"{place} = getelementptr i8, ptr {base}, i64 {at}")
-            places.append(Memory(place, None, aval))
-        return places
+def _arrays(row: Row, k: _Region, base: str, begin: str, number: str) -> list[Memory]:
+    """The arrays of a row, the rows beginning so many bytes after the base."""
+    start = k._op("add i64", begin, k._op("mul i64", number, str(row.nbytes)))
+    places = []
+    for aval, offset in zip(row.avals, row.offsets, strict=True):
+        at, place = k._op("add i64", start, str(offset)), k.b.fresh("tape")
+        k.b.raw(f"{place} = getelementptr i8, ptr {base}, i64 {at}")
+        places.append(Memory(place, None, aval))
+    return places

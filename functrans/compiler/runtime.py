@@ -17,6 +17,8 @@ an entry beyond those a function reads are harmless.
 |---|---|---|
 | `ft_scan` | table | length, code, entries, reverse, moving count, carry count, then rows of both |
 | `ft_while` | table | test code, entries, flag slot, body code, entries, carry count, carry rows |
+| `ft_recording_while` | table | see below |
+| `ft_reverse` | table | see below |
 | `ft_cond` | table | slot of the int32 index, branch count, then code, entries per branch |
 | `ft_cond64` | table | the same with an int64 index |
 | `ft_each` | table | code, entries of every block; its loop is over the blocks |
@@ -37,6 +39,19 @@ Both buffers belong to the loop. The first value is copied to the slot read, the
 and writes the next to the slot written, and after every step the two pointers are exchanged. At the
 end the slot read is copied to that of the last value (a loop of no steps copies first to last), and
 the pointers are put back, also after a failure, so that frames serve again and loops nest.
+
+A *tape* is three slots that are a loop's own: memory, its bytes, and the number of rows that were
+written on it or -1. A *part row* is `slot, offset in a row of the tape`: before every step the slot
+is set to that place in the step's row. `ft_recording_while` takes what `ft_while` takes, `tape,
+bytes of a row, number of parts, limit` after the number of carries, part rows after the carry rows.
+The tape grows up to the limit; of a loop that needs more it has nothing.
+
+`ft_reverse` takes a state back through the rows of a tape. If they are not those of as many steps
+as there were, it runs the loop again to write them, in segments that fit into the limit. Its ints
+are `slot of the number of steps, code and entries of a step forward, of a step back, number of
+carries, of states, of parts, tape, bytes of a row, bytes of a carry, limit`, then carry rows, state
+rows, part rows. In these carry rows the last column is the place of a value among those that a
+segment begins with.
 
 The flag of a while loop is one byte; an index is clamped to the branches there are. Loops look for
 Ctrl-C about twenty times a second, or after every step that takes longer, and then stop with
@@ -76,6 +91,8 @@ _CONTROL = (
     "ft_run",
     "ft_scan",
     "ft_while",
+    "ft_recording_while",
+    "ft_reverse",
     "ft_cond",
     "ft_cond64",
     "ft_each",
@@ -89,7 +106,7 @@ _CONTROL = (
 )
 _CALLS = ("ft_dispatch", "ft_leaves", "ft_views")
 _POOL = tuple(f"ft_pool_{name}" for name in ("malloc", "calloc", "realloc", "free", "limit"))
-_FILES = ("runtime.ll", "dispatch.ll", "leaves.ll", "pool.ll")
+_FILES = ("runtime.ll", "tapes.ll", "dispatch.ll", "leaves.ll", "pool.ll")
 _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
     f"ft_{kind}_{name}" for kind in ("cholesky", "triangular", "solve") for name in NAMES.values()
@@ -112,6 +129,7 @@ _PYTHON = (
     "PyLong_AsVoidPtr",
     "PyMem_RawFree",
     "PyMem_RawMalloc",
+    "PyMem_RawRealloc",
     "PyLong_FromLongLong",
     "Py_DecRef",
     "Py_IncRef",

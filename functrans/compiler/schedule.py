@@ -99,6 +99,7 @@ class Schedule:
         heirs: output → input whose memory it takes; both have one slot.
         overwritten: the inputs that are not what they were afterwards: those with an heir, and
             those that a loop or scatter has used up.
+        tapes: the first slot of each tape, see functrans/compiler/runtime.py.
     """
 
     main: Block
@@ -108,6 +109,7 @@ class Schedule:
     constants: dict[int, np.ndarray]
     heirs: dict[int, int] = field(default_factory=dict)
     overwritten: frozenset[int] = frozenset()
+    tapes: list[int] = field(default_factory=list)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry of every block."""

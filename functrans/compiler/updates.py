@@ -22,7 +22,8 @@ from functrans.core.program import Equation, Program, Var
 SMALL = 8
 """Elements of an array up to which a loop keeps it in registers, or makes a new one."""
 MOVES = ("dynamic_update_slice", "copy")
-CONTROL_FLOW = ("scan", "while_loop", "cond")
+LOOPS = ("scan", "while_loop", "recording_while")
+CONTROL_FLOW = (*LOOPS, "cond")
 OTHER_NAMES = ("reshape", "optimization_barrier")
 """Their result may be their operand's memory."""
 
@@ -88,16 +89,22 @@ def carried(equation: Equation, prepared: Callable[[Program], Program]) -> Updat
     """The parts of a loop's carry that its body updates, and how.
 
     Args:
-        equation: a scan or while_loop.
+        equation: one of LOOPS.
         prepared: the compiler's passes over a Program, for bodies.
     """
     params = equation.params
     if equation.primitive.name == "scan":
         body, first, count = prepared(params["program"]), params["num_consts"], params["num_carry"]
     else:
-        body, first = prepared(params["body_program"]), params["body_consts"]
-        count = len(equation.outputs)
+        body, first = prepared(step_of(equation)), params["body_consts"]
+        count = len(equation.inputs) - params["cond_consts"] - first
     return between(body, [(first + k, k) for k in range(count)], prepared)
+
+
+def step_of(equation: Equation) -> Program:
+    """The body of a while loop, with what it writes down if it does."""
+    params = equation.params
+    return params["record"] if "record" in params else params["body_program"]
 
 
 def in_branch(branch: Program, links: Links, prepared: Callable[[Program], Program]) -> Updates:
@@ -220,7 +227,7 @@ def _link(
     name, params = equation.primitive.name, equation.params
     if is_scatter(equation) or (name in MOVES and is_elemental(equation)):
         return (0, 0) if place == 0 else None
-    if name in ("scan", "while_loop"):
+    if name in LOOPS:
         fixed = (
             params["num_consts"]
             if name == "scan"

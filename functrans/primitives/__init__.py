@@ -29,6 +29,8 @@ from functrans.primitives import loops as loops
 from functrans.primitives import lu as lu
 from functrans.primitives import products as products
 from functrans.primitives import random_bits as random_bits
+from functrans.primitives import recorded_loops as recorded_loops
+from functrans.primitives import recording_loops as recording_loops
 from functrans.primitives import reductions as reductions
 from functrans.primitives import shaping as shaping
 from functrans.primitives import sorting as sorting

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from functrans.core.program import Program
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.arithmetic import zeros_like
 from functrans.primitives.calls import split
 from functrans.primitives.shaping import transpose_p
-from functrans.transforms.batching import repeat
+from functrans.transforms.batching import Batched, batch_program, current_axis, repeat
 from functrans.transforms.forward import Nonzero
 
 
@@ -50,6 +51,21 @@ def either(a: Sequence[bool], b: Sequence[bool]) -> Nonzero:
 def as_typed(x: Any, aval: Aval) -> Any:
     """A concrete value as NumPy array or scalar: Python scalars take the aval's dtype."""
     return x if isinstance(x, np.ndarray | np.generic) else aval.dtype.type(x)
+
+
+def batched_carry(
+    body: Program, consts: Sequence[bool], carry: Sequence[bool], xs: Sequence[bool] = ()
+) -> tuple[Program, Batched, Batched]:
+    """A body over a batch, given which of its inputs are batched: which of the carry are in some
+    step, and which of its further outputs."""
+    carry, further = tuple(carry), (False,) * (len(body.outputs) - len(carry))
+    while True:
+        every = (*consts, *carry, *xs)
+        batched, outs = batch_program(body, every, current_axis(), force=(*carry, *further))
+        grown = either(carry, outs[: len(carry)])
+        if grown == carry:
+            return batched, carry, outs[len(carry) :]
+        carry = grown
 
 
 def repeated(

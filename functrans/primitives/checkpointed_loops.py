@@ -16,8 +16,6 @@ import numpy as np
 from functrans.core.effects import without_effects
 from functrans.core.interpret import evaluate
 from functrans.core.program import Program
-from functrans.core.trace import make_program_flat
-from functrans.core.types import Aval
 from functrans.primitives import revolve
 from functrans.primitives.calls import split
 from functrans.primitives.carries import Counts
@@ -27,24 +25,12 @@ from functrans.primitives.differentiated_loops import (
     carry_program,
     differentiated,
 )
-from functrans.primitives.hinted_calls import hinted_call_p
-from functrans.primitives.lanes import is_worth_a_loop
+from functrans.primitives.hinted_calls import call_with_hints
 from functrans.primitives.loop_tangents import tangents_of_loop
 from functrans.primitives.loops import scan_p
 from functrans.primitives.online_revolve import keep_online
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import while_counting
-
-Run = Callable[[Sequence[Any]], list[Any]]
-
-
-def is_worth_it(loop: Loop) -> bool:
-    """Whether to keep carries where nobody asked for it.
-
-    What vmap runs example by example needs no more memory for a batch than for one of them, as long
-    as nothing is kept of each; and scalar code runs again in less time.
-    """
-    return loop.checkpoint is not None or not is_worth_a_loop([loop.body])
 
 
 def while_keeping(loop: Loop, operands: Sequence[Any], **params: Any) -> tuple[list, list]:
@@ -69,7 +55,7 @@ def while_keeping(loop: Loop, operands: Sequence[Any], **params: Any) -> tuple[l
 
     plain = lambda args: while_counting(args, **params)
     avals = [*cond.in_avals[:cond_consts], *body.in_avals]
-    return _keeping(("keeping", loop, cond), body, avals, plain, quick, operands)
+    return call_with_hints(("keeping", loop, cond), body, avals, plain, quick, operands)
 
 
 def linearize_scan(
@@ -106,29 +92,10 @@ def _scan_keeping(loop: Loop, operands: Sequence[Any], params: dict[str, Any]) -
         return [*step(count - 1, values), *kept]
 
     plain = lambda args: scan_p.bind(*args, **params)
-    return _keeping(("keeping", loop), body, loop.in_avals, plain, quick, operands)
+    return call_with_hints(("keeping", loop), body, loop.in_avals, plain, quick, operands)
 
 
 def _held(loop: Loop, values: Sequence[Any]) -> list[Any]:
     """What the derivative reads of the carry, which the values begin with."""
     needed = loop.divide(carry_program(loop)[1])[1]
     return [revolve.strong(x) for x, n in zip(values, needed, strict=False) if n]
-
-
-def _keeping(
-    key: tuple,
-    body: Program,
-    avals: Sequence[Aval],
-    plain: Run,
-    quick: Run,
-    operands: Sequence[Any],
-) -> tuple[list, list]:
-    """The results of `plain`, and those that `quick` has besides; both are kept with the body."""
-    if key not in body.cache:
-        body.cache[key] = [make_program_flat(run, avals, body.name) for run in (plain, quick)]
-    programs = body.cache[key]
-    results = hinted_call_p.bind(
-        *operands, plain=programs[0], quick=programs[1], hints=0, count=None
-    )
-    outs, kept = split(results, len(programs[0].outputs))
-    return outs, kept

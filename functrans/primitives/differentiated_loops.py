@@ -98,8 +98,8 @@ class Loop:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the backward pass may take memory for every step."""
-        return self.length is None and self.checkpoint is None and not self.kept
+        """Whether the backward pass may take memory for every step; what is kept is a tape then."""
+        return self.length is None and self.checkpoint is None
 
     @property
     def slots(self) -> int:

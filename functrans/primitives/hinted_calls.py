@@ -8,7 +8,7 @@ is repeated; examples of a batch in which it differs are called one by one, wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from functrans.core.dependence import depends
@@ -16,6 +16,8 @@ from functrans.core.effects import without_effects
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Primitive
 from functrans.core.program import Program
+from functrans.core.trace import make_program_flat
+from functrans.core.types import Aval
 from functrans.primitives.calls import infer_call, split, transpose_call
 from functrans.primitives.carries import either
 from functrans.primitives.lanes import is_worth_a_loop, one_by_one
@@ -82,3 +84,25 @@ hinted_call_p = Primitive(
     inline=lambda quick, **_: quick,
     multiple_results=True,
 )
+
+
+Run = Callable[[Sequence[Any]], list[Any]]
+
+
+def call_with_hints(
+    key: tuple,
+    body: Program,
+    avals: Sequence[Aval],
+    plain: Run,
+    quick: Run,
+    operands: Sequence[Any],
+) -> tuple[list, list]:
+    """The results of `plain`, and those that `quick` has besides; both are kept with the body."""
+    if key not in body.cache:
+        body.cache[key] = [make_program_flat(run, avals, body.name) for run in (plain, quick)]
+    programs = body.cache[key]
+    results = hinted_call_p.bind(
+        *operands, plain=programs[0], quick=programs[1], hints=0, count=None
+    )
+    outs, hints = split(results, len(programs[0].outputs))
+    return outs, hints

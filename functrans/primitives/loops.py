@@ -28,6 +28,7 @@ from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.carries import (
     Counts,
     as_typed,
+    batched_carry,
     either,
     instantiate,
     interleave,
@@ -39,7 +40,7 @@ from functrans.primitives.reductions import reduce_or_p
 from functrans.primitives.residuals import Kept, keep
 from functrans.primitives.shaping import full, iota
 from functrans.primitives.work import equations_run, flops
-from functrans.transforms.batching import batch_program, current_axis
+from functrans.transforms.batching import current_axis
 from functrans.transforms.forward import Nonzero, jvp
 from functrans.transforms.linearize import Linearized, linearize_program
 from functrans.transforms.series import joined
@@ -473,28 +474,18 @@ def _where(avals: Sequence[Aval], mask: Sequence[bool], value: bool) -> list[Ava
 def _batch(
     args: list, batched: list, *, program: Program, num_consts: int, num_carry: int, **loop: Any
 ) -> tuple[list, list]:
-    axis = current_axis()
     counts = Counts(num_consts, num_carry)
     consts, carry, xs = counts.divide(args)
-    const_mask, carry_mask, x_mask = (tuple(m) for m in counts.divide(batched))
-    ys = (False,) * (len(program.outputs) - num_carry)
-    while True:
-        body, out_batched = batch_program(
-            program, (*const_mask, *carry_mask, *x_mask), axis, force=(*carry_mask, *ys)
-        )
-        grown = either(carry_mask, out_batched[:num_carry])
-        if grown == carry_mask:
-            break
-        carry_mask = grown
-    carry = repeated(carry, counts.divide(batched)[1], carry_mask, axis.size)
+    const_mask, given, x_mask = counts.divide(batched)
+    body, carry_mask, y_batched = batched_carry(program, const_mask, given, x_mask)
+    carry = repeated(carry, given, carry_mask, current_axis().size)
     xs = [swap_leading(x) if b else x for x, b in zip(xs, x_mask, strict=True)]
     outs = scan_p.bind(
         *consts, *carry, *xs, program=body, num_consts=num_consts, num_carry=num_carry, **loop
     )
     last, stacks = split(outs, num_carry)
-    y_batched = out_batched[num_carry:]
     stacks = [swap_leading(y) if b else y for y, b in zip(stacks, y_batched, strict=True)]
-    return [*last, *stacks], list(out_batched)
+    return [*last, *stacks], [*carry_mask, *y_batched]
 
 
 def _depends(

@@ -27,6 +27,10 @@ from functrans.primitives.reductions import extremum_comparisons
 
 Place = tuple[str, Any]
 
+WORTH_HOISTING = 100
+"""Elements up to which what is the same in every step is not computed before the loop, where that
+would be a kernel of its own; in registers it costs nothing."""
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -91,6 +95,38 @@ def keep(body: Program, count: int, counts: Counts) -> Kept:
         again_reads=tuple(position[v] for v in again_reads),
         taken=tuple(places[v][1] for v in taken),
         steps=tuple(places[v] for v in of_steps),
+    )
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a loop whose steps cannot stack divides.
+
+    Attributes:
+        forward: body over (consts…, carry…) giving (carry…, what is written down…).
+        invariants: consts → values that are the same in every step.
+        again: (invariants…, what was written down…) → the residuals.
+    """
+
+    forward: Program
+    invariants: Program
+    again: Program
+
+
+def record(body: Program, count: int, consts: int) -> Record:
+    """Decide what to write down, given a body over (consts, carry) with residuals after `count`
+    outputs."""
+    body = share_equal(body)
+    given, residuals = body.inputs[:consts], body.outputs[count:]
+    same = {v for v in determined(body, given) if v in given or v.aval.size > WORTH_HOISTING}
+    written, sources = _needed(body, residuals, same)
+    fixed = [v for v in variables(body) if v in same and v in sources]
+    again, reads = part_of(body, residuals, fixed, written)
+    outputs = [*body.outputs[:count], *written]
+    return Record(
+        forward=Program(body.inputs, body.equations, outputs, body.name),
+        invariants=part_of(body, reads, (), given)[0],
+        again=again,
     )
 
 

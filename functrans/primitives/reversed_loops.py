@@ -1,24 +1,26 @@
 """The backward pass of a loop: every step's cotangents are pulled back, the last step first.
 
-What a step's pullback reads is computed again. Where nobody asks for bounded memory the loop runs
-once more and writes all of it down (`recorded_loop`); else carries are computed again from a few
-that are kept (functrans/primitives/revolve.py).
+Where nobody asks for bounded memory, what a step's pullback reads was written down when the loop
+ran, or is when it runs again (functrans/primitives/recorded_loops.py); else it is computed again
+from a few carries that are kept (functrans/primitives/revolve.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functrans.core.interpret import evaluate
-from functrans.core.program import Atom, Program, Var
+from functrans.core.program import Program
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
 from functrans.primitives import revolve
 from functrans.primitives.arithmetic import add_p, zeros_like
 from functrans.primitives.calls import present, split, spread
 from functrans.primitives.differentiated_loops import Loop, carry_program
-from functrans.primitives.recorded_loops import recorded_loop_p
+from functrans.primitives.recorded_loops import NO_TAPE, recorded_loop_p
+from functrans.primitives.residuals import record
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import COUNT
 from functrans.transforms.linearize import linearize_program
@@ -31,7 +33,7 @@ def backward(loop: Loop) -> Program:
 
 
 def recorded(loop: Loop) -> Program:
-    """The same for a loop that has kept nothing, by a `recorded_loop`."""
+    """The same for a loop that has kept a tape or nothing, by a `recorded_loop`."""
     return _program(loop, "recorded", lambda *args: _Backward(*args).recorded)
 
 
@@ -103,18 +105,23 @@ class _Backward:
         self.x_cts = _zeros(self.xs, x_mask)
 
     def recorded(self, count: Any, kept: list[Any]) -> list[Any]:
-        """By a loop that writes down what is read of every step."""
-        assert not kept and not self.xs  # a while loop that ran without keeping anything
+        """From a tape of what is read of every step."""
+        assert not self.xs  # only scans have some, which stack what is read
+        (tape,) = kept or [NO_TAPE]
+        parts = recorded_parts(self.loop)
+        fixed = evaluate(parts.invariants, self.consts)
         first = self.step.read(self.carry)
-        operands = [count, *self.consts, *first, *self.sums, *self.carry_cts]
-        parts = _recorded_parts(self.loop)
-        return recorded_loop_p.bind(*operands, consts=len(self.consts), carry=len(first), **parts)
+        return recorded_loop_p.bind(
+            tape, count, *self.consts, *fixed, *first, *self.sums, *self.carry_cts,
+            forward=parts.forward, backward=parts.backward, meaning=parts.meaning,
+            consts=len(self.consts), fixed=len(fixed), carry=len(first),
+        )  # fmt: skip
 
     def revolved(self, count: Any, kept: list[Any]) -> list[Any]:
         """From a few carries."""
         step = lambda i, carry: evaluate(self.step.again, self._inputs(i, carry))
         first, slots = self.step.read(self.carry), self.loop.slots
-        if not self.loop.kept:
+        if not kept:
             _, kept = revolve.keep(count, first, step, slots)
         state = [*self.sums, *self.carry_cts, *self.x_cts]
         return revolve.reverse(kept, len(first), state, step, self._back, slots)
@@ -142,19 +149,41 @@ def _zeros(values: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
     return [zeros_like(x) for x, n in zip(values, mask, strict=True) if n]
 
 
-def _recorded_parts(loop: Loop) -> dict[str, Program]:
-    """The Programs of a `recorded_loop`, kept with the body."""
+@dataclass(frozen=True)
+class RecordedParts:
+    """How a loop divides that writes down what its backward pass reads.
+
+    Attributes:
+        record: body over (consts…, carry…) giving (next carry…, what is written down…).
+        forward: the same of what the derivative reads of the carry, and nothing else of it.
+        invariants: consts → what the backward pass reads and no step changes.
+        backward: (invariants…, what is written down…, state…) → the state before.
+        meaning: what a `recorded_loop` of these means.
+    """
+
+    record: Program
+    forward: Program
+    invariants: Program
+    backward: Program
+    meaning: Program
+
+
+def recorded_parts(loop: Loop) -> RecordedParts:
+    """These parts, kept with the body."""
+    loop = replace(loop, kept=())
     key = ("recorded parts", loop)
     if key not in loop.body.cache:
         loop.body.cache[key] = _build_recorded_parts(loop)
     return loop.body.cache[key]
 
 
-def _build_recorded_parts(loop: Loop) -> dict[str, Program]:
+def _build_recorded_parts(loop: Loop) -> RecordedParts:
     step = _Step(loop)
     consts, carry, _ = loop.divide(loop.in_avals)
     read = [a.strong() for a, n in zip(carry, step.needed, strict=True) if n]
-    sum_avals = [a.strong() for a, n in zip(consts, loop.nonzero, strict=False) if n]
+    sums = [a.strong() for a, n in zip(consts, loop.nonzero, strict=False) if n]
+    state = [*sums, *loop.out_avals]
+    divided = record(step.parts.forward, len(carry), loop.consts)
 
     def inputs(consts: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         rest = iter(values)
@@ -162,34 +191,32 @@ def _build_recorded_parts(loop: Loop) -> dict[str, Program]:
         return [*consts, *[next(rest) if n else full(a.shape, 0, a.dtype) for a, n in every]]
 
     def forward(args: Sequence[Any]) -> list[Any]:
-        after, residuals = step.forward(inputs(*split(args, loop.consts)))
-        return [*after, *residuals]
-
-    whole, _ = drop_dead(make_program_flat(forward, [*consts, *read], loop.body.name))
-    residuals = whole.outputs[len(read) :]
-    known: list[Atom] = list(whole.inputs[: loop.consts])
-    written = list(dict.fromkeys(a for a in residuals if isinstance(a, Var) and a not in known))
-    known += written
+        outs, written = split(
+            evaluate(divided.forward, inputs(*split(args, loop.consts))), loop.carry
+        )
+        return [*step.read(outs), *written]
 
     def back(args: Sequence[Any]) -> list[Any]:
-        values, state = split(args, len(known))
-        place = dict(zip(known, values, strict=True))
-        given = [place[a] if isinstance(a, Var) else a.value for a in residuals]
-        sums, carry_cts = split(state, len(sum_avals))
-        sums, carry_cts, _ = step.pull(given, sums, carry_cts, [])
-        return [*sums, *carry_cts]
+        values, sum_cts, carry_cts = split(args, len(divided.again.inputs), len(sums))
+        residuals = evaluate(divided.again, values)
+        sum_cts, carry_cts, _ = step.pull(residuals, sum_cts, carry_cts, [])
+        return [*sum_cts, *carry_cts]
+
+    fixed = len(divided.invariants.outputs)
 
     def meaning(args: Sequence[Any]) -> list[Any]:
-        (count,), consts, values, sums, carry_cts = split(
-            args, 1, loop.consts, len(read), len(sum_avals)
+        (count,), consts, _, values, sum_cts, carry_cts = split(
+            args, 1, loop.consts, fixed, len(read), len(sums)
         )
-        return _Backward(loop, inputs(consts, values), carry_cts, sums).revolved(count, [])
+        operands = inputs(consts, values)
+        return _Backward(loop, operands, carry_cts, sum_cts).revolved(count, [])
 
-    outputs = [*whole.outputs[: len(read)], *written]
-    state = [*sum_avals, *loop.out_avals]
-    avals = [a.aval for a in known]
-    return {
-        "forward": Program(whole.inputs, whole.equations, outputs, whole.name),
-        "backward": make_program_flat(back, [*avals, *state], f"transpose({whole.name})"),
-        "meaning": make_program_flat(meaning, [COUNT, *consts, *read, *state], whole.name),
-    }
+    name = loop.body.name
+    of_meaning = [COUNT, *consts, *divided.invariants.out_avals, *read, *state]
+    return RecordedParts(
+        divided.forward,
+        drop_dead(make_program_flat(forward, [*consts, *read], name))[0],
+        divided.invariants,
+        make_program_flat(back, [*divided.again.in_avals, *state], f"transpose({name})"),
+        make_program_flat(meaning, of_meaning, name),
+    )

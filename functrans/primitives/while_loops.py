@@ -6,7 +6,7 @@ has run, so it stores no residuals; functrans/primitives/loop_tangents.py has th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -139,9 +139,10 @@ def _tangents(
 
 def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
     """The values and the number of steps; the tangents from a loop of so many steps."""
-    from functrans.primitives import checkpointed_loops
+    from functrans.primitives.checkpointed_loops import while_keeping
     from functrans.primitives.differentiated_loops import Loop, by_rules, differentiated
     from functrans.primitives.loop_tangents import tangents_of_loop
+    from functrans.primitives.recording_loops import while_recording
 
     operands = primals[params["cond_consts"] :]
     body, consts = params["body_program"], params["body_consts"]
@@ -150,24 +151,23 @@ def _linearize(ts: list, primals: list, **params: Any) -> tuple[list, list]:
     )
     loop, ts = differentiated(loop, operands, ts[params["cond_consts"] :])
     params["body_program"] = by_rules(body, loop)
-    if checkpointed_loops.is_worth_it(loop):
-        (*outs, count), kept = checkpointed_loops.while_keeping(loop, primals, **params)
-    else:
-        (*outs, count), kept = while_counting(primals, **params), []
+    keeping = while_recording if loop.checkpoint is None else while_keeping
+    (*outs, count), kept = keeping(loop, primals, **params)
     return outs, tangents_of_loop(count, kept, operands, ts, loop)
 
 
 def while_counting(operands: Sequence[Any], **params: Any) -> list[Any]:
     """The results of a while loop, and the number of steps."""
-    return while_p.bind(
-        *operands,
-        np.int64(0),
-        **{
-            **params,
-            "cond_program": _ignoring(params["cond_program"], [COUNT]),
-            "body_program": _counting(params["body_program"], params["body_consts"]),
-        },
-    )
+    return while_p.bind(*operands, np.int64(0), **counting_params(params))
+
+
+def counting_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a while loop whose last carry is the number of steps done."""
+    return {
+        **params,
+        "cond_program": _ignoring(params["cond_program"], [COUNT]),
+        "body_program": _counting(params["body_program"], params["body_consts"]),
+    }
 
 
 def _counting(program: Program, consts: int) -> Program:
@@ -198,7 +198,7 @@ def _ignoring(program: Program, avals: Sequence[Aval]) -> Program:
 # --- batching -------------------------------------------------------------------------------------
 
 
-def _batch(
+def batch_while(
     args: list,
     batched: list,
     *,
@@ -296,7 +296,7 @@ def choose(condition: Any, x: Any, y: Any) -> Any:
     return select_p.bind(insert_axes(condition, 1, len(shape_of(x)) - 1), x, y)
 
 
-def _depends(
+def while_depends(
     sets: Sequence[int],
     *,
     cond_program: Program,
@@ -347,8 +347,8 @@ while_p = Primitive(
     forward=_tangents,
     linearize=_linearize,
     jet=_jet,
-    batch=_batch,
-    depends=_depends,
+    batch=batch_while,
+    depends=while_depends,
     # one step: how many there will be is not known
     cost=lambda inputs, outputs, *, cond_program, body_program, **_: (
         flops(cond_program) + flops(body_program)

@@ -183,16 +183,6 @@ def test_further_derivatives(outer, middle):
     np.testing.assert_allclose(ft.jit(outer(middle(ft.grad(f))))(60.0), expected(60.0), rtol=1e-10)
 
 
-def test_what_is_too_large_is_computed_again_from_carries():
-    w = np.random.default_rng(0).normal(size=(40, 40)) / 8
-    loss = lambda x: fnp.sum(_while(lambda i, v: fnp.tanh(w @ v), x, 20))
-    x = np.linspace(0.0, 1.0, 40)
-    gradient = ft.jit(ft.grad(loss))
-    assert "# recorded_loop" not in gradient.lower(x).source
-    unrolled = lambda x: fnp.sum(_unrolled(lambda i, v: fnp.tanh(w @ v), x, 20))
-    np.testing.assert_allclose(gradient(x), ft.grad(unrolled)(x), rtol=1e-10)
-
-
 def test_no_memory_for_the_tape(monkeypatch):
     monkeypatch.setattr(recordings, "ROW_ALIGNMENT", 1 << 46)
     monkeypatch.setattr(recordings, "TAPE_LIMIT", 1 << 60)

@@ -33,6 +33,7 @@ STRUCTURED = {
     ],
     "tests/primitives/test_custom_vjp_forward.py": ["custom_lin"],
     "tests/primitives/test_recorded_loops.py": ["recorded_loop"],
+    "tests/primitives/test_tapes.py": ["recording_while"],
     "tests/primitives/test_checkpoints.py": ["checkpoint"],
     "tests/primitives/test_callbacks.py": ["pure_callback", "io_callback", "debug_callback"],
     "tests/primitives/test_collectives.py": [
