@@ -22,6 +22,7 @@ from functrans.compiler.updates import (
     in_branch,
     of_program,
     step_of,
+    way_back,
 )
 from functrans.core.program import Equation, Program, Var
 from functrans.primitives.recording_loops import recording_while_p
@@ -107,7 +108,7 @@ def lower_recorded(block: BlockLowering, equation: Equation) -> None:
     places = _places(forward, [*consts, *carry.ins], [*carry.outs, *parts])
     again = block.shared.block(forward, places, updates)
     first = len(fixed) + len(parts)
-    updates = between(backward, [(first + k, k) for k in range(n_state)], prepare)
+    updates = way_back(equation, prepare)
     states = _Carry(block, backward.inputs[first:], results, updates)
     places = _places(backward, [*fixed, *parts, *states.ins], states.outs)
     back = block.shared.block(backward, places, updates)

@@ -7,7 +7,7 @@ down before, and every segment is run again on the way back. So a step is run fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from functrans.compiler import runtime
 from functrans.compiler.elements import INDEX
 from functrans.compiler.places import Memory
 from functrans.compiler.rows import Row
+from functrans.compiler.updates import way_back
 from functrans.compiler.values import Value
 from functrans.core.program import Equation, Program, Var
 from functrans.primitives.calls import split
@@ -40,11 +41,10 @@ def emit_recording(k: _Region, equation: Equation) -> None:
         equation.inputs, 1, 1, params["consts"], params["fixed"], params["carry"]
     )
     (steps,) = k._elements(count)
-    recording = _Recording(k, params, (consts, fixed), steps.text)
+    recording = _Recording(k, equation, (consts, fixed), steps.text)
     cells = [k._new_cells(a.aval) for a in carry]
     k._store_cells(carry, cells)
-    states = [k._new_cells(a.aval) for a in state]
-    k._store_cells(state, states)
+    states = k._carry(equation, len(equation.inputs) - len(state), len(state), recording.updates)
     with recording.tape():
         recording.write_segments(cells)
         k._line("for segment in reversed(segments):")
@@ -56,13 +56,13 @@ def emit_recording(k: _Region, equation: Equation) -> None:
 class _Recording:
     """The loops of one `recorded_loop`, and its tape: first carries of segments, then rows."""
 
-    def __init__(
-        self, k: _Region, params: Mapping[str, Any], same: tuple[list, list], count: str
-    ) -> None:
+    def __init__(self, k: _Region, equation: Equation, same: tuple[list, list], count: str) -> None:
+        params = equation.params
         self.k, self.count = k, count
         self.consts, self.fixed = same
         self.forward: Program = k.prepared(params["forward"])
         self.backward: Program = k.prepared(params["backward"])
+        self.updates = way_back(equation, k.prepared)
         n = params["carry"]
         self.carry = Row([a.aval for a in self.forward.outputs[:n]], ROW_ALIGNMENT)
         self.row = Row([a.aval for a in self.forward.outputs[n:]], ROW_ALIGNMENT)
@@ -169,7 +169,7 @@ class _Recording:
         k._bind(fixed, self.fixed)
         k.places.update(zip(tape, places, strict=True))
         k._bind_cells(state, states)
-        k._body(self.backward)
+        k._body(self.backward, self.updates)
         k._store_cells(self.backward.outputs, states)
 
     def _write(self, places: Sequence[Memory], atoms: Sequence[Any]) -> None:

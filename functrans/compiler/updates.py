@@ -101,6 +101,14 @@ def carried(equation: Equation, prepared: Callable[[Program], Program]) -> Updat
     return between(body, [(first + k, k) for k in range(count)], prepared)
 
 
+def way_back(equation: Equation, prepared: Callable[[Program], Program]) -> Updates:
+    """The parts of its state that a `recorded_loop` updates."""
+    backward = prepared(equation.params["backward"])
+    count = len(equation.outputs)
+    first = len(backward.inputs) - count
+    return between(backward, [(first + k, k) for k in range(count)], prepared)
+
+
 def step_of(equation: Equation) -> Program:
     """The body of a while loop, with what it writes down if it does."""
     params = equation.params

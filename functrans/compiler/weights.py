@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.scatter import is_scatter
-from functrans.compiler.updates import NOTHING, Links, Updates, carried, in_branch
+from functrans.compiler.updates import NOTHING, Links, Updates, carried, in_branch, way_back
 from functrans.core.lowering import Indexed
 from functrans.core.program import Equation, Program
 
@@ -20,7 +20,7 @@ TOO_MUCH = float("inf")
 WHILE_STEPS = 8
 """Of a while loop, where it is to be guessed what takes long."""
 RECORDED = ("forward", "forward", "backward")
-"""The Programs of a `recorded_loop`, each as often as it stands in the code, and a step runs it."""
+"""The Programs of a `recorded_loop`, each as often as a step runs it."""
 
 Prepared = Callable[[Program], Program]
 
@@ -34,10 +34,10 @@ def weight(
         return _cond_weight(equation, prepared, links)
     if name in ("scan", "while_loop"):
         return _loop_weight(equation, prepared, links, outermost)
+    if name == "recorded_loop":
+        return _recorded_weight(equation, prepared, outermost)
     if any(v.aval.size > SIZE_LIMIT for v in outputs) and not links:
         return TOO_MUCH
-    if name == "recorded_loop":
-        return sum(_program_weight(prepared(params[p]), prepared) for p in RECORDED)
     if is_elemental(equation):
         if links:
             return 0 if name == "copy" else equation.inputs[1].aval.size
@@ -85,6 +85,16 @@ def _loop_weight(equation: Equation, prepared: Prepared, links: Links, outermost
         return _program_weight(prepared(params["program"]), prepared, updates)
     test, body = prepared(params["cond_program"]), prepared(params["body_program"])
     return _program_weight(test, prepared) + _program_weight(body, prepared, updates)
+
+
+def _recorded_weight(equation: Equation, prepared: Prepared, outermost: bool) -> float:
+    updates = way_back(equation, prepared)
+    elsewhere = TOO_MUCH if outermost else STACK_LIMIT
+    for k, var in enumerate(equation.outputs):
+        if var.aval.size > (elsewhere if k in updates.results else SIZE_LIMIT):
+            return TOO_MUCH
+    back = _program_weight(prepared(equation.params["backward"]), prepared, updates)
+    return back + 2 * _program_weight(prepared(equation.params["forward"]), prepared)
 
 
 def _program_weight(program: Program, prepared: Prepared, updates: Updates = NOTHING) -> float:

@@ -19,6 +19,10 @@ The rules, all optional but `infer` and `evaluate`:
     For primitives that are linear in some operands: given the cotangent(s) of the outputs (a list
     with None for zero if `multiple_results`), and operands of which the linear ones are
     `Linear(aval)`, a list with the cotangent of each operand (None where not linear or zero).
+``accumulate(cts, totals, *operands, **params)``
+    The same added to what is given: `totals` has the cotangent of each operand so far, None for
+    zero. For primitives that read a few places of a large array: to add to these takes less than to
+    add an array that is zero elsewhere. Where absent, what `transpose` gives is added.
 ``taylor(primitive, k, y, *operands, **params)``
     Coefficient k of a truncated power series, see functrans/transforms/taylor.py. Where absent,
     the `jvp` rule determines it.
@@ -92,6 +96,7 @@ class Primitive:
         forward: Callable[..., Any] | None = None,
         linearize: Callable[..., Any] | None = None,
         transpose: Callable[..., Any] | None = None,
+        accumulate: Callable[..., list] | None = None,
         taylor: Callable[..., Any] | None = None,
         jet: Callable[..., Any] | None = None,
         batch: Callable[..., Any] | None = None,
@@ -112,6 +117,7 @@ class Primitive:
         self.forward = forward
         self.linearize = linearize
         self.transpose = transpose
+        self.accumulate = accumulate
         self.taylor = taylor
         self.jet = jet
         self.batch = batch

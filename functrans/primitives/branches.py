@@ -197,9 +197,14 @@ def _slotted(program: Program, count: int, own: Sequence[Any], slots: Sequence[A
 # --- transposition --------------------------------------------------------------------------------
 
 
-def _transpose(cts: list, index: Any, *operands: Any, branches: Branches) -> list:
+def _transpose(cts: list, *operands: Any, branches: Branches) -> list:
+    return _accumulate(cts, [None] * len(operands), *operands, branches=branches)
+
+
+def _accumulate(cts: list, totals: list, index: Any, *operands: Any, branches: Branches) -> list:
     linear = tuple(type(x) is Linear for x in operands)
-    pairs = [transpose_program(b, linear, nonzero(cts)) for b in branches]
+    has_total = nonzero(totals[1:])
+    pairs = [transpose_program(b, linear, nonzero(cts), has_total) for b in branches]
     every = _union([n for _, n in pairs])
     linear_avals = [x.aval for x in operands if type(x) is Linear]
     avals = [a for a, n in zip(linear_avals, every, strict=True) if n]
@@ -207,7 +212,8 @@ def _transpose(cts: list, index: Any, *operands: Any, branches: Branches) -> lis
         filled(p, 0, [m for m, n in zip(own, every, strict=True) if n], avals) for p, own in pairs
     )
     fixed = [x for x in operands if type(x) is not Linear]
-    results = cond_p.bind(index, *fixed, *present(cts), branches=backward)
+    given = [*present(cts), *present(totals)]
+    results = cond_p.bind(index, *fixed, *given, branches=backward)
     return [None, *spread_twice(results, every, linear)]
 
 
@@ -271,6 +277,7 @@ cond_p = Primitive(
     forward=_forward,
     linearize=_linearize,
     transpose=_transpose,
+    accumulate=_accumulate,
     jet=_jet,
     batch=_batch,
     depends=_depends,

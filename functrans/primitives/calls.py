@@ -93,10 +93,15 @@ def _without_copies(parts: Linearized) -> tuple[Program, list[int | None]]:
 
 
 def transpose_call(cts: list, *operands: Any, program: Program) -> list:
+    return _accumulate_call(cts, [None] * len(operands), *operands, program=program)
+
+
+def _accumulate_call(cts: list, totals: list, *operands: Any, program: Program) -> list:
     linear = tuple(type(x) is Linear for x in operands)
-    backward, out_nonzero = transpose_program(program, linear, nonzero(cts))
+    backward, out_nonzero = transpose_program(program, linear, nonzero(cts), nonzero(totals))
     fixed = [x for x in operands if type(x) is not Linear]
-    results = iter(call_p.bind(*fixed, *present(cts), program=backward))
+    values = [*fixed, *present(cts), *present(totals)]
+    results = iter(call_p.bind(*values, program=backward))
     mine = iter([next(results) if n else None for n in out_nonzero])
     return [next(mine) if n else None for n in linear]
 
@@ -113,6 +118,7 @@ call_p = Primitive(
     forward=_forward_call,
     linearize=_linearize_call,
     transpose=transpose_call,
+    accumulate=_accumulate_call,
     jet=of_held,
     batch=_batch_call,
     depends=lambda sets, program: depends(program, sets),

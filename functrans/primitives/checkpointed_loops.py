@@ -8,7 +8,7 @@ such a loop again it is the loop that it was: what is kept are hints
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np

@@ -292,11 +292,22 @@ def _inlined(program: Program) -> Program:
     return make_program_flat(run, program.in_avals, program.name)
 
 
-def _transpose(cts: list, *operands: Any, program: Program, policy: Any, prevent_cse: bool) -> list:
+def _transpose(cts: list, *operands: Any, **params: Any) -> list:
+    return _accumulate(cts, [None] * len(operands), *operands, **params)
+
+
+def _accumulate(
+    cts: list,
+    totals: list,
+    *operands: Any,
+    program: Program,
+    policy: Any,
+    prevent_cse: bool,
+) -> list:
     linear = tuple(type(x) is Linear for x in operands)
-    backward, out_nonzero = transpose_program(program, linear, nonzero(cts))
+    backward, out_nonzero = transpose_program(program, linear, nonzero(cts), nonzero(totals))
     fixed = [x for x in operands if type(x) is not Linear]
-    values = [*fixed, *present(cts)]
+    values = [*fixed, *present(cts), *present(totals)]
     if prevent_cse:
         # with the cotangents among its operands the barrier also holds back the second run
         values = optimization_barrier_p.bind(*values)
@@ -318,6 +329,7 @@ checkpoint_p = Primitive(
     linearize=_linearize,
     jet=of_held,
     transpose=_transpose,
+    accumulate=_accumulate,
     batch=_batch,
     depends=lambda sets, program, **_: depends(program, sets),
     cost=lambda inputs, outputs, *, program, **_: flops(program),

@@ -11,7 +11,7 @@ from functrans.core.errors import DTypeError, ShapeError
 from functrans.core.lowering import Indexed
 from functrans.core.primitive import Linear, Primitive
 from functrans.core.types import Aval, dtype_of, shape_of
-from functrans.primitives.arithmetic import convert, max_p, min_p, zeros_like
+from functrans.primitives.arithmetic import add_p, convert, max_p, min_p, zeros_like
 from functrans.primitives.indexing import (
     Axes,
     batch_gather,
@@ -62,8 +62,16 @@ def _jvp_dynamic_slice(tangents: list, primals: list, out: Any, *, sizes: Sizes)
 
 
 def _transpose_dynamic_slice(ct: Any, x: Linear, *starts: Any, sizes: Sizes) -> list:
-    zeros = full(x.aval.shape, 0, x.aval.dtype)
-    return [dynamic_update_slice_p.bind(zeros, ct, *starts), *[None] * len(starts)]
+    return _accumulate_dynamic_slice(ct, [None], x, *starts, sizes=sizes)
+
+
+def _accumulate_dynamic_slice(ct: Any, totals: list, x: Linear, *starts: Any, sizes: Sizes) -> list:
+    total = totals[0]
+    if total is None:
+        total = full(x.aval.shape, 0, x.aval.dtype)
+    else:
+        ct = add_p.bind(dynamic_slice_p.bind(total, *starts, sizes=sizes), ct)
+    return [dynamic_update_slice_p.bind(total, ct, *starts), *[None] * len(starts)]
 
 
 def _batch_dynamic_slice(args: list, batched: list, *, sizes: Sizes) -> tuple[Any, bool]:
@@ -130,6 +138,7 @@ dynamic_slice_p = Primitive(
     evaluate=_evaluate_dynamic_slice,
     jvp=_jvp_dynamic_slice,
     transpose=_transpose_dynamic_slice,
+    accumulate=_accumulate_dynamic_slice,
     taylor=linear(0),
     batch=_batch_dynamic_slice,
     cost=lambda inputs, outputs, **params: 0,

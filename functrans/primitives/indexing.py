@@ -169,10 +169,16 @@ def _zero_fill(mode: str) -> Any:
     return 0 if mode == "fill" else None
 
 
-def _transpose_gather(ct: Any, x: Linear, *indices: Any, axes: Axes, mode: str, fill: Any) -> list:
-    zeros = full(x.aval.shape, 0, x.aval.dtype)
+def _transpose_gather(ct: Any, x: Linear, *indices: Any, **params: Any) -> list:
+    return _accumulate_gather(ct, [None], x, *indices, **params)
+
+
+def _accumulate_gather(
+    ct: Any, totals: list, x: Linear, *indices: Any, axes: Axes, mode: str, fill: Any
+) -> list:
+    total = full(x.aval.shape, 0, x.aval.dtype) if totals[0] is None else totals[0]
     mode = "drop" if mode == "fill" else mode
-    summed = scatter_p.bind(zeros, ct, *indices, axes=axes, op="add", mode=mode, unique=False)
+    summed = scatter_p.bind(total, ct, *indices, axes=axes, op="add", mode=mode, unique=False)
     return [summed, *[None] * len(indices)]
 
 
@@ -224,6 +230,7 @@ gather_p = Primitive(
     evaluate=_evaluate_gather,
     jvp=_jvp_gather,
     transpose=_transpose_gather,
+    accumulate=_accumulate_gather,
     batch=batch_gather,
     cost=lambda inputs, outputs, **params: 0,
     lower=Indexed(_read_gather),

@@ -353,8 +353,13 @@ class _BackwardScan:
     xs: Nonzero
 
 
-def _transpose(
+def _transpose(cts: list, *operands: Any, **params: Any) -> list:
+    return _accumulate(cts, [None] * len(operands), *operands, **params)
+
+
+def _accumulate(
     cts: list,
+    totals: list,
     *operands: Any,
     program: Program,
     num_consts: int,
@@ -373,7 +378,12 @@ def _transpose(
         for ct, a, n in zip(ct_carry, carry_avals, plan.carry, strict=True)
         if n
     ]
-    sums = [full(a.shape, 0, a.dtype) for a, n in zip(const_avals, plan.consts, strict=True) if n]
+    const_totals, *other_totals = counts.divide(totals)
+    sums = [
+        full(a.shape, 0, a.dtype) if t is None else t
+        for a, t, n in zip(const_avals, const_totals, plan.consts, strict=True)
+        if n
+    ]
     fixed_consts = _fixed(consts)
     results = scan_p.bind(
         *fixed_consts,
@@ -390,7 +400,21 @@ def _transpose(
     ct_carry, ct_consts, ct_xs = split(results, len(starts), len(sums))
     given = spread(ct_carry, plan.carry)
     carry_results = [ct if type(x) is Linear else None for ct, x in zip(given, carry, strict=True)]
-    return [*spread(ct_consts, plan.consts), *carry_results, *spread(ct_xs, plan.xs)]
+    consts_results = [
+        t if ct is None else ct
+        for ct, t in zip(spread(ct_consts, plan.consts), const_totals, strict=True)
+    ]
+    rest = zip(
+        [*carry_results, *spread(ct_xs, plan.xs)],
+        [t for group in other_totals for t in group],
+        strict=True,
+    )
+    return [*consts_results, *[_sum(total, ct) for ct, total in rest]]
+
+
+def _sum(x: Any, y: Any) -> Any:
+    """The sum of cotangents that are None where zero."""
+    return y if x is None else x if y is None else add_p.bind(x, y)
 
 
 def _fixed(operands: Sequence[Any]) -> list[Any]:
@@ -448,15 +472,15 @@ def _build_backward(
             for v, n in zip(program.inputs, linear, strict=True)
         ]
         out_cts = [*spread(cts, ct_carry), *spread(y_cts, ct_ys)]
-        results = transpose(program, operands, out_cts)
+        totals = [*spread(sums, ct_consts), *[None] * (len(operands) - counts.consts)]
+        results = transpose(program, operands, out_cts, totals)
         own_consts, own_carry, own_xs = counts.divide(results)
         new_carry = [
             full(a.shape, 0, a.dtype) if ct is None else ct
             for ct, a, n in zip(own_carry, carry_avals, ct_carry, strict=True)
             if n
         ]
-        new = [ct for ct, n in zip(own_consts, ct_consts, strict=True) if n]
-        new_sums = [s if ct is None else add_p.bind(s, ct) for s, ct in zip(sums, new, strict=True)]
+        new_sums = [total for total, n in zip(own_consts, ct_consts, strict=True) if n]
         return [*new_carry, *new_sums, *present(own_xs)]
 
     avals = [a for group in groups for a in group]
@@ -525,6 +549,7 @@ scan_p = Primitive(
     forward=_forward,
     linearize=_linearize,
     transpose=_transpose,
+    accumulate=_accumulate,
     jet=_jet,
     batch=_batch,
     depends=_depends,

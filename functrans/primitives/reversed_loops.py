@@ -16,7 +16,7 @@ from functrans.core.program import Program
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
 from functrans.primitives import revolve
-from functrans.primitives.arithmetic import add_p, zeros_like
+from functrans.primitives.arithmetic import zeros_like
 from functrans.primitives.calls import present, split, spread
 from functrans.primitives.differentiated_loops import Loop, carry_program
 from functrans.primitives.recorded_loops import NO_TAPE, recorded_loop_p
@@ -61,7 +61,12 @@ class _Step:
         self.parts = linearize_program(loop.body, loop.nonzero)
         mask = (*(False,) * self.parts.residual_count, *(True,) * sum(loop.nonzero))
         given = (True,) * sum(self.parts.out_nonzero)
-        self.transposed, self.has = transpose_program(self.parts.linear, mask, given)
+        consts = sum(loop.divide(loop.nonzero)[0])
+        sums = [
+            self.parts.residual_count <= i < self.parts.residual_count + consts
+            for i in range(len(mask))
+        ]
+        self.transposed, self.has = transpose_program(self.parts.linear, mask, given, tuple(sums))
 
     def forward(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """What is read of the next carry, and the residuals, given the body's inputs."""
@@ -80,10 +85,9 @@ class _Step:
         of_outs = [*spread(carry_cts, loop.carry_nonzero), *spread(y_cts, loop.y_nonzero)]
         has_ct = zip(of_outs, self.parts.out_nonzero, strict=True)
         given = present([ct if n else None for ct, n in has_ct])
-        results = iter(evaluate(self.transposed, [*residuals, *given]))
+        results = iter(evaluate(self.transposed, [*residuals, *given, *sums]))
         pulled = [next(results) if h else None for h in self.has]
-        to_consts, to_carry, to_xs = split(pulled, len(sums), len(carry_cts))
-        sums = [s if c is None else add_p.bind(s, c) for s, c in zip(sums, to_consts, strict=True)]
+        sums, to_carry, to_xs = split(pulled, len(sums), len(carry_cts))
         carry_cts = [
             zeros_like(ct) if c is None else c for ct, c in zip(carry_cts, to_carry, strict=True)
         ]

@@ -13,13 +13,19 @@ from functrans.transforms.forward import Nonzero
 from functrans.transforms.linear_part import linear_part
 
 
-def transpose(program: Program, operands: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+def transpose(
+    program: Program,
+    operands: Sequence[Any],
+    cotangents: Sequence[Any],
+    totals: Sequence[Any] = (),
+) -> list[Any]:
     """Cotangents of the linear operands of a Program.
 
     Args:
         program: linear in the operands given as `Linear(aval)`, the others being fixed.
         operands: a value or `Linear` per input.
         cotangents: of the outputs; None where zero.
+        totals: per operand what its cotangent is added to, None for nothing; empty for nothing.
 
     Returns:
         For every operand its cotangent; None where zero or not linear.
@@ -37,7 +43,7 @@ def transpose(program: Program, operands: Sequence[Any], cotangents: Sequence[An
     before = set_source(None)
     try:
         backward = _run_known(program, values, linear)
-        ct_of: dict[Var, Any] = {}
+        ct_of = {v: t for v, t in zip(program.inputs, totals, strict=False) if t is not None}
         for atom, ct in zip(program.outputs, cotangents, strict=True):
             _accumulate(ct_of, linear, atom, ct)
         for equation in reversed(backward):
@@ -48,20 +54,30 @@ def transpose(program: Program, operands: Sequence[Any], cotangents: Sequence[An
 
 
 def transpose_program(
-    program: Program, linear: Nonzero, ct_nonzero: Nonzero
+    program: Program, linear: Nonzero, ct_nonzero: Nonzero, has_total: Nonzero = ()
 ) -> tuple[Program, Nonzero]:
     """The Program (fixed inputs, nonzero output cotangents) → nonzero cotangents of linear inputs.
+
+    Args:
+        program: as for `transpose`.
+        linear: which inputs are linear.
+        ct_nonzero: which outputs have a cotangent.
+        has_total: to the cotangents of which inputs something is added, the last operands of what
+            is returned; empty for none.
 
     Returns:
         The Program, and for each linear input whether it has a cotangent.
     """
-    key = ("transpose", linear, ct_nonzero)
+    has_total = tuple(has_total) or (False,) * len(linear)
+    key = ("transpose", linear, ct_nonzero, has_total)
     if key not in program.cache:
-        program.cache[key] = _build(program, linear, ct_nonzero)
+        program.cache[key] = _build(program, linear, ct_nonzero, has_total)
     return program.cache[key]
 
 
-def _build(program: Program, linear: Nonzero, ct_nonzero: Nonzero) -> tuple[Program, Nonzero]:
+def _build(
+    program: Program, linear: Nonzero, ct_nonzero: Nonzero, has_total: Nonzero
+) -> tuple[Program, Nonzero]:
     fixed = [a for a, n in zip(program.in_avals, linear, strict=True) if not n]
     nonzero: Nonzero = ()
 
@@ -71,13 +87,16 @@ def _build(program: Program, linear: Nonzero, ct_nonzero: Nonzero) -> tuple[Prog
         operands = [
             Linear(a) if n else next(values) for a, n in zip(program.in_avals, linear, strict=True)
         ]
-        cts = transpose(program, operands, [next(rest) if n else None for n in ct_nonzero])
+        given = [next(rest) if n else None for n in ct_nonzero]
+        totals = [next(rest) if n else None for n in has_total]
+        cts = transpose(program, operands, given, totals)
         mine = [ct for ct, n in zip(cts, linear, strict=True) if n]
         nonzero = tuple(ct is not None for ct in mine)
         return [ct for ct in mine if ct is not None]
 
     cts = [a.strong() for a, n in zip(program.out_avals, ct_nonzero, strict=True) if n]
-    return make_program_flat(run, fixed + cts, f"transpose({program.name})"), nonzero
+    totals = [a.strong() for a, n in zip(program.in_avals, has_total, strict=True) if n]
+    return make_program_flat(run, fixed + cts + totals, f"transpose({program.name})"), nonzero
 
 
 def _run_known(program: Program, values: dict[Var, Any], linear: set[Var]) -> list[Equation]:
@@ -112,7 +131,11 @@ def _transpose_equation(
         for a in equation.inputs
     ]
     ct_in = cts if primitive.multiple_results else cts[0]
-    results = primitive.transpose(ct_in, *operands, **equation.params)
+    if primitive.accumulate is None:
+        results = primitive.transpose(ct_in, *operands, **equation.params)
+    else:
+        totals = [ct_of.pop(a, None) if type(a) is Var else None for a in equation.inputs]
+        results = primitive.accumulate(ct_in, totals, *operands, **equation.params)
     for atom, ct in zip(equation.inputs, results, strict=True):
         _accumulate(ct_of, linear, atom, ct)
 
