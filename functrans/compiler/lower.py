@@ -33,6 +33,7 @@ from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.sorting import is_native_sort
 from functrans.compiler.tapes import settle_tapes
 from functrans.compiler.threads import SPLIT_NANOSECONDS, num_threads, pieces
+from functrans.compiler.totals import begin_with_totals
 from functrans.compiler.updates import Updates, of_program, update_late
 from functrans.compiler.views import BARRIER, offset_of
 from functrans.compiler.weights import instructions
@@ -95,6 +96,7 @@ def own_outputs(program: Program) -> Program:
 PASSES = (
     simplify,
     lambda program: settle_tapes(program, prepare),
+    begin_with_totals,
     expand,
     batched_products,
     canonical_products,

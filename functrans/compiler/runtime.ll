@@ -79,7 +79,14 @@ define internal void @move(ptr %slots, i64 %to, i64 %from, i64 %bytes) #0 {
   %target = load ptr, ptr %to.slot
   %from.slot = getelementptr ptr, ptr %slots, i64 %from
   %source = load ptr, ptr %from.slot
+  %there = icmp eq ptr %target, %source
+  br i1 %there, label %end, label %copy
+
+copy:
   call void @llvm.memmove.p0.p0.i64(ptr %target, ptr %source, i64 %bytes, i1 false)
+  br label %end
+
+end:
   ret void
 }
 

@@ -23,7 +23,7 @@ SMALL = 8
 """Elements of an array up to which a loop keeps it in registers, or makes a new one."""
 MOVES = ("dynamic_update_slice", "copy")
 LOOPS = ("scan", "while_loop", "recording_while")
-CONTROL_FLOW = (*LOOPS, "cond")
+CONTROL_FLOW = (*LOOPS, "cond", "recorded_loop")
 OTHER_NAMES = ("reshape", "optimization_barrier")
 """Their result may be their operand's memory."""
 
@@ -243,6 +243,9 @@ def _link(
         )
         result = place - fixed
         return (place, result) if result in carried(equation, prepared).results else None
+    if name == "recorded_loop":
+        result = place - len(equation.inputs) + len(equation.outputs)
+        return (place, result) if result in way_back(equation, prepared).results else None
     if name == "cond":
         branches = [prepared(p) for p in params["branches"]]
         for result in range(len(equation.outputs)):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.scatter import is_scatter
 from functrans.compiler.updates import NOTHING, Links, Updates, carried, in_branch, way_back
 from functrans.core.lowering import Indexed
-from functrans.core.program import Equation, Program
+from functrans.core.program import Equation, Program, Var
 
 WEIGHT_LIMIT = 8000
 """Scalar instructions in a region at most: compile time grows with them."""
@@ -35,7 +35,7 @@ def weight(
     if name in ("scan", "while_loop"):
         return _loop_weight(equation, prepared, links, outermost)
     if name == "recorded_loop":
-        return _recorded_weight(equation, prepared, outermost)
+        return _recorded_weight(equation, prepared, links, outermost)
     if any(v.aval.size > SIZE_LIMIT for v in outputs) and not links:
         return TOO_MUCH
     if is_elemental(equation):
@@ -69,30 +69,37 @@ def _cond_weight(equation: Equation, prepared: Prepared, links: Links) -> float:
 def _loop_weight(equation: Equation, prepared: Prepared, links: Links, outermost: bool) -> float:
     params, outputs = equation.params, equation.outputs
     updates = carried(equation, prepared)
-    elsewhere = {result for _, result in links}
     is_scan = equation.primitive.name == "scan"
     count = params["num_carry"] if is_scan else len(outputs)
-    for k, var in enumerate(outputs):
-        if k < count and k not in updates.results:
-            limit: float = SIZE_LIMIT
-        elif outermost or k in elsewhere:
-            continue
-        else:
-            limit = STACK_LIMIT
-        if var.aval.size > limit:
-            return TOO_MUCH
+    if not _have_room(outputs[:count], updates, links, outermost):
+        return TOO_MUCH
+    if not outermost and any(v.aval.size > STACK_LIMIT for v in outputs[count:]):
+        return TOO_MUCH
     if is_scan:
         return _program_weight(prepared(params["program"]), prepared, updates)
     test, body = prepared(params["cond_program"]), prepared(params["body_program"])
     return _program_weight(test, prepared) + _program_weight(body, prepared, updates)
 
 
-def _recorded_weight(equation: Equation, prepared: Prepared, outermost: bool) -> float:
+def _have_room(results: Sequence[Var], updates: Updates, links: Links, outermost: bool) -> bool:
+    """Whether what a loop carries fits into registers, or is updated in memory that there is."""
+    elsewhere = {result for _, result in links}
+    for k, var in enumerate(results):
+        if k not in updates.results:
+            limit: float = SIZE_LIMIT
+        else:
+            limit = TOO_MUCH if outermost or k in elsewhere else STACK_LIMIT
+        if var.aval.size > limit:
+            return False
+    return True
+
+
+def _recorded_weight(
+    equation: Equation, prepared: Prepared, links: Links, outermost: bool
+) -> float:
     updates = way_back(equation, prepared)
-    elsewhere = TOO_MUCH if outermost else STACK_LIMIT
-    for k, var in enumerate(equation.outputs):
-        if var.aval.size > (elsewhere if k in updates.results else SIZE_LIMIT):
-            return TOO_MUCH
+    if not _have_room(equation.outputs, updates, links, outermost):
+        return TOO_MUCH
     back = _program_weight(prepared(equation.params["backward"]), prepared, updates)
     return back + 2 * _program_weight(prepared(equation.params["forward"]), prepared)
 

@@ -27,6 +27,7 @@ from functrans.primitives.arithmetic import (
     zeros_like,
 )
 from functrans.primitives.elementwise import insert_axes
+from functrans.primitives.reductions import reduce_or_p
 from functrans.primitives.shaping import (
     broadcast_p,
     concatenate_p,
@@ -399,9 +400,17 @@ def _last_writers(indices: Sequence[Any], extents: Sequence[int], mode: str) -> 
     """Which updates of a scatter-set are still there at the end, with repeated indices.
 
     Every update writes its number on a board of the operand's shape: who finds the own number
-    there has won.
+    there has won. A few are compared with those after them.
     """
     lead = _index_shape(indices)
+    count = math.prod(lead)
+    if count**2 <= math.prod(extents):
+        target = _flat_targets(extents, indices, mode, lead)
+        row = reshape_p.bind(target, shape=(1, count))
+        after = np.arange(count) > np.arange(count)[:, None]
+        again = (reshape_p.bind(target, shape=(count, 1)) == row) & after
+        last = (target >= 0) & ~reduce_or_p.bind(again, axes=(1,))
+        return reshape_p.bind(last, shape=lead)
     numbers = reshape_p.bind(iota((math.prod(lead),), 0, np.int64), shape=lead)
     axes = tuple(range(len(indices)))
     board = scatter_p.bind(
@@ -432,7 +441,8 @@ def _product_of_others(x: Any, updates: Any, indices: Any, axes: Axes, mode: str
     count = math.prod(lead)
     if count < 2:
         return full(shape_of(updates), 1, dtype_of(updates))
-    target = _flat_targets(x, indices, axes, mode, lead)
+    extents = [shape_of(x)[a] for a in axes]
+    target = _flat_targets(extents, indices, mode, lead)
     order = argsort(target, 0)
     rows = reshape_p.bind(updates, shape=(count, math.prod(shape_of(updates)[len(lead) :])))
     rows = gather(rows, [order], (0,), "promise_in_bounds")
@@ -444,12 +454,13 @@ def _product_of_others(x: Any, updates: Any, indices: Any, axes: Axes, mode: str
     return reshape_p.bind(others, shape=shape_of(updates))
 
 
-def _flat_targets(x: Any, indices: Any, axes: Axes, mode: str, lead: Sequence[int]) -> Any:
+def _flat_targets(
+    extents: Sequence[int], indices: Sequence[Any], mode: str, lead: Sequence[int]
+) -> Any:
     """The position of the element each update goes to, as one number; -1 if it is dropped."""
     target: Any = full(lead, 0, np.int64)
     inside: Any = full(lead, True, np.bool_)
-    for i, a in zip(indices, axes, strict=True):
-        n = shape_of(x)[a]
+    for i, n in zip(indices, extents, strict=True):
         i = convert(i, np.int64)
         clipped = min_p.bind(max_p.bind(i, np.int64(0)), np.int64(max(n - 1, 0)))
         target = target * n + clipped

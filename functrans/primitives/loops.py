@@ -18,7 +18,7 @@ from functrans.core.dependence import loop_depends
 from functrans.core.errors import DTypeError, OutOfMemoryError, ShapeError
 from functrans.core.interpret import evaluate
 from functrans.core.primitive import Linear, Primitive
-from functrans.core.program import Program
+from functrans.core.program import Program, Var
 from functrans.core.trace import make_program_flat, staging_trace
 from functrans.core.types import Aval, dtype_of
 from functrans.primitives import calls
@@ -36,6 +36,7 @@ from functrans.primitives.carries import (
     swap_leading,
 )
 from functrans.primitives.loop_series import moving, series_body, with_terms
+from functrans.primitives.parts import without_invariants
 from functrans.primitives.reductions import reduce_or_p
 from functrans.primitives.residuals import Kept, keep
 from functrans.primitives.shaping import full, iota
@@ -212,12 +213,14 @@ class _LinearScan:
     Attributes:
         kept: what the forward scan computes once, what it stacks, and of what the residuals of a
             step are made again.
-        linear: body over (invariants, const tangents | carry tangents | values of the step, x
-            tangents) giving (carry tangents, y tangents).
+        invariants: const tangents → what of them a step reads.
+        linear: body over (these, invariants | carry tangents | values of the step, x tangents)
+            giving (carry tangents, y tangents).
         carry_nonzero, y_nonzero: which outputs have a tangent.
     """
 
     kept: Kept
+    invariants: Program
     linear: Program
     carry_nonzero: Nonzero
     y_nonzero: Nonzero
@@ -250,7 +253,10 @@ def _linearize(
     taken = [reduce_or_p.bind(stacks[i], axes=(0,)) for i in kept.taken]
     late = evaluate(kept.late, [*taken, *[invariants[i] for i in kept.late_reads]])
     fixed = [*invariants, *late]
-    const_operands = [*[fixed[i] for i in kept.again_reads], *present(const_ts)]
+    const_operands = [
+        *evaluate(parts.invariants, present(const_ts)),
+        *[fixed[i] for i in kept.again_reads],
+    ]
     carry_operands = present(instantiate(carry_ts, carry, parts.carry_nonzero))
     counted = lambda part, step: _counted(carry[part], step, loop["length"], loop["reverse"])
     values = [
@@ -289,9 +295,10 @@ def _linear_scan(program: Program, counts: Counts, masks: Nonzero, compiled: boo
         body, every = linearized_body(program, counts, masks)
         forward = inlined(body.forward, calls.call_p) if compiled else body.forward
         kept = keep(forward, len(program.outputs), counts)
+        linear, consts = _linear_body(body, kept, every, program, counts)
         program.cache[key] = _LinearScan(
             kept,
-            _linear_body(body, kept, every, program, counts),
+            *without_invariants(linear, consts),
             tuple(counts.divide(every)[1]),
             body.out_nonzero[counts.carry :],
         )
@@ -313,8 +320,9 @@ def linearized_body(
 
 def _linear_body(
     parts: Linearized, kept: Kept, masks: Nonzero, program: Program, counts: Counts
-) -> Program:
-    """The linear Program with its operands in a scan's order, and every carry tangent given."""
+) -> tuple[Program, list[Var]]:
+    """The linear Program with its operands in a scan's order, and every carry tangent given; and
+    which are const tangents."""
     const_mask, carry_mask, _ = counts.divide(masks)
     tangent_avals = parts.linear.in_avals[parts.residual_count :]
     const_ts, carry_ts, x_ts = split(tangent_avals, sum(const_mask), sum(carry_mask))
@@ -334,7 +342,8 @@ def _linear_body(
         return [*after, *present(outs[counts.carry :])]
 
     avals = [*fixed, *const_ts, *carry_ts, *steps, *x_ts]
-    return merged(make_program_flat(run, avals, f"linear({program.name})"))
+    linear = merged(make_program_flat(run, avals, f"linear({program.name})"))
+    return linear, split(linear.inputs, len(fixed), len(const_ts))[1]
 
 
 # --- transposition --------------------------------------------------------------------------------
@@ -378,10 +387,12 @@ def _accumulate(
         for ct, a, n in zip(ct_carry, carry_avals, plan.carry, strict=True)
         if n
     ]
-    const_totals, *other_totals = counts.divide(totals)
+    # to begin with a total spares an addition, but the loop waits for what gives it
+    work = max(loop["length"] * flops(plan.body), 1)
+    begins = [t is not None and a.size > work for t, a in zip(totals, const_avals, strict=False)]
     sums = [
-        full(a.shape, 0, a.dtype) if t is None else t
-        for a, t, n in zip(const_avals, const_totals, plan.consts, strict=True)
+        t if b else full(a.shape, 0, a.dtype)
+        for a, t, b, n in zip(const_avals, totals, begins, plan.consts, strict=False)
         if n
     ]
     fixed_consts = _fixed(consts)
@@ -399,17 +410,14 @@ def _accumulate(
     )
     ct_carry, ct_consts, ct_xs = split(results, len(starts), len(sums))
     given = spread(ct_carry, plan.carry)
-    carry_results = [ct if type(x) is Linear else None for ct, x in zip(given, carry, strict=True)]
-    consts_results = [
-        t if ct is None else ct
-        for ct, t in zip(spread(ct_consts, plan.consts), const_totals, strict=True)
+    own = [
+        *spread(ct_consts, plan.consts),
+        *[ct if type(x) is Linear else None for ct, x in zip(given, carry, strict=True)],
+        *spread(ct_xs, plan.xs),
     ]
-    rest = zip(
-        [*carry_results, *spread(ct_xs, plan.xs)],
-        [t for group in other_totals for t in group],
-        strict=True,
-    )
-    return [*consts_results, *[_sum(total, ct) for ct, total in rest]]
+    begun = [b and n for b, n in zip(begins, plan.consts, strict=True)]
+    begun += [False] * (len(own) - len(begun))
+    return [ct if b else _sum(total, ct) for ct, total, b in zip(own, totals, begun, strict=True)]
 
 
 def _sum(x: Any, y: Any) -> Any:

@@ -91,3 +91,22 @@ def narrowed(equation: Equation, outputs: Sequence[int], effects: bool = False) 
         [equation.outputs[i] for i in outputs],
         equation.source,
     )
+
+
+def without_invariants(linear: Program, consts: Sequence[Var]) -> tuple[Program, Program]:
+    """A step's linear Program, in two: what is linear in the tangents of consts alone, such as the
+    slices that a step reads, and the rest.
+
+    Backward the loop then sums cotangents of these slices, and not of the consts.
+
+    Returns:
+        The Program consts → invariants; and that over (invariants…, the other inputs…).
+    """
+    others = [v for v in linear.inputs if v not in consts]
+    rest, read = part_of(linear, linear.outputs, _in_order(linear, consts), others)
+    return part_of(linear, read, (), consts)[0], rest
+
+
+def _in_order(linear: Program, consts: Sequence[Var]) -> list[Var]:
+    same = determined(linear, consts)
+    return [v for v in variables(linear) if v in same]

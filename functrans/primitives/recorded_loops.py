@@ -81,5 +81,6 @@ parameters:
     forward: Program over (consts…, carry…) giving (next carry…, what is written down…).
     backward: Program over (fixed…, what was written down…, state…) giving the state before.
     consts, fixed, carry: how many there are.
+    sums: how many of the state, which begins with them, a step back only adds to.
     meaning: Program over all operands but the tape.
 """

@@ -15,10 +15,12 @@ from functrans.core.interpret import evaluate
 from functrans.core.program import Program
 from functrans.core.simplify import drop_dead
 from functrans.core.trace import make_program_flat
+from functrans.core.types import Aval
 from functrans.primitives import revolve
 from functrans.primitives.arithmetic import zeros_like
 from functrans.primitives.calls import present, split, spread
 from functrans.primitives.differentiated_loops import Loop, carry_program
+from functrans.primitives.parts import without_invariants
 from functrans.primitives.recorded_loops import NO_TAPE, recorded_loop_p
 from functrans.primitives.residuals import record
 from functrans.primitives.shaping import full
@@ -29,21 +31,23 @@ from functrans.transforms.transpose import transpose_program
 
 def backward(loop: Loop) -> Program:
     """(kept, count, consts, first carry, xs, cotangents of the results) → those of the tangents."""
-    return _program(loop, "backward", lambda *args: _Backward(*args).revolved)
+    return _program(loop, "backward", _Backward.revolved)
 
 
 def recorded(loop: Loop) -> Program:
     """The same for a loop that has kept a tape or nothing, by a `recorded_loop`."""
-    return _program(loop, "recorded", lambda *args: _Backward(*args).recorded)
+    return _program(loop, "recorded", _Backward.recorded)
 
 
-def _program(loop: Loop, way: str, run_of: Any) -> Program:
+def _program(loop: Loop, way: str, way_of: Any) -> Program:
     key = (way, loop)
     if key not in loop.body.cache:
 
         def run(args: Sequence[Any]) -> list[Any]:
             kept, (count,), operands, cts = split(args, len(loop.kept), 1, len(loop.nonzero))
-            return run_of(loop, operands, cts)(count, kept)
+            backward = _Backward(loop, operands, cts)
+            sums, rest = split(way_of(backward, count, kept), len(backward.sums))
+            return [*backward.step.of_consts(sums), *rest]
 
         avals = [*loop.kept, COUNT, *loop.in_avals, *loop.out_avals]
         loop.body.cache[key] = make_program_flat(run, avals, f"transpose({loop.body.name})")
@@ -51,22 +55,40 @@ def _program(loop: Loop, way: str, run_of: Any) -> Program:
 
 
 class _Step:
-    """What the backward pass of a loop does with one step. The state is (sums of the consts'
-    cotangents, the carry's cotangents, the xs' cotangents so far)."""
+    """What the backward pass of a loop does with one step. The state is (sums of cotangents of what
+    the steps read of the consts, the carry's cotangents, the xs' cotangents so far)."""
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self.again, needed = carry_program(loop)
         self.needed = loop.divide(needed)[1]
         self.parts = linearize_program(loop.body, loop.nonzero)
-        mask = (*(False,) * self.parts.residual_count, *(True,) * sum(loop.nonzero))
-        given = (True,) * sum(self.parts.out_nonzero)
-        consts = sum(loop.divide(loop.nonzero)[0])
-        sums = [
-            self.parts.residual_count <= i < self.parts.residual_count + consts
-            for i in range(len(mask))
+        residuals, consts, _ = split(
+            self.parts.linear.inputs, self.parts.residual_count, sum(loop.divide(loop.nonzero)[0])
+        )
+        self.invariants, rest = without_invariants(self.parts.linear, consts)
+        summed = set(rest.inputs[: len(self.invariants.outputs)])
+        self.transposed, self.has = transpose_program(
+            rest,
+            tuple(v not in residuals for v in rest.inputs),
+            (True,) * sum(self.parts.out_nonzero),
+            tuple(v in summed for v in rest.inputs),
+        )
+
+    @property
+    def sum_avals(self) -> Sequence[Aval]:
+        """Of what is summed over the steps: the cotangents of what they read of the consts."""
+        return self.invariants.out_avals
+
+    def of_consts(self, sums: Sequence[Any]) -> list[Any]:
+        """The cotangents of the consts."""
+        every = (True,) * len(self.invariants.inputs)
+        program, has = transpose_program(self.invariants, every, (True,) * len(sums))
+        cts = iter(evaluate(program, sums))
+        return [
+            next(cts) if h else full(v.aval.shape, 0, v.aval.dtype)
+            for v, h in zip(self.invariants.inputs, has, strict=True)
         ]
-        self.transposed, self.has = transpose_program(self.parts.linear, mask, given, tuple(sums))
 
     def forward(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """What is read of the next carry, and the residuals, given the body's inputs."""
@@ -104,9 +126,10 @@ class _Backward:
         self.step = _Step(loop)
         self.consts, self.carry, self.xs = loop.divide(operands)
         self.carry_cts, self.y_cts = split(cts, sum(loop.carry_nonzero))
-        const_mask, _, x_mask = loop.divide(loop.nonzero)
-        self.sums = _zeros(self.consts, const_mask) if sums is None else sums
-        self.x_cts = _zeros(self.xs, x_mask)
+        zeros = [full(a.shape, 0, a.dtype) for a in self.step.sum_avals]
+        self.sums = zeros if sums is None else sums
+        x_mask = loop.divide(loop.nonzero)[2]
+        self.x_cts = [zeros_like(x) for x, n in zip(self.xs, x_mask, strict=True) if n]
 
     def recorded(self, count: Any, kept: list[Any]) -> list[Any]:
         """From a tape of what is read of every step."""
@@ -118,7 +141,7 @@ class _Backward:
         return recorded_loop_p.bind(
             tape, count, *self.consts, *fixed, *first, *self.sums, *self.carry_cts,
             forward=parts.forward, backward=parts.backward, meaning=parts.meaning,
-            consts=len(self.consts), fixed=len(fixed), carry=len(first),
+            consts=len(self.consts), fixed=len(fixed), carry=len(first), sums=len(self.sums),
         )  # fmt: skip
 
     def revolved(self, count: Any, kept: list[Any]) -> list[Any]:
@@ -147,10 +170,6 @@ class _Backward:
             for stack, c in zip(x_cts, to_xs, strict=True)
         ]
         return [*sums, *carry_cts, *x_cts]
-
-
-def _zeros(values: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
-    return [zeros_like(x) for x, n in zip(values, mask, strict=True) if n]
 
 
 @dataclass(frozen=True)
@@ -185,7 +204,7 @@ def _build_recorded_parts(loop: Loop) -> RecordedParts:
     step = _Step(loop)
     consts, carry, _ = loop.divide(loop.in_avals)
     read = [a.strong() for a, n in zip(carry, step.needed, strict=True) if n]
-    sums = [a.strong() for a, n in zip(consts, loop.nonzero, strict=False) if n]
+    sums = [a.strong() for a in step.sum_avals]
     state = [*sums, *loop.out_avals]
     divided = record(step.parts.forward, len(carry), loop.consts)
 

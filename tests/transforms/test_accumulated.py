@@ -120,6 +120,26 @@ def it_is_read_and_carried(w):
     return summed(step, w).sum()
 
 
+def places_that_do_not_change(w):
+    return summed(lambda i, c: fnp.tanh(c * w[3] + w[-1] * w[i] + fnp.sum(w[4:6])), 0.3)
+
+
+def places_that_do_not_change_in_while(w):
+    return while_summed(lambda i, c: fnp.tanh(c * w[3] + w[-1] * w[i] + fnp.sum(w[4:6])), 0.3)
+
+
+def taken(w):
+    return summed(lambda i, c: fnp.tanh(c + fnp.take(w, 3 * i)))
+
+
+def exchanged(w):
+    def step(i, a):
+        here, there = fnp.stack([i, 40 - i]), fnp.stack([40 - i, i])
+        return a.at[here].set(0.9 * a[there])
+
+    return fnp.sum(summed(step, w, 30) ** 2)
+
+
 def straight_line(w):
     return w[3] * w[4] + fnp.sum(w[fnp.array([3, 5, 3])] ** 2) + fnp.sum(w)
 
@@ -133,7 +153,8 @@ FUNCTIONS = [
     one_place, one_place_in_while, several_places, several_places_in_while, arrays_of_places,
     blocks, out_of_bounds, filled, filled_in_while, branches, one_branch, nested_loops,
     nested_while_loops, calls, checkpoints, checkpointed_loop, read_whole_too, the_loop_carries_it,
-    it_is_read_and_carried, straight_line, rows,
+    it_is_read_and_carried, places_that_do_not_change, places_that_do_not_change_in_while, taken,
+    exchanged, straight_line, rows,
 ]  # fmt: skip
 
 
@@ -175,7 +196,9 @@ def _elements_per_step(f, n):
 
 IN_PLACES = [
     one_place, one_place_in_while, several_places, several_places_in_while, arrays_of_places,
-    blocks, out_of_bounds, filled, filled_in_while, branches, one_branch, nested_loops, calls, rows,
+    blocks, out_of_bounds, filled, filled_in_while, branches, one_branch, nested_loops,
+    nested_while_loops, calls, rows, places_that_do_not_change, places_that_do_not_change_in_while,
+    taken, exchanged,
 ]  # fmt: skip
 
 
