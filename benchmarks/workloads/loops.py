@@ -209,6 +209,48 @@ def while_gradient(lib: Library) -> Made:
     return f, (np.array([2.0, 0.1]),)
 
 
+def while_of_layers(lib: Library, steps: int = 300) -> Made:
+    """A layer of 32 × 128 applied as often as a condition says."""
+    xp = lib.numpy
+
+    def f(w: Any, b: Any) -> Any:
+        def step(s: Any) -> Any:
+            return s[0] + 1, xp.tanh(s[1] @ w + b)
+
+        _, h = lib.more.while_loop(lambda s: s[0] < steps, step, (0, xp.zeros_like(b)))
+        return xp.sum(h * h)
+
+    rng = np.random.default_rng(0)
+    return f, (rng.normal(size=(128, 128)) / 12, rng.normal(size=(32, 128)))
+
+
+def driven(lib: Library, steps: int = 10_000) -> Made:
+    """A damped oscillator that a series of forces drives, read by its index."""
+    xp = lib.numpy
+
+    def f(force: Any) -> Any:
+        def step(i: Any, s: Any) -> Any:
+            x, v = s
+            v = v + 1e-2 * (force[i] - xp.sin(x) - 0.1 * v)
+            return x + 1e-2 * v, v
+
+        x, v = lib.more.fori_loop(0, steps, step, (xp.zeros(()), xp.zeros(())))
+        return x * x + v * v
+
+    return f, (np.random.default_rng(0).normal(size=steps),)
+
+
+def filled(lib: Library, n: int = 2000) -> Made:
+    """A recurrence that fills an array, an element from the one before."""
+    xp = lib.numpy
+
+    def f(w: Any) -> Any:
+        step = lambda i, a: a.at[i + 1].set(xp.sin(a[i]) + 0.5 * w[i])
+        return xp.sum(lib.more.fori_loop(0, n - 1, step, 0.1 * w) ** 2)
+
+    return f, (np.random.default_rng(0).normal(size=n),)
+
+
 def metropolis(lib: Library, steps: int = 5000) -> Made:
     """Random-walk Metropolis on a banana-shaped density, 10 chains."""
     xp, random = lib.numpy, lib.more.random
@@ -269,5 +311,8 @@ WORKLOADS = [
     Workload("n-body, 100 steps of 64 bodies", n_body_steps),
     Workload("Newton in while_loop, 10⁴ points", newton),
     gradient("while_loop of 10⁴ steps, gradient", while_gradient, ALONE),
+    gradient("while_loop of 300 layers 32 × 128, gradient", while_of_layers, ALONE, (0, 1)),
+    gradient("driven oscillator, 10⁴ steps, gradient", driven),
+    gradient("recurrence that fills an array of 2,000, gradient", filled),
     Workload("Metropolis, 10 chains of 5,000 steps", metropolis, JAX),
 ]

@@ -18,13 +18,22 @@ from functrans.core.lowering import Indexed, Pointwise, Reduce
 from functrans.core.primitive import Primitive
 from functrans.core.program import Equation, Program, programs_in
 from functrans.core.trace import make_program_flat
-from functrans.core.types import aval_of, shape_of
+from functrans.core.types import Aval, aval_of, shape_of
 from functrans.primitives.calls import split
 from functrans.primitives.loops import scan_p
-from functrans.transforms.batching import current_axis
+from functrans.primitives.shaping import broadcast_p, concatenate_p, reshape_p, slice_axis
+from functrans.transforms.batching import Axis, batch_program, current_axis
 
 BRANCH_WORK = 10_000
 """Instructions of a branch without loops that take longer than to choose it for one example."""
+VECTOR = 8
+"""Numbers to a multiple of which examples are run together."""
+BLOCK = 16
+"""Examples at most that are."""
+BLOCK_SIZE = 100
+"""Elements of an array that they have together; larger ones are not computed in registers."""
+BLOCK_WORK = 4_000
+"""Instructions of a step of all of them."""
 PRODUCT_LIMIT = 512
 """Flops of a product that is not worth more in a batch."""
 BY_MATRIX = frozenset({
@@ -34,15 +43,22 @@ BY_MATRIX = frozenset({
 """What runs matrix by matrix in a batch, too."""
 IDENTITIES = ("stop_gradient", "name", "optimization_barrier")
 BY_ELEMENT = ("argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "scatter")
+DIVISIONS = ("floor_divide", "remainder", "div", "fmod")
 LOOPS = ("scan", "while_loop", "loop_tangent", "loop_cotangent", "loop_cotangent_change")
 
 
 def one_by_one(
-    primitive: Primitive, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+    primitive: Primitive,
+    args: Sequence[Any],
+    batched: Sequence[bool],
+    params: dict[str, Any],
+    together: int = 1,
 ) -> list[Any]:
-    """The results of an equation for every example, in order, stacked: a scan over the batch."""
+    """The results of an equation for every example, in order, stacked: a scan over the batch, or
+    over blocks of so many examples."""
     shared = [x for x, b in zip(args, batched, strict=True) if not b]
     rows = [x for x, b in zip(args, batched, strict=True) if b]
+    size = current_axis().size
 
     def body(values: Sequence[Any]) -> list[Any]:
         consts, xs = split(values, len(shared))
@@ -52,10 +68,49 @@ def one_by_one(
     avals = [aval_of(x) for x in shared]
     avals += [aval_of(x).update(shape=shape_of(x)[1:]) for x in rows]
     program = make_program_flat(body, avals, f"each {primitive.name}")
-    return scan_p.bind(
+    if together > 1:
+        mask = (*[False] * len(shared), *[True] * len(rows))
+        every = (True,) * len(program.outputs)
+        program, _ = batch_program(program, mask, Axis(together), force=every)
+        rows = [_blocks(x, together) for x in rows]
+    results = scan_p.bind(
         *shared, *rows, program=program, num_consts=len(shared), num_carry=0,
-        length=current_axis().size, reverse=False, unroll=1, checkpoint=None,
+        length=-(-size // together), reverse=False, unroll=1, checkpoint=None,
     )  # fmt: skip
+    return results if together == 1 else [_unblocked(y, size) for y in results]
+
+
+def _blocks(x: Any, size: int) -> Any:
+    """Blocks of so many rows, the last one filled up with its last row."""
+    count, *row = shape_of(x)
+    missing = -count % size
+    if missing:
+        last = broadcast_p.bind(slice_axis(x, 0, count - 1, count), shape=(missing, *row))
+        x = concatenate_p.bind(x, last, axis=0)
+    return reshape_p.bind(x, shape=((count + missing) // size, size, *row))
+
+
+def _unblocked(x: Any, count: int) -> Any:
+    """The first rows of all blocks."""
+    blocks, size, *row = shape_of(x)
+    x = reshape_p.bind(x, shape=(blocks * size, *row))
+    return x if count == blocks * size else slice_axis(x, 0, 0, count)
+
+
+def together(programs: Sequence[Program], carry: Sequence[Aval]) -> int:
+    """How many examples of a loop take less time together, all as many steps as the slowest of
+    them, than one by one: as many as make a few vectors; 1 if what they compute makes none.
+
+    Args:
+        programs: that a step runs.
+        carry: what it hands on.
+    """
+    if _acts(programs) or any(map(_is_scalar, programs)):
+        return 1
+    work = max(sum(map(_work, programs)), 1)
+    largest = max(*map(_largest, programs), *[a.size for a in carry], 1)
+    count = int(min(BLOCK, BLOCK_SIZE // largest, BLOCK_WORK // work))
+    return max(count // VECTOR * VECTOR, 1)
 
 
 def is_worth_a_loop(programs: Sequence[Program]) -> bool:
@@ -85,6 +140,29 @@ def _has_loops(program: Program) -> bool:
             for e in program.equations
         )
     return program.cache["has loops"]
+
+
+def _is_scalar(program: Program) -> bool:
+    """Whether there is something that processors have no vectors for, or a loop inside that may not
+    end for an example which is done."""
+    if "is scalar" not in program.cache:
+        program.cache["is scalar"] = any(
+            e.primitive.name == "while_loop"
+            or (e.primitive.name in DIVISIONS and e.outputs[0].aval.dtype.kind in "iu")
+            or any(v.aval.dtype.kind == "c" for v in e.outputs)
+            or any(map(_is_scalar, programs_in(e.params)))
+            for e in program.equations
+        )
+    return program.cache["is scalar"]
+
+
+def _largest(program: Program) -> int:
+    """Elements of the largest array that is computed."""
+    if "largest" not in program.cache:
+        sizes = [v.aval.size for e in program.equations for v in e.outputs]
+        sizes += [_largest(p) for e in program.equations for p in programs_in(e.params)]
+        program.cache["largest"] = max(sizes, default=0)
+    return program.cache["largest"]
 
 
 def _work(program: Program) -> float:

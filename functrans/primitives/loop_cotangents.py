@@ -25,9 +25,9 @@ from functrans.primitives.carries import Counts, instantiate
 from functrans.primitives.differentiated_loops import Loop, carry_program
 from functrans.primitives.elementwise import add_any
 from functrans.primitives.hinted_calls import hinted_call_p
-from functrans.primitives.lanes import is_worth_a_loop, one_by_one
+from functrans.primitives.lanes import is_worth_a_loop, one_by_one, together
 from functrans.primitives.loops import jvp_body, linearized_body
-from functrans.primitives.reversed_loops import backward, recorded
+from functrans.primitives.reversed_loops import backward, recorded, recorded_parts
 from functrans.primitives.shaping import full
 from functrans.primitives.while_loops import COUNT
 from functrans.transforms import forward
@@ -42,15 +42,25 @@ def _meaning(loop: Loop) -> Program:
     key = ("loop cotangents", loop)
     if key not in loop.body.cache:
         plain, hints = backward(replace(loop, kept=())), len(loop.kept)
+        count = hints if _together(loop) == 1 else None
         quick = recorded(loop) if loop.is_recorded else backward(loop)
         loop.body.cache[key] = make_program_flat(
             lambda args: hinted_call_p.bind(
-                *args, plain=plain, quick=quick, hints=hints, count=hints
+                *args, plain=plain, quick=quick, hints=hints, count=count
             ),
             quick.in_avals,
             quick.name,
         )
     return loop.body.cache[key]
+
+
+def _together(loop: Loop) -> int:
+    """How many examples go back together."""
+    if not loop.is_recorded:
+        return 1
+    return together(
+        [loop.body, recorded_parts(loop).backward], [*loop.tangent_avals, *loop.out_avals]
+    )
 
 
 def _forward(ts: list, primals: list, *, loop: Loop) -> tuple[list, list]:
@@ -91,8 +101,9 @@ def _transpose(cts: list, *operands: Any, loop: Loop) -> list:
 
 
 def _batch(args: list, batched: list, *, loop: Loop) -> tuple[list, Sequence[bool]]:
-    if batched[len(loop.kept)] and is_worth_a_loop([loop.body]):
-        outs = one_by_one(loop_cotangent_p, args, batched, {"loop": loop})
+    block = _together(loop)
+    if batched[len(loop.kept)] and is_worth_a_loop([loop.body]) and current_axis().size > block:
+        outs = one_by_one(loop_cotangent_p, args, batched, {"loop": loop}, block)
         return outs, [True] * len(outs)
     program, out_batched = batch_program(_meaning(loop), tuple(batched), current_axis())
     return evaluate(program, args), out_batched

@@ -22,8 +22,11 @@ from functrans.core.program import Program
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives import calls
+from functrans.primitives.arithmetic import lt_p
 from functrans.primitives.calls import infer_call, split
 from functrans.primitives.carries import batched_carry, repeated
+from functrans.primitives.reductions import reduce_max_p
+from functrans.primitives.while_loops import COUNT, choose
 from functrans.primitives.work import equations_run
 from functrans.transforms.batching import batch_program, current_axis
 
@@ -50,9 +53,8 @@ def _evaluate(tape: Any, count: Any, *values: Any, meaning: Program, **params: A
 def _batch(
     args: list, batched: list, *, meaning: Program, **params: Any
 ) -> tuple[list, Sequence[bool]]:
-    if any(batched[:2]):
-        program, out_batched = batch_program(meaning, tuple(batched[1:]), current_axis())
-        return evaluate(program, args[1:]), out_batched
+    if batched[1]:
+        return _batch_of_lengths(args, batched, meaning=meaning, **params)
     counts = [2, *(params[k] for k in ("consts", "fixed", "carry"))]
     (given, consts, fixed, carry, state), masks = split(args, *counts), split(batched, *counts)
     params["forward"], carry_mask, written = batched_carry(params["forward"], masks[1], masks[3])
@@ -65,6 +67,58 @@ def _batch(
     params["meaning"], _ = batch_program(meaning, every, current_axis(), force=state_mask)
     outs = recorded_loop_p.bind(*given, *consts, *fixed, *carry, *state, **params)
     return outs, state_mask
+
+
+def _batch_of_lengths(
+    args: list, batched: list, *, meaning: Program, **params: Any
+) -> tuple[list, Sequence[bool]]:
+    """All go back from the last step of the longest, and each changes from its own last one on."""
+    size = current_axis().size
+    counts = [1, *(params[k] for k in ("consts", "fixed", "carry"))]
+    (lengths,), consts, fixed, carry, state = split(args[1:], *counts)
+    _, const_mask, fixed_mask, given, state_given = split(batched[1:], *counts)
+    forward, carry_mask, written = batched_carry(params["forward"], const_mask, given)
+    every = (True,) * len(state)
+    steps = [*fixed_mask, *written]
+    backward, _, _ = batched_carry(params["backward"], steps, every)
+    masks = (True, *const_mask, *fixed_mask, *carry_mask, *every)
+    meaning, _ = batch_program(meaning, masks, current_axis(), force=every)
+    params["forward"] = forward
+    params["backward"] = _of_lengths(backward, len(fixed), len(steps) - len(fixed), size)
+    params["meaning"] = _meaning_of_lengths(meaning, len(consts) + len(fixed), size)
+    params["fixed"] += 1
+    count = reduce_max_p.bind(lengths, axes=(0,))
+    carry = repeated(carry, given, carry_mask, size)
+    state = repeated(state, state_given, every, size)
+    operands = [*consts, *fixed, lengths, *carry, *state, count - 1]
+    *outs, _ = recorded_loop_p.bind(NO_TAPE, count, *operands, **params)
+    return outs, every
+
+
+def _of_lengths(backward: Program, fixed: int, written: int, size: int) -> Program:
+    """A step back (fixed…, lengths, what was written down…, state…, its number) of a batch."""
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        same, (lengths,), rows, (*state, i) = split(args, fixed, 1, written)
+        before = evaluate(backward, [*same, *rows, *state])
+        mine = lt_p.bind(i, lengths)
+        return [*[choose(mine, x, y) for x, y in zip(before, state, strict=True)], i - 1]
+
+    same, rest = split(backward.in_avals, fixed)
+    avals = [*same, Aval((size,), np.int64), *rest, COUNT]
+    return make_program_flat(run, avals, backward.name)
+
+
+def _meaning_of_lengths(meaning: Program, before: int, size: int) -> Program:
+    """What a batch means, with lengths behind so many operands, and the number of the last step."""
+
+    def run(args: Sequence[Any]) -> list[Any]:
+        (count,), same, (lengths,), (*rest, i) = split(args, 1, before, 1)
+        return [*evaluate(meaning, [lengths, *same, *rest]), i - count]
+
+    same, rest = split(meaning.in_avals[1:], before)
+    avals = [COUNT, *same, Aval((size,), np.int64), *rest, COUNT]
+    return make_program_flat(run, avals, meaning.name)
 
 
 recorded_loop_p = Primitive(

@@ -24,7 +24,7 @@ from functrans.primitives.arithmetic import select_p
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.carries import Counts, as_typed, either, instantiate, repeated
 from functrans.primitives.elementwise import insert_axes
-from functrans.primitives.lanes import is_worth_a_loop, one_by_one
+from functrans.primitives.lanes import is_worth_a_loop, one_by_one, together
 from functrans.primitives.loop_series import moving, series_body, with_terms
 from functrans.primitives.loops import jvp_body
 from functrans.primitives.reductions import reduce_or_p
@@ -214,7 +214,8 @@ def batch_while(
     cond_mask, body_mask, carry_mask = (tuple(m) for m in counts.divide(batched))
     while True:
         cond, (varies,) = batch_program(cond_program, (*cond_mask, *carry_mask), axis)
-        if varies and is_worth_a_loop([cond_program, body_program]):
+        block = together([cond_program, body_program], body_program.in_avals[body_consts:])
+        if varies and is_worth_a_loop([cond_program, body_program]) and axis.size > block:
             params = {
                 "cond_program": cond_program,
                 "body_program": body_program,
@@ -222,7 +223,7 @@ def batch_while(
                 "body_consts": body_consts,
                 "checkpoint": checkpoint,
             }
-            return one_by_one(while_p, args, batched, params), [True] * len(carry)
+            return one_by_one(while_p, args, batched, params, block), [True] * len(carry)
         if varies and not all(carry_mask):
             # examples stop at different times, so whatever the loop changes differs between them
             carry_mask = (True,) * len(carry_mask)

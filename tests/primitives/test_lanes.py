@@ -1,4 +1,4 @@
-"""Under vmap every example runs its own branch and its own number of steps, and no more."""
+"""Under vmap every example runs its own branch and its own number of steps, or those of a few."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import functrans as ft
 from functrans import lax
 from functrans import numpy as fnp
 from functrans.core.program import Equation, Program, programs_in
+from functrans.primitives import lanes
 from functrans.transforms.inspect import make_program
 
 
@@ -82,6 +83,13 @@ def large_branches(x: Any) -> Any:
     )
 
 
+def weighted(x: Any) -> Any:
+    """Of many numbers that it captures a step reads some."""
+    w = fnp.linspace(0.1, 1.0, 50) * x
+    step = lambda s: (s[0] + 1, s[1] * 0.8 + 0.1 * fnp.sin(w[3 * s[0]] * s[1]))
+    return lax.while_loop(lambda s: s[1] > 0.3, step, (0, 1.0 + x))[1]
+
+
 REALS = np.array([0.2, 0.55, 0.9, 1.7, 2.5])
 CASES: dict[str, tuple[Callable[..., Any], tuple, Any]] = {
     "integers": (collatz, (np.arange(1, 12),), 0),
@@ -138,7 +146,24 @@ def loops_in(program: Program) -> list[Equation]:
     ]
 
 
-@pytest.mark.parametrize("f", [collatz, newton, nested, adapted])
+@pytest.mark.parametrize("f", [newton, nested, choice, weighted])
+@pytest.mark.parametrize("count", [3, 16, 37])
+@pytest.mark.parametrize("derivative", [lambda f: f, ft.grad, lambda f: ft.jacfwd(ft.grad(f))])
+def test_batches_of_any_size(f: Any, count: int, derivative: Any) -> None:
+    xs = np.linspace(0.2, 2.5, count)
+    want = np.stack([derivative(f)(x) for x in xs])
+    np.testing.assert_allclose(ft.jit(ft.vmap(derivative(f)))(xs), want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("differentiate", [False, True])
+def test_loops_of_a_few_numbers_run_block_by_block(differentiate: bool) -> None:
+    f = ft.grad(newton) if differentiate else newton
+    loops = loops_in(make_program(ft.vmap(f))(np.linspace(0.2, 2.5, 100)))
+    numbers = [v.aval for e in loops for v in e.outputs if v.aval.dtype.kind == "f"]
+    assert {a.shape for a in numbers} == {(lanes.BLOCK,)}
+
+
+@pytest.mark.parametrize("f", [collatz, nested])
 def test_loops_are_those_of_one_example(f: Any) -> None:
     x = np.arange(1, 12) if f is collatz else REALS
     loops = loops_in(make_program(ft.vmap(f))(x))
