@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from functrans.core.primitive import Linear, not_linear, registry
@@ -43,14 +43,17 @@ def transpose(
     before = set_source(None)
     try:
         backward = _run_known(program, values, linear)
-        ct_of = {v: t for v, t in zip(program.inputs, totals, strict=False) if t is not None}
-        for atom, ct in zip(program.outputs, cotangents, strict=True):
-            _accumulate(ct_of, linear, atom, ct)
+        cts = _Cotangents(linear)
+        for atom, ct in [
+            *zip(program.inputs, totals, strict=False),
+            *zip(program.outputs, cotangents, strict=True),
+        ]:
+            cts.add(atom, ct)
         for equation in reversed(backward):
-            _transpose_equation(equation, values, linear, ct_of)
+            _transpose_equation(equation, values, cts)
+        return [cts.take(v) for v in program.inputs]
     finally:
         set_source(before)
-    return [ct_of.get(v) for v in program.inputs]
 
 
 def transpose_program(
@@ -114,13 +117,38 @@ def _run_known(program: Program, values: dict[Var, Any], linear: set[Var]) -> li
     return backward
 
 
-def _transpose_equation(
-    equation: Equation, values: dict[Var, Any], linear: set[Var], ct_of: dict[Var, Any]
-) -> None:
-    cts = [ct_of.pop(v, None) for v in equation.outputs]
-    if all(ct is None for ct in cts):
+class _Cotangents:
+    """The cotangents of linear variables so far; and what is to be added to some places of them,
+    which waits until they are read, since it takes least if there is a total to add it to."""
+
+    def __init__(self, linear: set[Var]) -> None:
+        self.linear = linear
+        self._totals: dict[Var, Any] = {}
+        self._waiting: dict[Var, list[Callable[[Any], Any]]] = {}
+
+    def add(self, atom: Atom, ct: Any) -> None:
+        if ct is None or type(atom) is not Var or atom not in self.linear:
+            return
+        total = self._totals.get(atom)
+        self._totals[atom] = ct if total is None else registry["add"].bind(total, ct)
+
+    def add_later(self, var: Var, added_to: Callable[[Any], Any]) -> None:
+        """Add what a function of the total, or of None, gives."""
+        self._waiting.setdefault(var, []).append(added_to)
+
+    def take(self, var: Var) -> Any:
+        """The cotangent of a variable, which has none afterwards; None where zero."""
+        total = self._totals.pop(var, None)
+        for added_to in self._waiting.pop(var, ()):
+            total = added_to(total)
+        return total
+
+
+def _transpose_equation(equation: Equation, values: dict[Var, Any], cts: _Cotangents) -> None:
+    of_outputs = [cts.take(v) for v in equation.outputs]
+    if all(ct is None for ct in of_outputs):
         return
-    primitive = equation.primitive
+    primitive, linear = equation.primitive, cts.linear
     set_source(equation.source)
     # no index, predicate or count is linear in anything
     counts = any(a in linear and a.aval.dtype.kind not in "fc" for a in equation.inputs)
@@ -130,18 +158,29 @@ def _transpose_equation(
         a.value if type(a) is Literal else Linear(a.aval) if a in linear else values[a]
         for a in equation.inputs
     ]
-    ct_in = cts if primitive.multiple_results else cts[0]
+    given = of_outputs if primitive.multiple_results else of_outputs[0]
     if primitive.accumulate is None:
-        results = primitive.transpose(ct_in, *operands, **equation.params)
-    else:
-        totals = [ct_of.pop(a, None) if type(a) is Var else None for a in equation.inputs]
-        results = primitive.accumulate(ct_in, totals, *operands, **equation.params)
-    for atom, ct in zip(equation.inputs, results, strict=True):
-        _accumulate(ct_of, linear, atom, ct)
-
-
-def _accumulate(ct_of: dict[Var, Any], linear: set[Var], atom: Atom, ct: Any) -> None:
-    if ct is None or type(atom) is Literal or atom not in linear:
+        results = primitive.transpose(given, *operands, **equation.params)
+    elif not primitive.multiple_results:
+        _accumulate_later(equation, given, operands, cts)
         return
-    before = ct_of.get(atom)  # type: ignore[arg-type]
-    ct_of[atom] = ct if before is None else registry["add"].bind(before, ct)  # type: ignore[index]
+    else:
+        totals = [cts.take(a) if type(a) is Var else None for a in equation.inputs]
+        results = primitive.accumulate(given, totals, *operands, **equation.params)
+    for atom, ct in zip(equation.inputs, results, strict=True):
+        cts.add(atom, ct)
+
+
+def _accumulate_later(equation: Equation, ct: Any, operands: list[Any], cts: _Cotangents) -> None:
+    """Of a primitive that is linear in its first operand."""
+    others = [None] * (len(operands) - 1)
+    accumulate, params = equation.primitive.accumulate, equation.params
+    assert accumulate is not None
+
+    def added_to(total: Any) -> Any:
+        set_source(equation.source)
+        return accumulate(ct, [total, *others], *operands, **params)[0]
+
+    (var, *_) = equation.inputs
+    assert type(var) is Var
+    cts.add_later(var, added_to)

@@ -140,6 +140,15 @@ def exchanged(w):
     return fnp.sum(summed(step, w, 30) ** 2)
 
 
+def read_after_it_is_updated(w):
+    def step(i, s):
+        a, x = s
+        return a.at[3 * i].add(x), 0.9 * x + a[3 * i] + w[i]
+
+    a, x = summed(step, (w, 0.5))
+    return fnp.sum(a * a) + x
+
+
 def straight_line(w):
     return w[3] * w[4] + fnp.sum(w[fnp.array([3, 5, 3])] ** 2) + fnp.sum(w)
 
@@ -154,7 +163,7 @@ FUNCTIONS = [
     blocks, out_of_bounds, filled, filled_in_while, branches, one_branch, nested_loops,
     nested_while_loops, calls, checkpoints, checkpointed_loop, read_whole_too, the_loop_carries_it,
     it_is_read_and_carried, places_that_do_not_change, places_that_do_not_change_in_while, taken,
-    exchanged, straight_line, rows,
+    exchanged, read_after_it_is_updated, straight_line, rows,
 ]  # fmt: skip
 
 
@@ -198,7 +207,7 @@ IN_PLACES = [
     one_place, one_place_in_while, several_places, several_places_in_while, arrays_of_places,
     blocks, out_of_bounds, filled, filled_in_while, branches, one_branch, nested_loops,
     nested_while_loops, calls, rows, places_that_do_not_change, places_that_do_not_change_in_while,
-    taken, exchanged,
+    taken, exchanged, read_after_it_is_updated,
 ]  # fmt: skip
 
 
