@@ -17,12 +17,12 @@ from functrans.compiler.schedule import Block, Entry
 from functrans.compiler.tapes import row_of
 from functrans.compiler.updates import (
     Updates,
-    between,
     carried,
     in_branch,
     of_program,
     step_of,
     way_back,
+    way_there,
 )
 from functrans.core.program import Equation, Program, Var
 from functrans.primitives.recording_loops import recording_while_p
@@ -98,8 +98,7 @@ def lower_recorded(block: BlockLowering, equation: Equation) -> None:
     row = row_of(forward, n_carry)
     starts = Row([a.aval for a in forward.outputs[:n_carry]], tapes.ALIGNMENT)
     parts = [block.shared.new_slot() for _ in row.avals]
-    pairs = [(params["consts"] + k, k) for k in range(n_carry)]
-    updates = between(forward, pairs, prepare)
+    updates = way_there(equation, prepare)
     buffers = [
         block.temporary(aval.nbytes) if k in updates.results else -1
         for k, aval in enumerate(starts.avals)

@@ -15,11 +15,11 @@ import numpy as np
 
 from functrans.compiler import runtime
 from functrans.compiler.elements import INDEX
-from functrans.compiler.places import Memory
+from functrans.compiler.places import Cells, Memory
 from functrans.compiler.rows import Row
-from functrans.compiler.updates import way_back
+from functrans.compiler.updates import way_back, way_there
 from functrans.compiler.values import Value
-from functrans.core.program import Equation, Program, Var
+from functrans.core.program import Atom, Equation, Program, Var
 from functrans.primitives.calls import split
 
 if TYPE_CHECKING:
@@ -42,10 +42,9 @@ def emit_recording(k: _Region, equation: Equation) -> None:
     )
     (steps,) = k._elements(count)
     recording = _Recording(k, equation, (consts, fixed), steps.text)
-    cells = [k._new_cells(a.aval) for a in carry]
-    k._store_cells(carry, cells)
     states = k._carry(equation, len(equation.inputs) - len(state), len(state), recording.updates)
     with recording.tape():
+        cells = recording.cells(carry)
         recording.write_segments(cells)
         k._line("for segment in reversed(segments):")
         with k.b.loop("0", recording.segments) as j, k._scope():
@@ -62,6 +61,7 @@ class _Recording:
         self.consts, self.fixed = same
         self.forward: Program = k.prepared(params["forward"])
         self.backward: Program = k.prepared(params["backward"])
+        self.there = way_there(equation, k.prepared)
         self.updates = way_back(equation, k.prepared)
         n = params["carry"]
         self.carry = Row([a.aval for a in self.forward.outputs[:n]], ROW_ALIGNMENT)
@@ -74,7 +74,9 @@ class _Recording:
             "udiv i64", op("add i64", count, op("sub i64", self.size, "1")), self.size
         )
         self.last = op("sub i64", self.segments, "1")
-        self.rows_at = op("mul i64", self.segments, str(self.carry.nbytes))
+        # what is updated in place lies behind the first carries
+        places = op("add i64", self.segments, "1") if self.there.results else self.segments
+        self.rows_at = op("mul i64", places, str(self.carry.nbytes))
         self.base = ""
 
     def _minimum(self, x: str, y: str) -> str:
@@ -116,6 +118,23 @@ class _Recording:
         yield
         k._give_back(k.taken.pop())
 
+    def cells(self, carry: Sequence[Atom]) -> list[Cells]:
+        """Where the carry is, with the first one in it."""
+        k = self.k
+        here = _arrays(self.carry, k, self.base, "0", self.segments)
+        cells = [
+            here[number] if number in self.there.results else k._new_cells(a.aval)
+            for number, a in enumerate(carry)
+        ]
+        self._set(cells, carry)
+        return cells
+
+    def _set(self, cells: Sequence[Cells], carry: Sequence[Atom]) -> None:
+        for cell, atom in zip(cells, carry, strict=True):
+            if isinstance(cell, Memory):
+                self.k._copy(atom, cell)
+        self.k._store_cells(carry, cells)
+
     def write_segments(self, cells: list) -> None:
         """Run all segments but the last, and write down the first carry of each."""
         k = self.k
@@ -124,7 +143,11 @@ class _Recording:
             places = _arrays(self.carry, k, self.base, "0", j.text)
             first = [Var(m.aval) for m in places]
             k._bind_cells(first, cells)
-            self._write(places, first)
+            for number, (atom, place) in enumerate(zip(first, places, strict=True)):
+                if number in self.there.results:
+                    k._copy(atom, place)
+                else:
+                    self._write([place], [atom])
             more = k._op("icmp slt i64", j.text, self.last)
             steps = k._op(f"select i1 {more}, i64", self.size, "i64 0")
             k._line("for step in segment, but for the last:")
@@ -138,7 +161,7 @@ class _Recording:
         places = _arrays(self.carry, k, self.base, "0", number)
         first = [Var(m.aval) for m in places]
         k.places.update(zip(first, places, strict=True))
-        k._store_cells(first, cells)
+        self._set(cells, first)
         begin = k._op("mul i64", number, self.size)
         steps = self._minimum(self.size, k._op("sub i64", self.count, begin))
         k._line("for step in segment:")
@@ -158,7 +181,7 @@ class _Recording:
         k, n = self.k, len(self.consts)
         k._bind(self.forward.inputs[:n], self.consts)
         k._bind_cells(self.forward.inputs[n:], cells)
-        k._body(self.forward)
+        k._body(self.forward, self.there)
         after, residuals = split(self.forward.outputs, len(cells))
         k._store_cells(after, cells)
         return residuals

@@ -101,6 +101,13 @@ def carried(equation: Equation, prepared: Callable[[Program], Program]) -> Updat
     return between(body, [(first + k, k) for k in range(count)], prepared)
 
 
+def way_there(equation: Equation, prepared: Callable[[Program], Program]) -> Updates:
+    """The parts of its carry that a `recorded_loop` updates."""
+    first, count = equation.params["consts"], equation.params["carry"]
+    pairs = [(first + k, k) for k in range(count)]
+    return between(prepared(equation.params["forward"]), pairs, prepared)
+
+
 def way_back(equation: Equation, prepared: Callable[[Program], Program]) -> Updates:
     """The parts of its state that a `recorded_loop` updates."""
     backward = prepared(equation.params["backward"])

@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
 from functrans.compiler.scatter import is_scatter
-from functrans.compiler.updates import NOTHING, Links, Updates, carried, in_branch, way_back
+from functrans.compiler.updates import (
+    NOTHING,
+    Links,
+    Updates,
+    carried,
+    in_branch,
+    way_back,
+    way_there,
+)
 from functrans.core.lowering import Indexed
 from functrans.core.program import Equation, Program, Var
 
@@ -97,11 +105,16 @@ def _have_room(results: Sequence[Var], updates: Updates, links: Links, outermost
 def _recorded_weight(
     equation: Equation, prepared: Prepared, links: Links, outermost: bool
 ) -> float:
-    updates = way_back(equation, prepared)
-    if not _have_room(equation.outputs, updates, links, outermost):
+    forward, backward = (prepared(equation.params[k]) for k in ("forward", "backward"))
+    there, back = way_there(equation, prepared), way_back(equation, prepared)
+    carry = forward.inputs[equation.params["consts"] :]
+    # the carry is updated on the tape
+    if not _have_room(equation.outputs, back, links, outermost) or not _have_room(
+        carry, there, (), outermost=True
+    ):
         return TOO_MUCH
-    back = _program_weight(prepared(equation.params["backward"]), prepared, updates)
-    return back + 2 * _program_weight(prepared(equation.params["forward"]), prepared)
+    forward_weight = _program_weight(forward, prepared, there)
+    return _program_weight(backward, prepared, back) + 2 * forward_weight
 
 
 def _program_weight(program: Program, prepared: Prepared, updates: Updates = NOTHING) -> float:

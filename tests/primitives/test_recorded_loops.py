@@ -55,6 +55,16 @@ def network(i, v):
     return v * 0.8 + 0.1 * hidden.reshape(8, 3).sum(0)
 
 
+def places(i, v):
+    v = fnp.asarray(v)
+    return v.at[(5 * i) % 12].set(fnp.sin(v[(7 * i) % 12]) + v[3])
+
+
+def place_and_number(i, v):
+    a, b = fnp.asarray(v[0]), v[1]
+    return a.at[i % 12].add(fnp.cos(b)), b * 0.9 + a[(3 * i) % 12]
+
+
 LOOPS = {  # loop → (arguments → the function of the step, the first value)
     "an array": lambda x: (damped, x),
     "a captured array": lambda x: (scaled_by(x), x * 0.5),
@@ -63,6 +73,11 @@ LOOPS = {  # loop → (arguments → the function of the step, the first value)
     "a loop inside": lambda x: (inner, x),
     "heavy functions of many": lambda x: (network, x),
     "complex": lambda x: (turned, x + 0.5j * x),
+    "an array updated in place": lambda x: (places, fnp.concatenate([x, x + 1, x * 2, -x])),
+    "an array and a number": lambda x: (
+        place_and_number,
+        (fnp.concatenate([x, x + 1, x * 2, -x]), x[0]),
+    ),
     "float32": lambda x: (damped, x.astype(np.float32)),
     "nothing is read": lambda x: (lambda i, v: v + x, x),
 }
