@@ -57,6 +57,7 @@ def _batch(
         return _batch_of_lengths(args, batched, meaning=meaning, **params)
     counts = [2, *(params[k] for k in ("consts", "fixed", "carry"))]
     (given, consts, fixed, carry, state), masks = split(args, *counts), split(batched, *counts)
+    tape = NO_TAPE if batched[0] else given[0]  # every example had its own
     params["forward"], carry_mask, written = batched_carry(params["forward"], masks[1], masks[3])
     steps = [*masks[2], *written]
     params["backward"], state_mask, _ = batched_carry(params["backward"], steps, masks[4])
@@ -65,7 +66,7 @@ def _batch(
     state = repeated(state, masks[4], state_mask, size)
     every = (False, *masks[1], *masks[2], *carry_mask, *state_mask)
     params["meaning"], _ = batch_program(meaning, every, current_axis(), force=state_mask)
-    outs = recorded_loop_p.bind(*given, *consts, *fixed, *carry, *state, **params)
+    outs = recorded_loop_p.bind(tape, given[1], *consts, *fixed, *carry, *state, **params)
     return outs, state_mask
 
 
