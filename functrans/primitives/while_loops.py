@@ -20,14 +20,14 @@ from functrans.core.program import Program
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, shape_of
 from functrans.primitives import calls
-from functrans.primitives.arithmetic import select_p
+from functrans.primitives.arithmetic import convert, gt_p, select_p
 from functrans.primitives.calls import nonzero, present, split, spread
 from functrans.primitives.carries import Counts, as_typed, either, instantiate, repeated
 from functrans.primitives.elementwise import insert_axes
 from functrans.primitives.lanes import is_worth_a_loop, one_by_one, together
 from functrans.primitives.loop_series import moving, series_body, with_terms
 from functrans.primitives.loops import jvp_body
-from functrans.primitives.reductions import reduce_or_p
+from functrans.primitives.reductions import reduce_or_p, reduce_sum_p
 from functrans.primitives.work import flops
 from functrans.transforms.batching import Axis, batch_program, current_axis
 from functrans.transforms.series import joined
@@ -35,6 +35,8 @@ from functrans.transforms.taylor import first_of
 
 BOOL = Aval((), np.bool_)
 COUNT = Aval((), np.int64)
+FEW = 1
+"""Examples that take less time one after the other than as a vector."""
 
 
 def _infer(
@@ -212,18 +214,18 @@ def batch_while(
     counts = Counts(cond_consts, body_consts)
     for_cond, for_body, carry = counts.divide(args)
     cond_mask, body_mask, carry_mask = (tuple(m) for m in counts.divide(batched))
+    own = {
+        "cond_program": cond_program,
+        "body_program": body_program,
+        "cond_consts": cond_consts,
+        "body_consts": body_consts,
+        "checkpoint": checkpoint,
+    }
+    block = together([cond_program, body_program], body_program.in_avals[body_consts:])
     while True:
         cond, (varies,) = batch_program(cond_program, (*cond_mask, *carry_mask), axis)
-        block = together([cond_program, body_program], body_program.in_avals[body_consts:])
         if varies and is_worth_a_loop([cond_program, body_program]) and axis.size > block:
-            params = {
-                "cond_program": cond_program,
-                "body_program": body_program,
-                "cond_consts": cond_consts,
-                "body_consts": body_consts,
-                "checkpoint": checkpoint,
-            }
-            return one_by_one(while_p, args, batched, params, block), [True] * len(carry)
+            return one_by_one(while_p, args, batched, own, block), [True] * len(carry)
         if varies and not all(carry_mask):
             # examples stop at different times, so whatever the loop changes differs between them
             carry_mask = (True,) * len(carry_mask)
@@ -241,12 +243,15 @@ def batch_while(
             *for_cond,
             *both,
             *carry,
-            cond_program=_any_example(cond),
+            cond_program=_more_go_on(cond, FEW if block > 1 else 0),
             body_program=body,
             cond_consts=cond_consts,
             body_consts=len(both),
             checkpoint=checkpoint,
         )
+        if block > 1:  # the last few, whom the others need not wait for
+            mask = [*cond_mask, *body_mask, *carry_mask]
+            results = one_by_one(while_p, [*both, *results], mask, own)
     else:
         results = while_p.bind(
             *for_cond,
@@ -261,15 +266,20 @@ def batch_while(
     return results, list(carry_mask)
 
 
-def _any_example(cond: Program) -> Program:
-    """Whether any example goes on."""
-    key = ("any example",)
+def _more_go_on(cond: Program, few: int) -> Program:
+    """Whether more than a few examples go on."""
+    key = ("more go on", few)
     if key not in cond.cache:
-        cond.cache[key] = make_program_flat(
-            lambda args: [reduce_or_p.bind(evaluate(cond, args)[0], axes=(0,))],
-            cond.in_avals,
-            f"any({cond.name})",
-        )
+
+        def run(args: Sequence[Any]) -> list[Any]:
+            (going,) = evaluate(cond, args)
+            if few == 0:
+                return [reduce_or_p.bind(going, axes=(0,))]
+            return [
+                gt_p.bind(reduce_sum_p.bind(convert(going, np.int64), axes=(0,)), np.int64(few))
+            ]
+
+        cond.cache[key] = make_program_flat(run, cond.in_avals, f"any({cond.name})")
     return cond.cache[key]
 
 

@@ -155,6 +155,19 @@ def test_batches_of_any_size(f: Any, count: int, derivative: Any) -> None:
     np.testing.assert_allclose(ft.jit(ft.vmap(derivative(f)))(xs), want, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("steps", [[5] * 3 + [90] + [5] * 20, [0] * 24, [7] * 24, [1, 40] * 12])
+@pytest.mark.parametrize("derivative", [lambda f: f, ft.grad])
+def test_any_number_of_steps_beside_any_other(steps: list[int], derivative: Any) -> None:
+    def f(x: Any, n: Any) -> Any:
+        step = lambda s: (s[0] + 1, s[1] - 0.1 * fnp.sin(s[1] * x))
+        return lax.while_loop(lambda s: s[0] < n, step, (0, x))[1]
+
+    xs, counts = np.linspace(0.2, 2.5, 24), np.array(steps)
+    want = np.stack([derivative(f)(x, n) for x, n in zip(xs, counts, strict=True)])
+    got = ft.jit(ft.vmap(derivative(f)))(xs, counts)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
 @pytest.mark.parametrize("differentiate", [False, True])
 def test_loops_of_a_few_numbers_run_block_by_block(differentiate: bool) -> None:
     f = ft.grad(newton) if differentiate else newton
