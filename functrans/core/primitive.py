@@ -22,7 +22,7 @@ The rules, all optional but `infer` and `evaluate`:
 ``accumulate(cts, totals, *operands, **params)``
     The same added to what is given: `totals` has the cotangent of each operand so far, None for
     zero. For primitives that read a few places of a large array: to add to these takes less than to
-    add an array that is zero elsewhere. Where absent, what `transpose` gives is added.
+    add an array that is zero elsewhere. It takes the place of `transpose`.
 ``taylor(primitive, k, y, *operands, **params)``
     Coefficient k of a truncated power series, see functrans/transforms/taylor.py. Where absent,
     the `jvp` rule determines it.
@@ -83,6 +83,13 @@ def not_linear(name: str) -> TransformError:
     )
 
 
+def _from_zero(accumulate: Callable[..., list]) -> Callable[..., list]:
+    """The `transpose` rule that adds to nothing."""
+    return lambda cts, *operands, **params: accumulate(
+        cts, [None] * len(operands), *operands, **params
+    )
+
+
 class Primitive:
     """One operation that a Program can contain, with its rules. See the top of this file."""
 
@@ -116,7 +123,7 @@ class Primitive:
         self.jvp = jvp
         self.forward = forward
         self.linearize = linearize
-        self.transpose = transpose
+        self.transpose = transpose if accumulate is None else _from_zero(accumulate)
         self.accumulate = accumulate
         self.taylor = taylor
         self.jet = jet

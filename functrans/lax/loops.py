@@ -183,16 +183,14 @@ def while_loop(
 ) -> Any:
     """Repeat `body_fun` while `cond_fun` holds; differentiable in both modes.
 
-    Reverse mode writes down what it reads of every step, or, if the body is large, keeps a few
-    values and computes the others again.
+    Reverse mode writes down what it reads of every step.
 
     Args:
         cond_fun: value → scalar bool.
         body_fun: value → new value of the same structure, shapes and dtypes.
         init_val: the first value, a tree of arrays.
         checkpoint: how many values the backward pass keeps; None for what it reads of all steps,
-            up to 16 MiB at a time, and of a large body for as many values as fit into 256 MiB, but
-            16 at least and 384 at most.
+            up to 512 MiB at a time.
 
     Returns:
         The first value for which `cond_fun` is false.

@@ -197,10 +197,6 @@ def _slotted(program: Program, count: int, own: Sequence[Any], slots: Sequence[A
 # --- transposition --------------------------------------------------------------------------------
 
 
-def _transpose(cts: list, *operands: Any, branches: Branches) -> list:
-    return _accumulate(cts, [None] * len(operands), *operands, branches=branches)
-
-
 def _accumulate(cts: list, totals: list, index: Any, *operands: Any, branches: Branches) -> list:
     linear = tuple(type(x) is Linear for x in operands)
     has_total = nonzero(totals[1:])
@@ -276,7 +272,6 @@ cond_p = Primitive(
     evaluate=_evaluate,
     forward=_forward,
     linearize=_linearize,
-    transpose=_transpose,
     accumulate=_accumulate,
     jet=_jet,
     batch=_batch,

@@ -117,7 +117,6 @@ call_p = Primitive(
     evaluate=lambda *values, program: run_compiled(program, values),
     forward=_forward_call,
     linearize=_linearize_call,
-    transpose=transpose_call,
     accumulate=_accumulate_call,
     jet=of_held,
     batch=_batch_call,

@@ -292,10 +292,6 @@ def _inlined(program: Program) -> Program:
     return make_program_flat(run, program.in_avals, program.name)
 
 
-def _transpose(cts: list, *operands: Any, **params: Any) -> list:
-    return _accumulate(cts, [None] * len(operands), *operands, **params)
-
-
 def _accumulate(
     cts: list,
     totals: list,
@@ -328,7 +324,6 @@ checkpoint_p = Primitive(
     forward=_forward,
     linearize=_linearize,
     jet=of_held,
-    transpose=_transpose,
     accumulate=_accumulate,
     batch=_batch,
     depends=lambda sets, program, **_: depends(program, sets),

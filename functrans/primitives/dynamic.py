@@ -61,10 +61,6 @@ def _jvp_dynamic_slice(tangents: list, primals: list, out: Any, *, sizes: Sizes)
     return dynamic_slice_p.bind(tangents[0], *primals[1:], sizes=sizes)
 
 
-def _transpose_dynamic_slice(ct: Any, x: Linear, *starts: Any, sizes: Sizes) -> list:
-    return _accumulate_dynamic_slice(ct, [None], x, *starts, sizes=sizes)
-
-
 def _accumulate_dynamic_slice(ct: Any, totals: list, x: Linear, *starts: Any, sizes: Sizes) -> list:
     total = totals[0]
     if total is None:
@@ -137,7 +133,6 @@ dynamic_slice_p = Primitive(
     infer=_infer_dynamic_slice,
     evaluate=_evaluate_dynamic_slice,
     jvp=_jvp_dynamic_slice,
-    transpose=_transpose_dynamic_slice,
     accumulate=_accumulate_dynamic_slice,
     taylor=linear(0),
     batch=_batch_dynamic_slice,

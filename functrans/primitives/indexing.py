@@ -170,10 +170,6 @@ def _zero_fill(mode: str) -> Any:
     return 0 if mode == "fill" else None
 
 
-def _transpose_gather(ct: Any, x: Linear, *indices: Any, **params: Any) -> list:
-    return _accumulate_gather(ct, [None], x, *indices, **params)
-
-
 def _accumulate_gather(
     ct: Any, totals: list, x: Linear, *indices: Any, axes: Axes, mode: str, fill: Any
 ) -> list:
@@ -230,7 +226,6 @@ gather_p = Primitive(
     infer=_infer_gather,
     evaluate=_evaluate_gather,
     jvp=_jvp_gather,
-    transpose=_transpose_gather,
     accumulate=_accumulate_gather,
     batch=batch_gather,
     cost=lambda inputs, outputs, **params: 0,

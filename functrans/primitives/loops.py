@@ -362,10 +362,6 @@ class _BackwardScan:
     xs: Nonzero
 
 
-def _transpose(cts: list, *operands: Any, **params: Any) -> list:
-    return _accumulate(cts, [None] * len(operands), *operands, **params)
-
-
 def _accumulate(
     cts: list,
     totals: list,
@@ -556,7 +552,6 @@ scan_p = Primitive(
     evaluate=_evaluate,
     forward=_forward,
     linearize=_linearize,
-    transpose=_transpose,
     accumulate=_accumulate,
     jet=_jet,
     batch=_batch,

@@ -10,19 +10,9 @@ import functrans.numpy as fnp
 from functrans import lax
 from functrans.compiler import recordings
 from functrans.core.errors import OutOfMemoryError
+from tests.primitives.steps import MODES, looped, unrolled
 
 X = np.array([0.3, -0.7, 1.1])
-
-
-def _while(step, first, n):
-    """The value of `step` applied n times."""
-    return lax.while_loop(lambda v: v[0] < n, lambda v: (v[0] + 1, step(*v)), (0, first))[1]
-
-
-def _unrolled(step, first, n):
-    for i in range(n):
-        first = step(i, first)
-    return first
 
 
 def damped(i, v):
@@ -105,27 +95,10 @@ def _tolerance(name):
 @pytest.mark.parametrize("n", [0, 1, 2, 40])
 @pytest.mark.parametrize("name", LOOPS)
 def test_the_gradient_is_that_of_the_unrolled_loop(name, n):
-    gradient = _compiled(ft.grad(_loss(name, _while, n)), X)
+    gradient = _compiled(ft.grad(_loss(name, looped, n)), X)
     np.testing.assert_allclose(
-        gradient(X), ft.grad(_loss(name, _unrolled, n))(X), rtol=_tolerance(name), atol=1e-12
+        gradient(X), ft.grad(_loss(name, unrolled, n))(X), rtol=_tolerance(name), atol=1e-12
     )
-
-
-def _forward(f):
-    return lambda x: ft.jvp(f, (x,), (fnp.ones_like(x),))[1]
-
-
-def _reverse(f):
-    return ft.grad(lambda x: fnp.sum(f(x)))
-
-
-MODES = {  # the innermost first
-    "reverse over reverse": (_reverse, _reverse),
-    "forward over reverse": (_reverse, _forward),
-    "reverse over forward over reverse": (_reverse, _forward, _reverse),
-    "reverse three times": (_reverse, _reverse, _reverse),
-    "forward twice over reverse": (_reverse, _forward, _forward),
-}
 
 
 @pytest.mark.parametrize("modes", MODES)
@@ -137,8 +110,8 @@ def test_derivatives_of_any_order_take_few_recorded_loops(name, modes):
             f = mode(f)
         return f
 
-    compiled = ft.jit(derivative(_while))
-    np.testing.assert_allclose(compiled(X), derivative(_unrolled)(X), rtol=1e-9, atol=1e-9)
+    compiled = ft.jit(derivative(looped))
+    np.testing.assert_allclose(compiled(X), derivative(unrolled)(X), rtol=1e-9, atol=1e-9)
     loops = compiled.lower(X).source.count("# recorded_loop in registers")
     assert loops <= 2 ** (len(MODES[modes]) - 1)
 
@@ -155,10 +128,10 @@ TAPES = {  # bytes on the stack, bytes of rows; steps, so that no two of them ar
 @pytest.mark.parametrize("name", LOOPS)
 def test_every_tape_gives_the_same_gradient(name, tape, monkeypatch):
     stack, limit, n = TAPES[tape]
-    expected = ft.grad(_loss(name, _unrolled, n))(X)
+    expected = ft.grad(_loss(name, unrolled, n))(X)
     monkeypatch.setattr(recordings, "STACK_BYTES", stack)
     monkeypatch.setattr(recordings, "TAPE_LIMIT", limit)
-    gradient = _compiled(ft.grad(_loss(name, _while, n)), X)
+    gradient = _compiled(ft.grad(_loss(name, looped, n)), X)
     np.testing.assert_allclose(gradient(X), expected, rtol=_tolerance(name), atol=1e-12)
 
 
@@ -174,8 +147,8 @@ def test_names_of_many_cells_and_of_rows_differ(count):
     def loss(run):
         return lambda x: run(lambda i, v: (v[0] * x + sum(v[1:]), *v[1:]), (x, *numbers), 3)[0]
 
-    gradient = _compiled(ft.grad(loss(_while)), 1.5)
-    np.testing.assert_allclose(gradient(1.5), ft.grad(loss(_unrolled))(1.5), rtol=1e-12)
+    gradient = _compiled(ft.grad(loss(looped)), 1.5)
+    np.testing.assert_allclose(gradient(1.5), ft.grad(loss(unrolled))(1.5), rtol=1e-12)
 
 
 def test_examples_have_tapes_of_their_own():
@@ -193,7 +166,7 @@ ORDERS = list(itertools.product((ft.grad, ft.jacfwd, ft.jacrev), repeat=2))
 def test_further_derivatives(outer, middle):
     f = lambda x: halvings(x) ** 2
     expected = outer(
-        middle(ft.grad(lambda x: _unrolled(lambda i, v: v * 0.5 + 0.1 * fnp.sin(v), x, 7) ** 2))
+        middle(ft.grad(lambda x: unrolled(lambda i, v: v * 0.5 + 0.1 * fnp.sin(v), x, 7) ** 2))
     )
     np.testing.assert_allclose(ft.jit(outer(middle(ft.grad(f))))(60.0), expected(60.0), rtol=1e-10)
 
@@ -201,6 +174,6 @@ def test_further_derivatives(outer, middle):
 def test_no_memory_for_the_tape(monkeypatch):
     monkeypatch.setattr(recordings, "ROW_ALIGNMENT", 1 << 46)
     monkeypatch.setattr(recordings, "TAPE_LIMIT", 1 << 60)
-    gradient = ft.jit(ft.grad(lambda x: fnp.sum(_while(damped, x, 35))))
+    gradient = ft.jit(ft.grad(lambda x: fnp.sum(looped(damped, x, 35))))
     with pytest.raises(OutOfMemoryError, match="while_loop with checkpoint=k"):
         gradient(X)

@@ -8,21 +8,11 @@ import functrans.numpy as fnp
 from functrans import lax
 from functrans.compiler import tapes
 from functrans.core.errors import OutOfMemoryError
+from tests.primitives.steps import MODES, looped, unrolled
 
 N = 40
 W = np.random.default_rng(0).normal(size=(N, N)) / 8.0
 X = np.linspace(0.0, 1.0, N)
-
-
-def _while(step, first, n):
-    """The value of `step` applied n times."""
-    return lax.while_loop(lambda v: v[0] < n, lambda v: (v[0] + 1, step(*v)), (0, first))[1]
-
-
-def _unrolled(step, first, n):
-    for i in range(n):
-        first = step(i, first)
-    return first
 
 
 def product(w, x):
@@ -86,12 +76,12 @@ def _close(got, expected):
 @pytest.mark.parametrize("n", [0, 1, 2, 25])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_gradient_is_that_of_the_unrolled_loop(loop, n):
-    gradient = ft.jit(_gradient(loop, _while, n))
-    expected = _gradient(loop, _unrolled, n)(W, X)
+    gradient = ft.jit(_gradient(loop, looped, n))
+    expected = _gradient(loop, unrolled, n)(W, X)
     assert "from the tape" in gradient.lower(W, X).source
     _close(gradient(W, X), expected)
     _close(gradient(W, X), expected)  # on the tape of the first call
-    _close(_gradient(loop, _while, n)(W, X), expected)
+    _close(_gradient(loop, looped, n)(W, X), expected)
 
 
 @pytest.mark.parametrize("limit", [1, 30_000, 100_000])
@@ -99,32 +89,16 @@ def test_the_gradient_is_that_of_the_unrolled_loop(loop, n):
 def test_what_does_not_fit_on_the_tape_goes_in_segments(loop, limit, monkeypatch):
     n = 20 + len(str(limit))  # the limit is not part of what a compiled Program is known by
     monkeypatch.setattr(tapes, "TAPE_LIMIT", limit)
-    gradient = ft.jit(_gradient(loop, _while, n))
-    expected = _gradient(loop, _unrolled, n)(W, X)
+    gradient = ft.jit(_gradient(loop, looped, n))
+    expected = _gradient(loop, unrolled, n)(W, X)
     _close(gradient(W, X), expected)
     _close(gradient(W, X), expected)
 
 
 def test_the_number_of_steps_differs_from_call_to_call():
-    gradient = ft.jit(lambda w, x, n: _gradient(product, _while, n)(w, x))
+    gradient = ft.jit(lambda w, x, n: _gradient(product, looped, n)(w, x))
     for n in (3, 0, 50, 1, 7):
-        _close(gradient(W, X, n), _gradient(product, _unrolled, n)(W, X))
-
-
-def _forward(f):
-    return lambda x: ft.jvp(f, (x,), (fnp.ones_like(x),))[1]
-
-
-def _reverse(f):
-    return ft.grad(lambda x: fnp.sum(f(x)))
-
-
-MODES = {  # the innermost first
-    "reverse over reverse": (_reverse, _reverse),
-    "forward over reverse": (_reverse, _forward),
-    "reverse over forward": (_forward, _reverse),
-    "reverse over forward over reverse": (_reverse, _forward, _reverse),
-}
+        _close(gradient(W, X, n), _gradient(product, unrolled, n)(W, X))
 
 
 @pytest.mark.parametrize("modes", MODES)
@@ -136,18 +110,18 @@ def test_further_derivatives(loop, modes):
             f = mode(f)
         return f
 
-    _close(ft.jit(derivative(_while))(X), derivative(_unrolled)(X))
+    _close(ft.jit(derivative(looped))(X), derivative(unrolled)(X))
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_batch_of_loops_of_equal_length_has_one_tape(loop):
     xs = np.stack([X, X[::-1] + 0.1, X * 0.3])
     batched = lambda run: lambda w: ft.vmap(_gradient(loop, run, 6), (None, 0))(w, xs)
-    _close(ft.jit(batched(_while))(W), batched(_unrolled)(W))
+    _close(ft.jit(batched(looped))(W), batched(unrolled)(W))
 
 
 def test_a_batch_of_loops_of_equal_length_reads_the_tape():
-    loss = lambda w, xs: fnp.sum(ft.vmap(lambda x: _while(*product(w, x), 6))(xs))
+    loss = lambda w, xs: fnp.sum(ft.vmap(lambda x: looped(*product(w, x), 6))(xs))
     xs = np.stack([X, X[::-1]])
     assert "from the tape" in ft.jit(ft.grad(loss)).lower(W, xs).source
 
@@ -163,34 +137,34 @@ def test_loops_that_end_at_different_times():
 
 def test_two_ways_back_read_one_tape():
     def both(w, x):
-        y, pullback = ft.vjp(lambda w: _while(*product(w, x), 9), w)
+        y, pullback = ft.vjp(lambda w: looped(*product(w, x), 9), w)
         return pullback(fnp.ones_like(y)), pullback(y)
 
     compiled = ft.jit(both)
     assert compiled.lower(W, X).source.count("from the tape") == 2
-    y, pullback = ft.vjp(lambda w: _unrolled(*product(w, X), 9), W)
+    y, pullback = ft.vjp(lambda w: unrolled(*product(w, X), 9), W)
     _close(compiled(W, X), (pullback(np.ones_like(y)), pullback(y)))
 
 
 def test_ways_back_elsewhere_run_the_loop_again():
     def outer(w, xs):  # whose loop over the rows keeps no tapes
-        step = lambda total, x: (total + _loss(product, _while, 5)(w, x), None)
+        step = lambda total, x: (total + _loss(product, looped, 5)(w, x), None)
         return lax.scan(step, 0.0, xs)[0]
 
     xs = np.stack([X, X[::-1]])
     gradient = ft.jit(ft.grad(outer))
     source = gradient.lower(W, xs).source
     assert "running it again" in source and "from the tape" not in source
-    expected = sum(_gradient(product, _unrolled, 5)(W, x)[0] for x in xs)
+    expected = sum(_gradient(product, unrolled, 5)(W, x)[0] for x in xs)
     _close(gradient(W, xs), expected)
 
 
 def test_calls_at_the_same_time_have_tapes_of_their_own():
     from concurrent.futures import ThreadPoolExecutor
 
-    gradient = ft.jit(lambda w, x, n: _gradient(product, _while, n)(w, x))
+    gradient = ft.jit(lambda w, x, n: _gradient(product, looped, n)(w, x))
     counts = [5, 60, 30, 1] * 4
-    expected = {n: _gradient(product, _unrolled, n)(W, X) for n in set(counts)}
+    expected = {n: _gradient(product, unrolled, n)(W, X) for n in set(counts)}
     gradient(W, X, 2)
     with ThreadPoolExecutor(4) as pool:
         for n, got in zip(counts, pool.map(lambda n: gradient(W, X, n), counts), strict=True):
@@ -204,13 +178,13 @@ def test_effects_happen_once():
         ft.debug.callback(lambda i: seen.append(int(i)), i)
         return fnp.tanh(W @ v)
 
-    gradient = ft.jit(ft.grad(lambda x: fnp.sum(_while(step, x, 3))))
+    gradient = ft.jit(ft.grad(lambda x: fnp.sum(looped(step, x, 3))))
     gradient(X)
     assert seen == [0, 1, 2]
 
 
 def test_no_memory_for_a_row(monkeypatch):
     monkeypatch.setattr(tapes, "ALIGNMENT", 1 << 50)
-    gradient = ft.jit(ft.grad(lambda x: fnp.sum(_while(*product(W, x), 35))))
+    gradient = ft.jit(ft.grad(lambda x: fnp.sum(looped(*product(W, x), 35))))
     with pytest.raises(OutOfMemoryError, match="while_loop with checkpoint=k"):
         gradient(X)
