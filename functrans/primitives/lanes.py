@@ -1,11 +1,13 @@
-"""Examples one by one: a loop or branch under vmap as a loop over the batch.
+"""Examples one by one, or a few together: a loop or branch under vmap as a loop over the batch.
 
 Where examples differ in which branch they take or in how many steps they need, a batch of them has
 to run all branches, and as many steps as the slowest example. One by one each runs its own. In
 compiled code that is a loop around the loop: of scalar code, or of kernels over the arrays of one
-example. It is not done with large products, which are worth more together, nor with what has no
-such form (sorts, cumulative operations, calls of NumPy). It is always done with effects, which must
-not happen for an example that does not come by them.
+example. Of loops whose numbers make vectors it is a loop over blocks of examples, which take about
+the time of one; the last of a block that is not done goes on alone. Neither is done with large
+products, which are worth more together, nor with what has no such form (sorts, cumulative
+operations, calls of NumPy). With effects examples always go one by one, since these must not happen
+for an example that does not come by them.
 """
 
 from __future__ import annotations
