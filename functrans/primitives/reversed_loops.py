@@ -116,6 +116,15 @@ class _Step:
         return sums, carry_cts, to_xs
 
 
+def _step(loop: Loop) -> _Step:
+    """The step of a loop, kept with the body: its Programs are made once."""
+    loop = replace(loop, kept=())
+    key = ("step back", loop)
+    if key not in loop.body.cache:
+        loop.body.cache[key] = _Step(loop)
+    return loop.body.cache[key]
+
+
 class _Backward:
     """Runs a loop backward inside a trace, from sums that begin with zero if none are given."""
 
@@ -123,7 +132,7 @@ class _Backward:
         self, loop: Loop, operands: Sequence[Any], cts: Sequence[Any], sums: list | None = None
     ) -> None:
         self.loop = loop
-        self.step = _Step(loop)
+        self.step = _step(loop)
         self.consts, self.carry, self.xs = loop.divide(operands)
         self.carry_cts, self.y_cts = split(cts, sum(loop.carry_nonzero))
         zeros = [full(a.shape, 0, a.dtype) for a in self.step.sum_avals]
@@ -201,7 +210,7 @@ def recorded_parts(loop: Loop) -> RecordedParts:
 
 
 def _build_recorded_parts(loop: Loop) -> RecordedParts:
-    step = _Step(loop)
+    step = _step(loop)
     consts, carry, _ = loop.divide(loop.in_avals)
     read = [a.strong() for a, n in zip(carry, step.needed, strict=True) if n]
     sums = [a.strong() for a in step.sum_avals]
