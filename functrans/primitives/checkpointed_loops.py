@@ -25,7 +25,7 @@ from functrans.primitives.differentiated_loops import (
     carry_program,
     differentiated,
 )
-from functrans.primitives.hinted_calls import call_with_hints
+from functrans.primitives.hinted_calls import Run, call_with_hints
 from functrans.primitives.loop_tangents import tangents_of_loop
 from functrans.primitives.loops import scan_p
 from functrans.primitives.online_revolve import keep_online
@@ -53,9 +53,17 @@ def while_keeping(loop: Loop, operands: Sequence[Any], **params: Any) -> tuple[l
         )
         return [*outs, count, *kept]
 
+    return counting_with_hints("keeping", loop, operands, params, quick)
+
+
+def counting_with_hints(
+    kind: str, loop: Loop, operands: Sequence[Any], params: dict[str, Any], quick: Run
+) -> tuple[list, list]:
+    """(results…, number of steps) of a while loop, and what `quick` gives besides."""
+    cond, body = params["cond_program"], params["body_program"]
     plain = lambda args: while_counting(args, **params)
-    avals = [*cond.in_avals[:cond_consts], *body.in_avals]
-    return call_with_hints(("keeping", loop, cond), body, avals, plain, quick, operands)
+    avals = [*cond.in_avals[: params["cond_consts"]], *body.in_avals]
+    return call_with_hints((kind, loop, cond), body, avals, plain, quick, operands)
 
 
 def linearize_scan(

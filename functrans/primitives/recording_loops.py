@@ -18,14 +18,13 @@ from functrans.core.program import Program
 from functrans.core.trace import make_program_flat
 from functrans.primitives.calls import split
 from functrans.primitives.carries import Counts, batched_carry, repeated
+from functrans.primitives.checkpointed_loops import counting_with_hints
 from functrans.primitives.differentiated_loops import Loop
-from functrans.primitives.hinted_calls import call_with_hints
 from functrans.primitives.recorded_loops import NO_TAPE, TAPE
 from functrans.primitives.reversed_loops import recorded_parts
 from functrans.primitives.while_loops import (
     batch_while,
     counting_params,
-    while_counting,
     while_depends,
     while_p,
 )
@@ -39,15 +38,12 @@ def while_recording(loop: Loop, operands: Sequence[Any], **params: Any) -> tuple
         loop: what is differentiated, and with respect to what.
         operands, params: of the equation.
     """
-    cond, body, cond_consts = (params[k] for k in ("cond_program", "body_program", "cond_consts"))
 
     def quick(args: Sequence[Any]) -> list[Any]:
         own = {k: v for k, v in counting_params(params).items() if k != "checkpoint"}
         return recording_while_p.bind(*args, np.int64(0), record=_counting_record(loop), **own)
 
-    plain = lambda args: while_counting(args, **params)
-    avals = [*cond.in_avals[:cond_consts], *body.in_avals]
-    return call_with_hints(("recording", loop, cond), body, avals, plain, quick, operands)
+    return counting_with_hints("recording", loop, operands, params, quick)
 
 
 def _counting_record(loop: Loop) -> Program:
