@@ -23,6 +23,7 @@ from functrans.primitives.differentiated_loops import Loop
 from functrans.primitives.recorded_loops import NO_TAPE, TAPE
 from functrans.primitives.reversed_loops import recorded_parts
 from functrans.primitives.while_loops import (
+    COUNT,
     batch_while,
     counting_params,
     while_depends,
@@ -54,7 +55,7 @@ def _counting_record(loop: Loop) -> Program:
         after, written = split(evaluate(record, args[:-1]), loop.carry)
         return [*after, args[-1] + 1, *written]
 
-    return make_program_flat(run, [*record.in_avals, TAPE], record.name)
+    return make_program_flat(run, [*record.in_avals, COUNT], record.name)
 
 
 def without_record(params: Mapping[str, Any]) -> dict[str, Any]:
