@@ -3,7 +3,8 @@ are the same, signs of vectors included: in double precision, whatever the opera
 matrices transposed on the way there and back, since Fortran reads columns first.
 
 A matrix that is not finite, or for which the iteration does not converge, becomes nan. For f64 and
-c128 there are, with the sizes of LAPACK's work arrays among the integers,
+c128 there are, with the sizes of LAPACK's work arrays among the integers, and after these what
+functrans/compiler/stacks.py wants,
 
     ft_eigh_f64      a, matrix, work, rwork, iwork, values, vectors
     ft_eigvalsh_f64  a, matrix, work, rwork, iwork, values
@@ -28,7 +29,7 @@ import numpy as np
 
 from functrans.compiler.blas import LETTERS, find_lapack
 from functrans.compiler.gemm import BYTES, TYPES, boxed
-from functrans.compiler.stacks import letters, over_stack, scratch, turn
+from functrans.compiler.stacks import letters, over_stack, pointers, turn
 from functrans.core.program import Equation
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import convert, gt_p, real_dtype, select
@@ -291,7 +292,7 @@ def _eigh(letter: str, bits: int, vectors: bool) -> str:
   %info = alloca i64
 {letters("uplo")}
 {boxed(bits, ("n", "lwork", "lrwork", "liwork"))}
-{scratch(1, "matrix", "space", "rwork", "iwork", "values")}
+{pointers(5, "values")}
   %sa = mul i64 %n, %n"""
     complex_work = "" if letter == "d" else "ptr %rwork, ptr %lrwork.box, "
     call = f"""\
@@ -308,19 +309,20 @@ ptr %uplo.c, ptr %n.box, ptr %matrix, ptr %n.box, ptr %w, ptr %space, ptr %lwork
   %nothing = call double @turn_{letter}(ptr %a, ptr %matrix, i64 %n, i64 %n, i64 %read)
 {_checked(bits, call, kept, results)}"""
     ints = ("uplo", "read", "n", "count", "lwork", "lrwork", "liwork")
-    return over_stack("eigh" if vectors else "eigvalsh", letter, ints, setup, buffers, work)
+    scratch = ("matrix", "space", "rwork", "iwork")
+    name = "eigh" if vectors else "eigvalsh"
+    return over_stack(name, letter, ints, setup, buffers, work, scratch)
 
 
 def _svd(letter: str, bits: int, vectors: bool) -> str:
     of = TYPES[letter]
     parts = ("left", "right") if vectors else ()
-    alls = ("u.all", "s.all") if vectors else ("s.all",)
-    names = ("matrix", *parts, "space", "rwork", "iwork", *alls)
+    scratch = ("matrix", *parts, "space", "rwork", "iwork")
     setup = f"""\
   %info = alloca i64
 {letters("wanted")}
 {boxed(bits, ("m", "n", "q", "lwork"))}
-{scratch(1, *names)}
+{pointers(8 if vectors else 5, "values")}
   %sa = mul i64 %m, %n
   %su = mul i64 %m, %p
   %sv = mul i64 %q, %n"""
@@ -339,11 +341,12 @@ ptr %s, ptr %{left}, ptr %m.box, ptr %{right}, ptr %{rows}.box, ptr %space, ptr 
   call double @turn_{letter}(ptr %right, ptr %vh, i64 %n, i64 %q, i64 0)"""
     work = f"""\
   %s.offset = mul i64 %i, %k
-  %s = getelementptr double, ptr %s.all, i64 %s.offset
+  %s = getelementptr double, ptr %values, i64 %s.offset
   %nothing = call double @turn_{letter}(ptr %a, ptr %matrix, i64 %m, i64 %n, i64 0)
 {_checked(bits, call, kept, results)}"""
     ints = ("wanted", "m", "n", "p", "q", "k", "count", "lwork")
-    return over_stack("svd" if vectors else "svdvals", letter, ints, setup, buffers, work)
+    name = "svd" if vectors else "svdvals"
+    return over_stack(name, letter, ints, setup, buffers, work, scratch)
 
 
 def _qr(letter: str, bits: int) -> str:
@@ -351,7 +354,6 @@ def _qr(letter: str, bits: int) -> str:
     setup = f"""\
   %info = alloca i64
 {boxed(bits, ("m", "n", "p", "k", "lwork"))}
-{scratch(1, "matrix", "tau", "space")}
   %sa = mul i64 %m, %n
   %sq = mul i64 %m, %p
   %sr = mul i64 %p, %n
@@ -396,4 +398,5 @@ ptr %m.box, ptr %tau, ptr %space, ptr %lwork.box, ptr %info)"""
   %nothing = call double @turn_{letter}(ptr %a, ptr %matrix, i64 %m, i64 %n, i64 0)
 {_checked(bits, call, kept, results)}"""
     buffers = {"a": (0, "%sa"), "q": (4, "%sq"), "r": (5, "%sr")}
-    return over_stack("qr", letter, ("m", "n", "p", "k", "count", "lwork"), setup, buffers, work)
+    ints, scratch = ("m", "n", "p", "k", "count", "lwork"), ("matrix", "tau", "space")
+    return over_stack("qr", letter, ints, setup, buffers, work, scratch)

@@ -2,7 +2,7 @@
 
 `ft_lu_diagonal_f64`, `_c128` take buffers a, with a stack of matrices; memory for
 one matrix and for n words; and for `parity` and `diagonal`, the results of the primitive
-`lu_diagonal`; and these integers: n, how many matrices.
+`lu_diagonal`; and these integers: n, how many matrices, what functrans/compiler/stacks.py wants.
 
 As in NumPy it is done in double precision, and matrices are transposed on the way, since Fortran
 reads columns first: so pivots, the sign of a nan and what counts as singular are NumPy's.
@@ -17,7 +17,7 @@ import numpy as np
 
 from functrans.compiler.decompositions import reduced_svd
 from functrans.compiler.gemm import DOUBLE, TYPES, boxed
-from functrans.compiler.stacks import over_stack, scratch, turn
+from functrans.compiler.stacks import over_stack, pointers, turn
 from functrans.core.program import Equation
 from functrans.core.types import Aval, dtype_of, shape_of
 from functrans.primitives.arithmetic import (
@@ -164,7 +164,7 @@ def _diagonal(letter: str, bits: int) -> str:
     setup = f"""\
   %info = alloca i64
 {boxed(bits, ("n",))}
-{scratch(1, "factors", "pivots", "parity")}
+{pointers(3, "parity")}
   %sa = mul i64 %n, %n"""
     work = f"""\
   call double @turn_{letter}(ptr %a, ptr %factors, i64 %n, i64 %n, i64 0)
@@ -212,4 +212,6 @@ finish:
     buffers = {"a": (0, "%sa"), "diagonal": (4, "%n")}
     return f"""
 declare void @ft_blas_{letter}getrf({", ".join(["ptr"] * 6)})
-""" + over_stack("lu_diagonal", letter, ("n", "count"), setup, buffers, work)
+""" + over_stack(
+        "lu_diagonal", letter, ("n", "count"), setup, buffers, work, ("factors", "pivots")
+    )

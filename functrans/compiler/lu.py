@@ -6,6 +6,7 @@ matrix and for n words; and x, which holds the right-hand sides; and these integ
     0   n: a is n×n
     1   columns of x
     2   how many systems
+    3…  see functrans/compiler/stacks.py
 
 Fortran sees a transposed, aᵀ = P L U, and so x: xᵀ P L U = bᵀ. That is two triangular systems from
 the right, and then exchanges of columns of xᵀ, which are rows of x: nothing is transposed. The
@@ -15,7 +16,7 @@ solution of a singular system is nan.
 from __future__ import annotations
 
 from functrans.compiler.gemm import BYTES, NAMES, TYPES, boxed, nan_of
-from functrans.compiler.stacks import over_stack, scratch
+from functrans.compiler.stacks import over_stack
 from functrans.core.program import Equation
 
 FLAGS = {"right": "R", "upper": "U", "lower": "L", "plain": "N", "turned": "T", "unit": "U"}
@@ -50,7 +51,6 @@ def _solve(letter: str, bits: int) -> str:
   %one = add i64 0, 1
   %info = alloca i64
 {boxed(bits, ("n", "columns", "one"))}
-{scratch(1, "factors", "pivots")}
   %sa = mul i64 %n, %n
   %bytes = mul i64 %sa, {BYTES[letter]}
   %sx = mul i64 %n, %columns
@@ -127,4 +127,6 @@ exchanged:
     buffers = {"a": (0, "%sa"), "x": (3, "%sx")}
     return f"""
 declare void @ft_blas_{letter}getrf({", ".join(["ptr"] * 6)})
-""" + over_stack("solve", letter, ("n", "columns", "count"), setup, buffers, work)
+""" + over_stack(
+        "solve", letter, ("n", "columns", "count"), setup, buffers, work, ("factors", "pivots")
+    )

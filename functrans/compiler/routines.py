@@ -1,7 +1,12 @@
-"""Equations that routines of the runtime compute: their buffers, integers and memory to work in."""
+"""Equations that routines of the runtime compute: their buffers, integers and memory to work in.
+
+Threads divide a stack of matrices among them, in groups, if the matrices are so small that BLAS
+leaves each to one thread.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,8 +27,10 @@ from functrans.compiler.gemm import NAMES
 from functrans.compiler.lu import lu_scratch, solve_ints
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.schedule import Entry
+from functrans.compiler.threads import pieces
 from functrans.compiler.triangular import cholesky_ints, triangular_ints
 from functrans.core.program import Equation
+from functrans.core.types import Aval
 
 if TYPE_CHECKING:
     from functrans.compiler.lower import BlockLowering
@@ -39,29 +46,38 @@ class Routine:
         function: its name, without the dtype.
         ints: its integers; None for what it cannot take.
         scratch: bytes of each piece of memory to work in.
+        alone: elements of a matrix in the last operand up to which BLAS leaves it to one thread, so
+            that threads can share the stack; measured with OpenBLAS.
         in_place: the last operand is copied to the result, and is no buffer of its own.
         double: it takes double precision only.
     """
 
     function: str
     ints: Callable[[Equation], tuple[int, ...] | None]
+    alone: int
     scratch: Callable[[Equation], Sequence[int]] = lambda equation: ()
     in_place: bool = False
     double: bool = False
 
 
 ROUTINES = {
-    "cholesky": Routine("cholesky", cholesky_ints, in_place=True),
-    "triangular_solve": Routine("triangular", triangular_ints, in_place=True),
-    "solve": Routine("solve", solve_ints, lu_scratch, in_place=True),
-    "lu_diagonal": Routine("lu_diagonal", diagonal_ints, lu_scratch, double=True),
-    "eigh": Routine("eigh", eigh_ints, eigh_scratch, double=True),
-    "eigvalsh": Routine("eigvalsh", eigh_ints, eigh_scratch, double=True),
-    "svd": Routine("svd", svd_ints, svd_scratch, double=True),
-    "svdvals": Routine("svdvals", svd_ints, svd_scratch, double=True),
-    "qr": Routine("qr", qr_ints, qr_scratch, double=True),
+    "cholesky": Routine("cholesky", cholesky_ints, 2500, in_place=True),
+    "triangular_solve": Routine("triangular", triangular_ints, 600, in_place=True),
+    "solve": Routine("solve", solve_ints, 600, lu_scratch, in_place=True),
+    "lu_diagonal": Routine("lu_diagonal", diagonal_ints, 6400, lu_scratch, double=True),
+    "eigh": Routine("eigh", eigh_ints, 600, eigh_scratch, double=True),
+    "eigvalsh": Routine("eigvalsh", eigh_ints, 2500, eigh_scratch, double=True),
+    "svd": Routine("svd", svd_ints, 1600, svd_scratch, double=True),
+    "svdvals": Routine("svdvals", svd_ints, 6400, svd_scratch, double=True),
+    "qr": Routine("qr", qr_ints, 4096, qr_scratch, double=True),
 }
 """By the name of the primitive."""
+FLOPS_PER_NANOSECOND = 3.0
+"""Of LAPACK on small matrices, on one core."""
+LARGEST = 80
+"""Rows and columns of matrices whose stack threads share at most."""
+LINE = 64
+"""Bytes of a cache line, which groups do not share."""
 _DOUBLE = frozenset(map(np.dtype, ("f8", "c16")))
 
 
@@ -79,16 +95,27 @@ def append_routine(block: BlockLowering, equation: Equation) -> bool:
     if routine.in_place:
         copied = (operands.pop(), results[0])
         block.append(Entry("ft_copy", copied, (out.nbytes,), comment=f"operand of {name}"))
-    scratch = [*map(block.temporary, routine.scratch(equation))]
     avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
-    target = f"ft_{routine.function}_{NAMES[LETTERS[dtype.str[1:]]]}"
-    comment = f"{name} {out}  {lines_of([equation])}"
-    entry = Entry(target, (*operands, *scratch, *results), ints, comment=comment, specs=avals)
     cost = equation.primitive.cost
     assert cost is not None
-    entry.flops = float(cost(*avals, **equation.params))
-    block.append(entry)
+    flops = float(cost(*avals, **equation.params))
+    groups = _groups(routine, avals[0], flops)
+    sizes = [-(-nbytes // LINE) * LINE for nbytes in routine.scratch(equation)]
+    scratch = [block.temporary(groups * nbytes) for nbytes in sizes]
+    target = f"ft_{routine.function}_{NAMES[LETTERS[dtype.str[1:]]]}"
+    comment = f"{name} {out}  {lines_of([equation])}"
+    comment += f"  in {groups} pieces" if groups > 1 else ""
+    slots, ints = (*operands, *scratch, *results), (*ints, groups, *sizes)
+    block.append(Entry(target, slots, ints, groups, comment, avals, pieces=groups, flops=flops))
     return True
+
+
+def _groups(routine: Routine, operands: Sequence[Aval], flops: float) -> int:
+    """How many parts of a stack are treated side by side."""
+    largest = max(extent for a in operands for extent in a.shape[-2:])
+    if largest > LARGEST or math.prod(operands[-1].shape[-2:]) > routine.alone:
+        return 1
+    return pieces(math.prod(operands[0].shape[:-2]), flops / FLOPS_PER_NANOSECOND)
 
 
 def lines_of(equations: Sequence[Equation]) -> str:

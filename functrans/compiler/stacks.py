@@ -1,4 +1,8 @@
-"""LLVM IR of kernels that treat the matrices of stacks, which lie one behind another, in turn."""
+"""LLVM IR of kernels that treat the matrices of stacks, which lie one behind another, in turn.
+
+The loop that threads divide is over *groups* of matrices, each of which has memory to work in of its
+own. A range of groups is treated in the memory of its first.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ def over_stack(
     setup: str,
     buffers: Mapping[str, tuple[int, str]],
     work: str,
+    scratch: Sequence[str] = (),
 ) -> str:
     """The function `ft_<kind>_<dtype>`.
 
@@ -21,14 +26,25 @@ def over_stack(
         kind: of the function's name.
         letter: BLAS's for the dtype.
         ints: the names of the kernel's integers, in order; `count` is how many matrices there are.
+            After these it gets how many groups there are, and the bytes that one group has of each
+            piece of memory to work in.
         setup: instructions before the first matrix.
         buffers: for a name, which buffer it is, and where `setup` has the elements of one matrix.
-        work: the blocks that treat the matrices at %name; they end at the label %done.
+        work: the blocks that treat the matrices at %name, the i-th of which they are; they end at
+            the label %done.
+        scratch: the names of the memory to work in, which is in the buffers from the second on.
     """
+    places_to_work = "\n".join(
+        f"  %{name}.offset = mul i64 %lo, %{name}.bytes\n"
+        f"  %{name} = getelementptr i8, ptr %{name}.all, i64 %{name}.offset"
+        for name in scratch
+    )
     firsts = "\n".join(
         f"  %{name}.buf = getelementptr ptr, ptr %bufs, i64 {place}\n"
-        f"  %{name}.first = load ptr, ptr %{name}.buf"
-        for name, (place, _) in buffers.items()
+        f"  %{name}.start = load ptr, ptr %{name}.buf\n"
+        f"  %{name}.skipped = mul i64 %first, {size}\n"
+        f"  %{name}.first = getelementptr {TYPES[letter]}, ptr %{name}.start, i64 %{name}.skipped"
+        for name, (place, size) in buffers.items()
     )
     places = "\n".join(
         f"  %{name} = phi ptr [ %{name}.first, %start ], [ %{name}.next, %done ]"
@@ -41,15 +57,21 @@ def over_stack(
     return f"""
 define i64 @ft_{kind}_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 start:
-{_loads(ints)}
+{_loads([*ints, "groups", *(f"{name}.bytes" for name in scratch)])}
 {setup}
+{pointers(1, *(f"{name}.all" for name in scratch))}
+{places_to_work}
+  %before = mul i64 %lo, %count
+  %first = udiv i64 %before, %groups
+  %until = mul i64 %hi, %count
+  %last = udiv i64 %until, %groups
 {firsts}
   br label %next
 
 next:
-  %i = phi i64 [ 0, %start ], [ %i.next, %done ]
+  %i = phi i64 [ %first, %start ], [ %i.next, %done ]
 {places}
-  %more = icmp slt i64 %i, %count
+  %more = icmp slt i64 %i, %last
   br i1 %more, label %work, label %end
 
 work:
@@ -75,8 +97,8 @@ def letters(*names: str) -> str:
     )
 
 
-def scratch(first: int, *names: str) -> str:
-    """Instructions that load the pointers of memory to work in, from a buffer on, as %name."""
+def pointers(first: int, *names: str) -> str:
+    """Instructions that load the pointers of buffers, from one of them on, as %name."""
     return "\n".join(
         f"  %{name}.buf = getelementptr ptr, ptr %bufs, i64 {first + i}\n"
         f"  %{name} = load ptr, ptr %{name}.buf"

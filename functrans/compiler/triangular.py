@@ -2,7 +2,7 @@
 
 `ft_cholesky_f32`, `_f64`, `_c64`, `_c128` take a buffer with a stack of matrices, whose lower
 triangles they replace by factors and whose upper ones by zeros (a matrix without a factor becomes
-nan); and these integers: n, how many matrices.
+nan); and these integers: n, how many matrices, and what functrans/compiler/stacks.py wants.
 
 `ft_triangular_f32`, … take buffers a and x, which holds the right-hand sides, and these integers:
 
@@ -11,6 +11,7 @@ nan); and these integers: n, how many matrices.
     6            n: a is n×n
     7            how many systems
     8            1 if x is one vector per system, of n elements
+    9            see functrans/compiler/stacks.py
 
 Fortran reads columns first, so it sees every matrix transposed; `triangular_ints` takes that
 into account, and nothing is copied.

@@ -161,7 +161,7 @@ def test_an_iteration_that_does_not_converge_gives_nan():
     address = compile_module(ir, ["ft_svdvals_f64"], symbols, Effort.TRANSLATE)["ft_svdvals_f64"]
     a, matrix, work, values = np.ones((2, 3, 3)), np.empty(9), np.empty(9), np.ones((3, 3))
     buffers = [a, matrix, work, work, work, values]
-    ints = np.array([ord("N"), 3, 3, 0, 0, 3, 2, 9])
+    ints = np.array([ord("N"), 3, 3, 0, 0, 3, 2, 9, 1, 72, 72, 72, 72])
     table = np.array([x.ctypes.data for x in buffers])
     assert runtime.KERNEL_TYPE(address)(table.ctypes.data, ints.ctypes.data, 0, 1) == 0
     assert np.isnan(values[:2]).all() and (values[2] == 1).all()
