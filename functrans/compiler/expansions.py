@@ -30,6 +30,7 @@ from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval
 from functrans.primitives.arithmetic import (
     add_p,
+    convert,
     eq_p,
     max_p,
     min_p,
@@ -100,9 +101,13 @@ def _arg_extremum(extremum: Any) -> Callable[..., Any]:
             same = eq_p.bind(x, reshape_p.bind(found, shape=kept))
             if x_aval.dtype.kind == "f":
                 same = or_p.bind(same, ne_p.bind(x, x))
-            places = iota(x_aval.shape, axis, np.int64)
-            beyond = full(x_aval.shape, x_aval.shape[axis], np.int64)
-            return reduce_min_p.bind(select(same, places, beyond), axes=(axis,))
+            extent = x_aval.shape[axis]
+            # as many as numbers fit into a vector
+            narrow = x_aval.dtype.itemsize <= 4 and extent <= np.iinfo(np.int32).max
+            dtype = np.dtype(np.int32 if narrow else np.int64)
+            places, beyond = iota(x_aval.shape, axis, dtype), full(x_aval.shape, extent, dtype)
+            first = reduce_min_p.bind(select(same, places, beyond), axes=(axis,))
+            return convert(first, np.dtype(np.int64))
 
         return position
 
