@@ -23,6 +23,7 @@ def python_kernel(
     in_specs: Sequence[ShapeAndDtype],
     out_specs: Sequence[ShapeAndDtype],
     copy_inputs: bool = False,
+    in_place: bool = False,
 ) -> int:
     """The address of a kernel that calls a Python function on its first buffers as arrays, and
     copies the results to the buffers after these.
@@ -34,9 +35,10 @@ def python_kernel(
         in_specs, out_specs: shape and dtype of each buffer.
         copy_inputs: whether fun gets arrays of its own. Otherwise they are read-only views of
             memory that is used again after the call, so fun must not keep them.
+        in_place: fun is called as `fun(*inputs, *outputs)`, and changes the outputs.
     """
     ins, outs = _canonical(in_specs), _canonical(out_specs)
-    kernel = runtime.KERNEL_TYPE(_body(fun, ins, outs, copy_inputs))
+    kernel = runtime.KERNEL_TYPE(_body(fun, ins, outs, copy_inputs, in_place))
     address = ctypes.cast(kernel, ctypes.c_void_p).value
     assert address is not None
     _kernels[address] = (kernel, ins, outs)  # the native side has only the addresses of dtypes
@@ -63,6 +65,7 @@ def _body(
     ins: list[ShapeAndDtype],
     outs: list[ShapeAndDtype],
     copy_inputs: bool,
+    in_place: bool,
 ) -> Callable[[int, int, int, int], int]:
     views = _views([*ins, *outs], len(ins))
     n = len(ins)
@@ -70,6 +73,9 @@ def _body(
     def body(bufs: int, ints: int, lo: int, hi: int) -> int:
         try:
             arrays = views(bufs)
+            if in_place:
+                fun(*arrays)
+                return 0
             inputs = [x.copy() for x in arrays[:n]] if copy_inputs else arrays[:n]
             results = fun(*inputs)
             for target, result in zip(arrays[n:], results, strict=True):

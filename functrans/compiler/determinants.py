@@ -212,6 +212,4 @@ finish:
     buffers = {"a": (0, "%sa"), "diagonal": (4, "%n")}
     return f"""
 declare void @ft_blas_{letter}getrf({", ".join(["ptr"] * 6)})
-""" + over_stack(
-        "lu_diagonal", letter, ("n", "count"), setup, buffers, work, ("factors", "pivots")
-    )
+""" + over_stack("lu_diagonal", letter, ("n", "count"), setup, buffers, work, ("factors", "pivots"))

@@ -147,6 +147,6 @@ class _Linker:
         if isinstance(target, str):
             return runtime.address_of(target)
         ins, outs = ([(a.shape, a.dtype) for a in avals] for avals in entry.specs)
-        address = callbacks.python_kernel(target, ins, outs, copy_inputs=entry.copy_inputs)
+        address = callbacks.python_kernel(target, ins, outs, entry.copy_inputs, target.in_place)
         self.python_kernels.append(address)
         return address

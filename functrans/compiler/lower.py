@@ -34,7 +34,7 @@ from functrans.compiler.sorting import is_native_sort
 from functrans.compiler.tapes import settle_tapes
 from functrans.compiler.threads import SPLIT_NANOSECONDS, num_threads, pieces
 from functrans.compiler.totals import begin_with_totals
-from functrans.compiler.updates import Updates, of_program, update_late
+from functrans.compiler.updates import Updates, is_in_place, of_program, update_late
 from functrans.compiler.views import BARRIER, offset_of
 from functrans.compiler.weights import instructions
 from functrans.compiler.window_products import emit_window_product, flops, window_product_p
@@ -383,10 +383,16 @@ class BlockLowering:
         if not out.aval.size:
             self.slot(out)
             return
-        copied = self.slot(equation.inputs[0]), self.slot(out)
-        if copied[0] != copied[1]:
-            self.append(Entry("ft_copy", copied, (out.aval.nbytes,), comment="operand of scatter"))
+        self.copied(equation.inputs[0], equation)
         self._call(emit_scatter(equation), f"scatter  {lines_of([equation])}")
+
+    def copied(self, operand: Atom, equation: Equation) -> None:
+        """The only result begins as a copy of an operand, unless they have one memory."""
+        (out,) = equation.outputs
+        slots = self.slot(operand), self.slot(out)
+        if slots[0] != slots[1]:
+            comment = f"operand of {equation.primitive.name}"
+            self.append(Entry("ft_copy", slots, (out.aval.nbytes,), comment=comment))
 
     def _by_rows(
         self, equation: Equation, emit: Callable[[Equation], EmittedKernel], time: float
@@ -448,8 +454,12 @@ class BlockLowering:
     def _callback(self, equation: Equation) -> None:
         """What has no native form: its NumPy evaluation, called from the schedule."""
         primitive = equation.primitive
-        call = NumpyCall(primitive, dict(equation.params))
+        in_place = is_in_place(equation)
+        call = NumpyCall(primitive, dict(equation.params), in_place)
         ins, outs = equation.inputs, equation.outputs
+        if in_place:
+            self.copied(ins[0], equation)
+            ins = ()
         slots = tuple(map(self.slot, (*ins, *outs)))
         specs = [a.aval for a in ins], [v.aval for v in outs]
         comment = f"NumPy: {primitive.name}  {lines_of([equation])}"

@@ -90,11 +90,11 @@ def append_routine(block: BlockLowering, equation: Equation) -> bool:
     ints = routine.ints(equation) if taken and out.size else None
     if ints is None:
         return False
-    operands = [*map(block.slot, equation.inputs)]
-    results = [*map(block.slot, equation.outputs)]
+    inputs = equation.inputs
     if routine.in_place:
-        copied = (operands.pop(), results[0])
-        block.append(Entry("ft_copy", copied, (out.nbytes,), comment=f"operand of {name}"))
+        block.copied(inputs[-1], equation)
+        inputs = inputs[:-1]
+    operands, results = [*map(block.slot, inputs)], [*map(block.slot, equation.outputs)]
     avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
     cost = equation.primitive.cost
     assert cost is not None

@@ -20,10 +20,11 @@ from functrans.core.types import Aval
 
 @dataclass(frozen=True, eq=False)
 class NumpyCall:
-    """The NumPy evaluation of a primitive, as a function of arrays."""
+    """The NumPy evaluation of a primitive, as a function of arrays; or what it does in place."""
 
     primitive: Primitive
     params: Mapping[str, Any]
+    in_place: bool = False
 
     @property
     def __name__(self) -> str:
@@ -31,6 +32,9 @@ class NumpyCall:
 
     def __call__(self, *values: Any) -> Any:
         with np.errstate(all="ignore"):
+            if self.in_place:
+                assert self.primitive.in_place is not None
+                return self.primitive.in_place(*values, **self.params)
             out = self.primitive.evaluate(*values, **self.params)
         return out if self.primitive.multiple_results else (out,)
 

@@ -1,7 +1,7 @@
 """LLVM IR of kernels that treat the matrices of stacks, which lie one behind another, in turn.
 
-The loop that threads divide is over *groups* of matrices, each of which has memory to work in of its
-own. A range of groups is treated in the memory of its first.
+The loop that threads divide is over *groups* of matrices, each of which has memory of its own to
+work in. A range of groups is treated in the memory of its first.
 """
 
 from __future__ import annotations

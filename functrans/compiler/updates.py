@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from functrans.compiler.forms import is_elemental
 from functrans.compiler.scatter import is_scatter
+from functrans.compiler.sorting import is_native_sort
 from functrans.core.effects import has_effects
 from functrans.core.program import Equation, Program, Var
 
@@ -24,6 +25,8 @@ SMALL = 8
 MOVES = ("dynamic_update_slice", "copy")
 LOOPS = ("scan", "while_loop", "recording_while")
 CONTROL_FLOW = (*LOOPS, "cond", "recorded_loop")
+ROUTINES = {"cholesky": 0, "triangular_solve": 1, "solve": 1}
+"""Calls of LAPACK that replace an operand by the result, and which one."""
 OTHER_NAMES = ("reshape", "optimization_barrier")
 """Their result may be their operand's memory."""
 
@@ -80,7 +83,7 @@ def update_late(program: Program) -> Program:
 
 def _may_update(equation: Equation) -> bool:
     name = equation.primitive.name
-    if name not in ("dynamic_update_slice", "scatter", *CONTROL_FLOW):
+    if name not in ("dynamic_update_slice", "scatter", *CONTROL_FLOW) and not _library(equation):
         return False
     return any(v.aval.size > SMALL for v in equation.outputs) and not has_effects(equation)
 
@@ -215,7 +218,7 @@ def _of_locals(
     links: Chain = []
     for position, equation in enumerate(program.equations):
         name = equation.primitive.name
-        overwrites = name in CONTROL_FLOW or is_scatter(equation)
+        overwrites = name in CONTROL_FLOW or is_scatter(equation) or _library(equation)
         # what no loop made may be computed where it is updated, in one pass
         candidates = computed if overwrites else by_loops if name in MOVES else set()
         for var in candidates.intersection(equation.inputs):
@@ -242,6 +245,8 @@ def _link(
     name, params = equation.primitive.name, equation.params
     if is_scatter(equation) or (name in MOVES and is_elemental(equation)):
         return (0, 0) if place == 0 else None
+    if _library(equation):
+        return (place, 0) if place == ROUTINES.get(name, 0) else None
     if name in LOOPS:
         fixed = (
             params["num_consts"]
@@ -259,3 +264,15 @@ def _link(
             if all(in_branch(b, [(place, result)], prepared).results for b in branches):
                 return place, result
     return None
+
+
+def _library(equation: Equation) -> bool:
+    """Whether a library replaces an operand by the result."""
+    return equation.primitive.name in ROUTINES or is_in_place(equation)
+
+
+def is_in_place(equation: Equation) -> bool:
+    """Whether NumPy or SciPy makes the only operand the result."""
+    if equation.primitive.in_place is None or len(equation.inputs) != 1:
+        return False
+    return not is_native_sort(equation)

@@ -6,6 +6,9 @@ The rules, all optional but `infer` and `evaluate`:
     The aval (or tuple of avals, if `multiple_results`) of the result; or ShapeError, DTypeError.
 ``evaluate(*values, **params)``
     The result in NumPy; never writes to its operands.
+``in_place(x, **params)``
+    Makes x, an array, the result, whose type it has; for what a library computes so. The compiled
+    form then needs no second array where nobody reads the operand any more.
 ``jvp(tangents, primals, outs, **params)``
     Tangent(s) of the outputs. A tangent is None where it is zero; `outs` are the outputs, already
     computed. With `multiple_results` returns a list (None for zero).
@@ -99,6 +102,7 @@ class Primitive:
         *,
         infer: Callable[..., Any],
         evaluate: Callable[..., Any],
+        in_place: Callable[..., None] | None = None,
         jvp: Callable[..., Any] | None = None,
         forward: Callable[..., Any] | None = None,
         linearize: Callable[..., Any] | None = None,
@@ -120,6 +124,7 @@ class Primitive:
         self.name = name
         self.infer = infer
         self.evaluate = evaluate
+        self.in_place = in_place
         self.jvp = jvp
         self.forward = forward
         self.linearize = linearize

@@ -45,6 +45,7 @@ def _transform(
     kind: str,
     transpose: Callable[..., Any],
     result: Callable[..., Aval],
+    in_place: bool = False,
 ) -> Primitive:
     """Define a transform.
 
@@ -53,6 +54,7 @@ def _transform(
         kind: of its operand's dtype.
         transpose: `transpose(ct, aval, axis=, norm=, …)`, the operand's cotangent.
         result: `result(aval, axis=, …)`, the type of the result.
+        in_place: the result has the operand's type, and may take its memory.
     """
 
     def infer(x: Aval, *, axis: int, norm: str, **params: Any) -> Aval:
@@ -65,12 +67,17 @@ def _transform(
             raise ShapeError(f"{name} needs a number or more along axis {axis}: got {x}.")
         return result(x, axis=axis, **params).strong()
 
-    def evaluate(x: Any, *, axis: int, norm: str, **params: Any) -> Any:
+    def evaluate(x: Any, **params: Any) -> Any:
         from scipy import fft  # 0.1 s
 
         numbers = np.size(x) * (2 if kind == "c" else 1)
         workers = (config.num_threads or cores()) if numbers >= SHARED else 1
-        return getattr(fft, name)(x, axis=axis, norm=norm, workers=workers, **params)
+        return getattr(fft, name)(x, workers=workers, **params)
+
+    def overwrite(x: np.ndarray, **params: Any) -> None:
+        y = evaluate(x, overwrite_x=True, **params)
+        if y.ctypes.data != x.ctypes.data:  # SciPy may, and need not
+            np.copyto(x, y)
 
     def cost(inputs: Sequence[Aval], outputs: Sequence[Aval], *, axis: int, **_: Any) -> float:
         long = max(inputs[0].shape[axis], outputs[0].shape[axis])
@@ -81,6 +88,7 @@ def _transform(
         name,
         infer=infer,
         evaluate=evaluate,
+        in_place=overwrite if in_place else None,
         transpose=transpose,
         batch=lambda shape, *, axis, **params: {"axis": axis + 1, **params},
         cost=cost,
@@ -96,6 +104,7 @@ def _symmetric(name: str) -> Primitive:
         "c",
         lambda ct, aval, **params: primitive.bind(ct, **params),
         lambda x, axis: x,
+        in_place=True,
     )
     return primitive
 

@@ -27,12 +27,13 @@ def unary_linear(
     batch: Any,
     emit: Any = None,
     cost: Any = lambda inputs, outputs, **params: 0,
+    in_place: Any = None,
 ) -> Primitive:
     """Define a primitive that is linear in its one operand.
 
     Args:
-        name, infer, evaluate, cost: of the primitive; by default it only moves, drops or repeats
-            elements.
+        name, infer, evaluate, in_place, cost: of the primitive; by default it only moves, drops or
+            repeats elements.
         transpose: `transpose(ct, aval, **params)`, the operand's cotangent.
         batch: `batch(shape, **params)`, the parameters for an operand with a leading axis.
         emit: of an element, for the compiler; None if it has no such form.
@@ -41,6 +42,7 @@ def unary_linear(
         name,
         infer=infer,
         evaluate=evaluate,
+        in_place=in_place,
         jvp=lambda tangents, primals, out, **params: primitive.bind(tangents[0], **params),
         transpose=lambda ct, x, **params: [transpose(ct, x.aval, **params)],
         taylor=linear(),

@@ -1,5 +1,9 @@
-"""Sorting along an axis: stable, nan last, several operands by the first ones as keys; and the
-greatest elements, which need no sort if they are few."""
+"""Sorting along an axis: nan last, several operands by the first ones as keys, stably; and the
+greatest elements, which need no sort if they are few.
+
+One operand alone is sorted as NumPy does by default, in vectors: where 0.0 and -0.0 are, which are
+equal, is not said.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +42,55 @@ def _infer_sort(*operands: Aval, axis: int, num_keys: int) -> tuple[Aval, ...]:
     return tuple(x.strong() for x in operands)
 
 
+LONG_ROW = 2048
+"""Elements from which on it takes less to put equal ones in order than to sort stably."""
+
+
 def _evaluate_sort(*operands: Any, axis: int, num_keys: int) -> list[Any]:
-    if len(operands) == 1:
-        return [np.sort(operands[0], axis, kind="stable")]
-    if num_keys == 1:
-        order = np.argsort(operands[0], axis, kind="stable")
+    arrays = [np.asarray(x) for x in operands]
+    key = arrays[0]
+    if len(arrays) == 1:
+        return [np.sort(key, axis)]
+    if num_keys > 1:
+        order = np.lexsort(tuple(reversed(arrays[:num_keys])), axis)
+    elif _is_long(key, axis):
+        return _sorted_with(arrays, axis)
     else:
-        order = np.lexsort(tuple(reversed(operands[:num_keys])), axis)
-    return [np.take_along_axis(np.asarray(x), order, axis) for x in operands]
+        order = np.argsort(key, axis, kind="stable")
+    return [np.take_along_axis(x, order, axis) for x in arrays]
+
+
+def _is_long(key: np.ndarray, axis: int) -> bool:
+    wide = key.dtype.kind in "iuf" and key.itemsize >= 4
+    return wide and LONG_ROW <= key.shape[axis] <= np.iinfo(np.int32).max
+
+
+def _sorted_with(arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
+    """Arrays sorted stably by the first. NumPy has vectors only for sorts that are not stable."""
+    rows = [np.moveaxis(x, axis, -1) for x in arrays]
+    outs = [np.empty(x.shape, x.dtype) for x in rows]
+    for place in np.ndindex(rows[0].shape[:-1]):
+        order, outs[0][place] = _stable_order(rows[0][place])
+        for x, out in zip(rows[1:], outs[1:], strict=True):
+            np.take(x[place], order, out=out[place], mode="wrap")
+    return [np.moveaxis(out, -1, axis) for out in outs]
+
+
+def _stable_order(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The positions that sort a row stably, and the sorted row."""
+    order = np.argsort(row)
+    found = np.take(row, order)
+    same = found[1:] == found[:-1]
+    if row.dtype.kind == "f":
+        same |= found[:-1] != found[:-1]  # only nan comes after nan
+    if not same.any():
+        return order, found
+    # sorted as one number, the positions of equal elements come in order within these
+    runs = np.append(0, np.cumsum(~same))
+    keys = runs << 32 | order
+    keys.sort()
+    order = keys & (1 << 32) - 1
+    return order, np.take(row, order)
 
 
 def _forward_sort(
@@ -72,6 +117,7 @@ sort_p = Primitive(
     "sort",
     infer=_infer_sort,
     evaluate=_evaluate_sort,
+    in_place=lambda x, *, axis, num_keys: x.sort(axis),
     forward=_forward_sort,
     batch=_batch_sort,
     cost=_cost_sort,

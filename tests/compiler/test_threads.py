@@ -45,7 +45,9 @@ FUNCTIONS = {
     "examples": lambda x: ft.vmap(collatz)(fnp.ravel(x) * 100.0),
     "gradients of examples": lambda x: ft.vmap(ft.grad(root))(fnp.ravel(x)[:5000] + 2.0),
     "stack of factors": lambda x: fnp.linalg.cholesky(_definite(x)),
-    "stack of solutions": lambda x: fnp.linalg.solve(_definite(x), x.reshape(300, 20, 50)[:, :, :3]),
+    "stack of solutions": lambda x: fnp.linalg.solve(
+        _definite(x), x.reshape(300, 20, 50)[:, :, :3]
+    ),
     "stack of determinants": lambda x: fnp.linalg.slogdet(_definite(x)),
     "stack of eigenvectors": lambda x: fnp.linalg.eigh(_definite(x)),
     "stack of singular vectors": lambda x: fnp.linalg.svd(x.reshape(300, 20, 50)),

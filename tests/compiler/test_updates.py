@@ -9,6 +9,7 @@ import pytest
 import functrans as ft
 from functrans import lax
 from functrans import numpy as fnp
+from functrans.scipy import linalg
 
 N, STEPS = 60, 37
 A = np.linspace(-1.0, 1.0, N)
@@ -140,7 +141,7 @@ def agree(f: Callable[[Any], Any], x: Any) -> None:
     with np.errstate(all="ignore"):
         want = f(x)
     got = ft.jit(f)(x)
-    ft.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-6), got, want)
+    ft.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-6, atol=1e-15), got, want)
     ft.tree.map(np.testing.assert_array_equal, x, given)
 
 
@@ -187,3 +188,44 @@ def test_nothing_is_copied(name: str, large: bool) -> None:
     whole = with_a_product(f) if large else f
     memory = ft.jit(whole).lower(np.zeros(BIG)).memory_analysis()
     assert memory["temp_size_in_bytes"] < 8 * BIG / 2
+
+
+Z = np.exp(1j * np.arange(500.0)).reshape(20, 25)
+SPD = np.eye(20) * 30 + np.cos(np.arange(400.0)).reshape(20, 20)
+LIBRARY: dict[str, tuple[Callable[[Any], Any], Any, int]] = {  # function, operand, copies
+    "fft": (lambda z: fnp.fft.fft(z * 2), Z, 0),
+    "along two axes": (lambda z: fnp.fft.ifft2(z * 2), Z, 0),
+    "of an argument": (lambda z: fnp.fft.fft2(z), Z, 1),
+    "read before": (lambda z: ((y := z * 2).sum(), fnp.fft.fft(y)), Z, 0),
+    "read afterwards": (lambda z: ((y := z * 2), fnp.sum(fnp.fft.fft(y)) + fnp.sum(y)), Z, 1),
+    "of real numbers": (lambda z: fnp.fft.rfft(z.real * 2), Z, 0),
+    "sort": (lambda a: fnp.sort(fnp.sin(a * 9), axis=0), SPD, 0),
+    "sort of an argument": (lambda a: fnp.sort(a), SPD, 1),
+    "cholesky": (lambda a: fnp.linalg.cholesky(a @ a.T), SPD, 0),
+    "solve": (lambda a: fnp.linalg.solve(a, fnp.cos(a)), SPD, 0),
+    "solve, both the same": (lambda a: fnp.linalg.solve(y := fnp.exp(a / 9), y), SPD, 1),
+    "triangular": (lambda a: linalg.solve_triangular(a, fnp.cos(a), lower=True), SPD, 0),
+    "factors and solutions": (
+        lambda a: linalg.cho_solve(linalg.cho_factor(a + a.T), a + 1),
+        SPD,
+        0,
+    ),
+    "in a loop": (loop(lambda i, z: fnp.fft.fft(z + 1) / 20), Z, 0),
+}
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_libraries_work_in_place_where_nobody_reads_the_operand_again(name: str) -> None:
+    f, x, copies = LIBRARY[name]
+    agree(f, x)
+    assert ft.jit(f).lower(x).source.count("ft_copy(") == copies
+
+
+@pytest.mark.parametrize("f", [fnp.fft.fft2, fnp.sort])
+def test_libraries_work_in_donated_memory(f: Callable[[Any], Any]) -> None:
+    z = np.exp(1j * np.arange(512.0 * 512)).reshape(512, 512)
+    x = z.copy() if f is fnp.fft.fft2 else z.real.copy()
+    want, place = f(x), x.ctypes.data
+    got = ft.jit(f, donate_argnums=0)(x)
+    np.testing.assert_allclose(got, want, 1e-9, 1e-9)
+    assert got.ctypes.data == place
