@@ -18,6 +18,7 @@ from functrans.compiler.determinants import (
     gradient_along,
     sign_and_logarithm,
 )
+from functrans.compiler.fourier import by_rows
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.simplify import drop_unused, rewrite
 from functrans.compiler.sorting import by_one_key, fewest
@@ -165,6 +166,8 @@ EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | 
     "argmin": _arg_extremum(reduce_min_p),
     "inv": _inverse,
     "sort": by_one_key,
+    "fft": by_rows,
+    "ifft": by_rows,
     "top_k": fewest,
     **dict.fromkeys(("eigh", "eigvalsh", "svd", "svdvals", "qr"), in_double),
     "pinv": pseudoinverse,

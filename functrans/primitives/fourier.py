@@ -27,7 +27,7 @@ from functrans.primitives.arithmetic import (
 from functrans.primitives.shaping import pad, unary_linear
 
 SUPPORTED = tuple(np.dtype(c) for c in ("f4", "f8", "c8", "c16"))
-SHARED = 1 << 17
+SHARED = 1 << 16
 """Real numbers from which on threads share the rows of a transform."""
 INVERSE_NORM = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 """The norm with which the inverse transform is scaled as the transform is with this one."""
