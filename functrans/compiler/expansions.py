@@ -19,7 +19,7 @@ from functrans.compiler.determinants import (
     sign_and_logarithm,
 )
 from functrans.compiler.fourier import by_rows
-from functrans.compiler.products import GEMM_DTYPES
+from functrans.compiler.products import GEMM_DTYPES, by_sums
 from functrans.compiler.simplify import drop_unused, rewrite
 from functrans.compiler.sorting import by_one_key, fewest
 from functrans.compiler.values import SUPPORTED
@@ -157,6 +157,7 @@ def _inverse(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | 
 
 EXPANSIONS: dict[str, Callable[[Equation, Sequence[Aval]], Callable[..., Any] | None]] = {
     "conv_general_dilated": convolution,
+    "dot_general": by_sums,
     "reduce_window_sum": fold(add_p, lambda dtype: dtype.type(0)),
     "reduce_window_prod": fold(mul_p, lambda dtype: dtype.type(1)),
     "reduce_window_max": fold(max_p, lowest),

@@ -426,7 +426,8 @@ class BlockLowering:
         gemm = replace(gemm, same_x=same_x, same_y=same_y)
         x, y = map(self.slot, equation.inputs)
         slots: tuple[int, ...] = (x, y, self.slot(equation.outputs[0]))
-        own = is_own(gemm, out.dtype)
+        small = is_small(gemm, out.dtype)
+        own = not small and is_own(gemm, out.dtype)
         if gemm.k == 0 or (gemm.summed and not own):
             self.append(Entry("ft_fill0", slots[2:], (out.nbytes,), comment="of a product"))
         if gemm.k == 0:
@@ -440,7 +441,7 @@ class BlockLowering:
             target = emit_product(equation, gemm)
             ints, extent = target.ints, target.extent
             parts = product_pieces(target.extent, gemm, out.dtype)
-        elif is_small(gemm, out.dtype):
+        elif small:
             target = emit_small_product(equation, gemm)
             # one buffer where both operands are one array
             ints, slots = target.ints, tuple(map(self.slot, target.buffers))

@@ -22,10 +22,14 @@ from functrans.compiler.tiles import SUMMED, TileText, items_wanted, panels_of, 
 from functrans.core.program import Equation
 
 BUFFERS = "x", "y", "out"
-FEWEST_FLOPS, MOST_FLOPS = 1 << 20, 1 << 27
+FEWEST_FLOPS, MOST_FLOPS = 1 << 19, 1 << 27
 """Of a batch, which must be worth a kernel to compile, and of a single product."""
-FEWEST_ROWS, FEWEST = 8, 16
-"""Rows of the result, and its columns and terms, from which a tile is busy."""
+FEWEST_ROWS, FEWEST_COLUMNS, FEWEST_TERMS = 2, 4, 2
+"""Of a product, from which the library is slower."""
+BUSY, LARGEST_RESULT = 16, 1 << 21
+"""Terms from which any result is ours, and bytes of one up to which that of fewer terms is."""
+A_CALL = 1 << 13
+"""Flops that the library could do in the time that it takes to call it for a product."""
 PERIOD, FEW_LINES = 4096, 256
 """Bytes between lines that have one place in the nearest cache, and how many of these the next one
 has room for: where terms of x lie so far apart, more would be read from memory again and again."""
@@ -42,12 +46,13 @@ LONGEST_RUN = 32
 
 def is_own(gemm: Gemm, dtype: np.dtype) -> bool:
     """Whether the kernel computes a product."""
-    thin = gemm.m < FEWEST_ROWS or min(gemm.n, gemm.k) < FEWEST
+    thin = gemm.m < FEWEST_ROWS or gemm.n < FEWEST_COLUMNS or gemm.k < FEWEST_TERMS
+    idle = gemm.k < BUSY and gemm.m * gemm.n * dtype.itemsize >= LARGEST_RESULT
     conflicting = gemm.transpose_x and gemm.m * dtype.itemsize % PERIOD == 0 and gemm.k > FEW_LINES
-    if dtype.kind != "f" or thin or conflicting or tile_for(gemm.n, dtype) is None:
+    if dtype.kind != "f" or thin or idle or conflicting or tile_for(gemm.n, dtype) is None:
         return False
     flops = 2.0 * gemm.m * gemm.n * gemm.k
-    return flops * gemm.batch >= FEWEST_FLOPS and flops <= MOST_FLOPS
+    return (flops + A_CALL) * gemm.batch >= FEWEST_FLOPS and flops <= MOST_FLOPS
 
 
 def product_pieces(extent: int, gemm: Gemm, dtype: np.dtype) -> int:
@@ -342,14 +347,15 @@ def _rows(lines: TileText) -> str:
 
 
 def _stored(lines: TileText) -> str:
-    """Row by row, added to sums before these."""
+    """Row by row, added to sums before these. What is not stored beyond the last row is not stored
+    in that row: not to store it where there is no memory takes the processor a microsecond."""
     tile, kind, many = lines.tile, lines.kind, lines.many
     flags, none = f"<{tile.lanes} x i1>", f"<{tile.lanes} x i1> zeroinitializer"
     text = []
     for r in range(tile.rows):
         text += [
             f"  %is.row{r} = icmp ult i64 %far{r}, %m",
-            f"  %out.row{r} = mul i64 %far{r}, %n",
+            f"  %out.row{r} = mul i64 %row{r}, %n",
             f"  %out.r{r} = getelementptr {kind}, ptr %out.p, i64 %out.row{r}",
         ]
         for v in range(tile.vectors):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,13 @@ import numpy as np
 from functrans.compiler.simplify import Rewriter, drop_unused, rewrite
 from functrans.core.program import Atom, Equation, Program, Var
 from functrans.core.types import Aval
+from functrans.primitives.arithmetic import and_p, mul_p
 from functrans.primitives.products import Dimensions, dot_general_p
-from functrans.primitives.shaping import broadcast_p, transpose_p
+from functrans.primitives.reductions import reduce_or_p, reduce_sum_p
+from functrans.primitives.shaping import broadcast_p, reshape_p, transpose_p
 
+LARGEST_UNROLLED = 16
+"""Extents up to which functrans/compiler/small_products.py takes a batch of products."""
 GEMM_DTYPES = frozenset(np.dtype(d) for d in ("f4", "f8", "c8", "c16"))
 
 
@@ -71,6 +75,67 @@ def gemm_of(equation: Equation) -> Gemm | None:
     batch = math.prod(x.shape[i] for i in bx)
     turned = tx == "contracting first", ty == "contracting last"
     return Gemm(*turned, m, n, k, batch, summed=summed)
+
+
+MANY = 4096
+"""Multiplications from which products of floats may be sums: smaller ones are loops' own."""
+FEW_INTEGERS = 500
+"""Multiplications up to which a loop in registers takes a product of integers as it is."""
+SMALL, SMALL_RESULT, SMALL_COMPLEX = 32, 16, 512
+"""Elements of a factor, and of a result, that stay in registers; and multiplications of a small
+product of complex numbers."""
+THIN, NARROW = 3, 8
+"""Columns that are not worth a call of the library, and that fit into a vector or two."""
+
+
+def by_sums(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None:
+    """A product as a sum of products, with what makes its operands in the same pass; None where a
+    library or functrans/compiler/matrix_products.py takes less.
+
+    Integers, which no library has: 200 × 200 of int64 0.26 ms, in NumPy 3.5. Vectors: 10,000 dot
+    products of 16 float64 10 µs instead of 250. Thin matrices: 10⁵ points times 3 × 3 0.04 ms
+    instead of 0.13, (3 × 10⁴)(10⁴ × 3) 7 µs instead of 43.
+    """
+    x_aval, y_aval = avals
+    (cx, cy), (bx, by) = equation.params["dimensions"]
+    of_x = tuple(i for i in range(x_aval.ndim) if i not in (*cx, *bx))
+    of_y = tuple(i for i in range(y_aval.ndim) if i not in (*cy, *by))
+    batch, rows, summed = ([x_aval.shape[i] for i in axes] for axes in (bx, of_x, cx))
+    columns = [y_aval.shape[i] for i in of_y]
+    if not _are_sums_better(x_aval.dtype, *map(math.prod, (batch, rows, summed, columns))):
+        return None
+    of_bools = x_aval.dtype.kind == "b"
+    multiply, total = (and_p, reduce_or_p) if of_bools else (mul_p, reduce_sum_p)
+    shape = (*batch, *rows, *summed, *columns)
+    first = len(batch) + len(rows)
+    axes = tuple(range(first, first + len(summed)))
+
+    def product(x: Any, y: Any) -> Any:
+        x = transpose_p.bind(x, permutation=(*bx, *of_x, *cx))
+        y = transpose_p.bind(y, permutation=(*by, *cy, *of_y))
+        x = reshape_p.bind(x, shape=(*batch, *rows, *summed, *(1 for _ in columns)))
+        y = reshape_p.bind(y, shape=(*batch, *(1 for _ in rows), *summed, *columns))
+        x, y = (broadcast_p.bind(a, shape=shape) for a in (x, y))
+        return total.bind(multiply.bind(x, y), axes=axes)
+
+    return product
+
+
+def _are_sums_better(dtype: np.dtype, batch: int, m: int, k: int, n: int) -> bool:
+    """For `batch` products of m × k by k × n."""
+    work = batch * m * k * n
+    if dtype.kind in "biu":
+        return work > FEW_INTEGERS
+    if dtype not in GEMM_DTYPES or work < MANY:
+        return False
+    if m == n == 1:
+        return True
+    if dtype.kind == "c":
+        return batch >= 8 and m * k * n <= SMALL_COMPLEX
+    if max(m, k, n) <= LARGEST_UNROLLED and batch >= 8:
+        return False  # unrolled
+    small = (k * n <= SMALL and n <= NARROW) or (min(m, n) > 1 and m * n <= SMALL_RESULT)
+    return small or (n <= THIN and (n > 1 or batch > 1))
 
 
 def _leads(cx: tuple[int, ...], cy: tuple[int, ...], batch: tuple[int, ...]) -> bool:

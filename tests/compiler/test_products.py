@@ -1,4 +1,5 @@
-"""Matrix products in compiled code: batches of small ones are unrolled, all equal NumPy's."""
+"""Matrix products in compiled code: batches of small ones are unrolled, thin ones and those of
+integers are sums, all equal NumPy's."""
 
 import itertools
 
@@ -9,7 +10,12 @@ import functrans as ft
 import functrans.numpy as fnp
 from functrans.primitives.products import dot_general_p
 
-SIZES = list(itertools.product((1, 2, 3, 8), (1, 2, 5, 8), (1, 3, 8)))
+SIZES = [
+    *itertools.product((1, 2, 3, 8), (1, 2, 5, 8), (1, 3, 8)),
+    (10, 10, 10),
+    (16, 3, 12),
+    (2, 16, 8),
+]
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
@@ -48,7 +54,7 @@ def test_both_operands_may_be_one_array(case, n):
     np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.parametrize(("shape", "batch"), [((30, 20, 10), 40), ((2, 3, 4), 3), ((9, 2, 2), 50)])
+@pytest.mark.parametrize(("shape", "batch"), [((20, 9, 20), 4), ((2, 3, 4), 3), ((17, 9, 9), 4)])
 def test_other_batches_are_the_library_s(shape, batch):
     m, k, n = shape
     rng = np.random.default_rng(0)
@@ -56,6 +62,45 @@ def test_other_batches_are_the_library_s(shape, batch):
     compiled = ft.jit(lambda x, y: x @ y)
     np.testing.assert_allclose(compiled(x, y), x @ y, 1e-12, 1e-12)
     assert "ft_gemm" in compiled.lower(x, y).source
+
+
+SUMS = {  # dtype, shapes of both operands, equation of einsum
+    "dot": ("f8", (5000,), (5000,), "i,i"),
+    "many dots": ("f4", (900, 16), (900, 16), "ij,ij->i"),
+    "dots of columns": ("c16", (16, 300), (16, 300), "ji,ji->i"),
+    "points": ("f8", (2000, 3), (3, 3), "ij,jk"),
+    "points, turned": ("f4", (3, 2000), (3, 3), "ji,kj->ik"),
+    "normal equations": ("f8", (3, 1500), (1500, 3), "ij,jk"),
+    "two columns": ("f8", (70, 90), (90, 2), "ij,jk"),
+    "vectors": ("f8", (40, 20, 30), (40, 30), "bij,bj->bi"),
+    "small and complex": ("c8", (90, 4, 5), (90, 5, 3), "bij,bjk->bik"),
+    "over two axes": ("f8", (40, 9, 15), (40, 9, 15), "ijk,ijk->i"),
+    "integers": ("i8", (20, 30), (30, 10), "ij,jk"),
+    "narrow integers": ("i1", (7, 20), (20, 30), "ij,jk"),
+    "unsigned": ("u4", (4, 9, 20), (4, 20, 9), "bij,bjk->bki"),
+    "bools": ("?", (9, 30), (30, 9), "ij,jk"),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_products(name):
+    dtype, of_x, of_y, equation = SUMS[name]
+    rng = np.random.default_rng(0)
+    x, y = ((9 * rng.normal(size=s)).astype(dtype) for s in (of_x, of_y))
+    f = ft.jit(lambda x, y: fnp.einsum(equation, x, y))
+    got, want = f(x, y), np.einsum(equation, x, y)
+    assert got.dtype == want.dtype
+    np.testing.assert_allclose(got, want, {"f4": 1e-4, "c8": 1e-4}.get(dtype, 1e-11), 1e-3)
+    source = f.lower(x, y).source
+    assert not any(other in source for other in ("ft_gemm", "NumPy", "unrolled", "tiles"))
+
+
+def test_gradients_of_thin_products():
+    x = np.random.default_rng(0).normal(size=(1500, 3))
+    w = np.random.default_rng(1).normal(size=(3, 3))
+    f = ft.grad(lambda x, w: fnp.sum(fnp.tanh(x @ w) ** 2), argnums=(0, 1))
+    for compiled, expected in zip(ft.jit(f)(x, w), f(x, w), strict=True):
+        np.testing.assert_allclose(compiled, expected, 1e-11, 1e-12)
 
 
 def test_gradients_of_small_products_are_unrolled_too():
