@@ -54,14 +54,18 @@ def expand(program: Program) -> Program:
         return program
     equations: list[Equation] = []
     renamed: dict[Var, Atom] = {}
+    expanded = False
     for equation in program.equations:
         inputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in equation.inputs]
         inner = _expansion(equation)
         if inner is None:
             equations.append(equation.replace(inputs))
             continue
+        expanded = True
         results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
         renamed.update(zip(equation.outputs, results, strict=True))
+    if not expanded:
+        return program
     outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
     return drop_unused(rewrite(Program(program.inputs, equations, outputs, program.name)))
 
