@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.stored import stored
 from functrans.compiler.tiles import panels_of, tile_for
 from functrans.compiler.window_products import window_product_p
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.arithmetic import select
-from functrans.primitives.identities import optimization_barrier_p
 from functrans.primitives.products import dot_general_p
 from functrans.primitives.reductions import reduce_sum_p
 from functrans.primitives.shaping import (
@@ -166,21 +166,21 @@ class Flat:
         split = transpose_p.bind(split, permutation=(*first, *order))
         lead = shape_of(split)[:3]
         flat = reshape_p.bind(split, shape=(*lead, math.prod(self.steps), self.size))
-        return flat if spread is x and max(self.steps, default=1) == 1 else _stored(flat)
+        return flat if spread is x and max(self.steps, default=1) == 1 else stored(flat)
 
     def rows(self, w: Any, layer: Layer) -> Any:
         """The kernel as runs (groups, features, inputs, length), zeros where rows are longer."""
         flat = self._in_rows(w)
         shape = (layer.groups, layer.features, layer.inputs, self.length)
-        stored = reshape_p.bind(flat, shape=shape)
-        return stored if flat is w else _stored(stored)
+        shaped = reshape_p.bind(flat, shape=shape)
+        return shaped if flat is w else stored(shaped)
 
     def mask(self) -> Any:
         """Where in a run a row is, not beyond its end; None if there is nothing beyond."""
         if self.extents[1:] == self.kept[1:]:
             return None
         inside = self._in_rows(full((1, 1, *self.kept), True, np.bool_))
-        return _stored(reshape_p.bind(inside, shape=(self.length,)))
+        return stored(reshape_p.bind(inside, shape=(self.length,)))
 
     def _in_rows(self, x: Any) -> Any:
         """x (A, B, kept…) with rows of the images' extents."""
@@ -192,7 +192,7 @@ class Flat:
         lead = shape_of(runs)[:3]
         if self.extents[1:] == self.kept[1:]:
             return reshape_p.bind(runs, shape=(*lead, *self.kept))
-        whole = reshape_p.bind(_stored(runs), shape=(*lead, *self.kept[:1], *self.extents[1:]))
+        whole = reshape_p.bind(stored(runs), shape=(*lead, *self.kept[:1], *self.extents[1:]))
         stop = (*lead, *self.kept)
         return slice_p.bind(whole, start=(0,) * len(stop), stop=stop, step=(1,) * len(stop))
 
@@ -202,15 +202,10 @@ def _padded(x: Any, low: Sequence[int], high: Sequence[int]) -> Any:
     return pad(x, (0, 0, *low), (0, 0, *high), (0,) * (2 + len(low)))
 
 
-def _stored(x: Any) -> Any:
-    """x as an array in memory, not computed again wherever it is read."""
-    return optimization_barrier_p.bind(x)[0]
-
-
 def stored_as(x: Any, shape: Sequence[int]) -> Any:
     """x stored in loops over its own axes, then the same memory in another shape: whoever reads it
     divides no index."""
-    return _stored(reshape_p.bind(_stored(x), shape=tuple(shape)))
+    return stored(reshape_p.bind(stored(x), shape=tuple(shape)))
 
 
 def _grouped(x: Any, layer: Layer) -> Any:
@@ -415,7 +410,7 @@ def _panels(kernel: Any, layer: Layer) -> Any:
     kernel = reshape_p.bind(kernel, shape=(layer.groups, layer.features, summed))
     kernel = pad(kernel, (0, 0, 0), (0, panels * tile.width - layer.features, 0), (0, 0, 0))
     kernel = reshape_p.bind(kernel, shape=(layer.groups, panels, tile.width, summed))
-    return _stored(transpose_p.bind(kernel, permutation=(0, 1, 3, 2)))
+    return stored(transpose_p.bind(kernel, permutation=(0, 1, 3, 2)))
 
 
 def _product(kernel: Any, matrix: Any, split: Sizes, names: str) -> Any:

@@ -22,6 +22,7 @@ from functrans.compiler.fourier import by_rows
 from functrans.compiler.products import GEMM_DTYPES, by_sums
 from functrans.compiler.simplify import drop_unused, rewrite
 from functrans.compiler.sorting import by_one_key, fewest
+from functrans.compiler.stored import stored
 from functrans.compiler.values import SUPPORTED
 from functrans.compiler.windows import find, fold
 from functrans.core.program import Atom, Equation, Program, Var
@@ -40,7 +41,6 @@ from functrans.primitives.arithmetic import (
     or_p,
     select,
 )
-from functrans.primitives.identities import optimization_barrier_p
 from functrans.primitives.linear_algebra import solve_p
 from functrans.primitives.loops import scan_p
 from functrans.primitives.reductions import reduce_max_p, reduce_min_p
@@ -50,8 +50,6 @@ from functrans.primitives.windows import highest, lowest
 
 def expand(program: Program) -> Program:
     """Every equation that an expansion exists for as the equations of the expansion."""
-    if not any(e.primitive.name in EXPANSIONS for e in program.equations):
-        return program
     equations: list[Equation] = []
     renamed: dict[Var, Atom] = {}
     expanded = False
@@ -100,7 +98,7 @@ def _arg_extremum(extremum: Any) -> Callable[..., Any]:
 
         def position(x: Any) -> Any:
             # the extremum must be found among the same numbers: see convolutions.py, find
-            (x,) = optimization_barrier_p.bind(x)
+            x = stored(x)
             found = extremum.bind(x, axes=(axis,))
             kept = tuple(1 if a == axis else n for a, n in enumerate(x_aval.shape))
             same = eq_p.bind(x, reshape_p.bind(found, shape=kept))

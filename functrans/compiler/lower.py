@@ -28,14 +28,15 @@ from functrans.compiler.scatter import emit_block_update, emit_scatter, is_scatt
 from functrans.compiler.schedule import Block, Entry, NumpyCall, Schedule
 from functrans.compiler.selection import NANOSECONDS, emit_selection, is_selection
 from functrans.compiler.signature import Emitter
-from functrans.compiler.simplify import simplify
+from functrans.compiler.simplify import drop_barriers, simplify
 from functrans.compiler.small_products import emit_small_product, is_small
 from functrans.compiler.sorting import is_native_sort
+from functrans.compiler.stored import stored_p
 from functrans.compiler.tapes import settle_tapes
 from functrans.compiler.threads import SPLIT_NANOSECONDS, num_threads, pieces
 from functrans.compiler.totals import begin_with_totals
 from functrans.compiler.updates import Updates, is_in_place, of_program, update_late
-from functrans.compiler.views import BARRIER, offset_of
+from functrans.compiler.views import offset_of
 from functrans.compiler.weights import instructions
 from functrans.compiler.window_products import emit_window_product, flops, window_product_p
 from functrans.core.program import Atom, Equation, Literal, Program, Var
@@ -76,12 +77,11 @@ def prepare(program: Program) -> Program:
 
 def own_outputs(program: Program) -> Program:
     """Every output is an array of its own: copies of inputs, constants and repeated outputs, and
-    what barriers would hand on."""
+    what is stored already."""
     taken: set[Any] = set(program.inputs)
     equations = list(program.equations)
     outputs: list[Atom] = []
-    barriers = [e for e in equations if e.primitive.name == BARRIER]
-    before = {y: x for e in barriers for y, x in zip(e.outputs, e.inputs, strict=True)}
+    before = {e.outputs[0]: e.inputs[0] for e in equations if e.primitive is stored_p}
     for atom in program.outputs:
         atom = before.get(atom, atom) if isinstance(atom, Var) else atom
         if isinstance(atom, Literal) or atom in taken:
@@ -100,6 +100,7 @@ PASSES = (
     expand,
     batched_products,
     canonical_products,
+    drop_barriers,
     update_late,
     own_outputs,
 )

@@ -27,7 +27,7 @@ COMMUTATIVE = frozenset({"add", "mul", "eq", "ne", "and", "or", "xor"})
 
 def simplify(program: Program) -> Program:
     """All passes in order: each leaves a well-formed Program that computes the same."""
-    for step in (inline_calls, rewrite, drop_unused, rewrite, drop_barriers, drop_unused):
+    for step in (inline_calls, rewrite, drop_unused, rewrite, drop_unused):
         program = step(program)
     return program
 
@@ -38,7 +38,8 @@ def drop_unused(program: Program) -> Program:
 
 
 def drop_barriers(program: Program) -> Program:
-    """Without optimization barriers, which only the passes before must respect."""
+    """Without optimization barriers, and what was computed for them alone: no pass after this one
+    merges equal equations."""
     if all(e.primitive.name != "optimization_barrier" for e in program.equations):
         return program
     renamed: dict[Var, Atom] = {}
@@ -50,7 +51,7 @@ def drop_barriers(program: Program) -> Program:
         else:
             equations.append(equation.replace(inputs))
     outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
-    return Program(program.inputs, equations, outputs, program.name)
+    return drop_unused(Program(program.inputs, equations, outputs, program.name))
 
 
 class Rewriter:

@@ -27,7 +27,7 @@ LOOPS = ("scan", "while_loop", "recording_while")
 CONTROL_FLOW = (*LOOPS, "cond", "recorded_loop")
 ROUTINES = {"cholesky": 0, "triangular_solve": 1, "solve": 1}
 """Calls of LAPACK that replace an operand by the result, and which one."""
-OTHER_NAMES = ("reshape", "optimization_barrier")
+OTHER_NAMES = ("reshape", "stored")
 """Their result may be their operand's memory."""
 
 

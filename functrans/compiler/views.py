@@ -10,18 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from functrans.compiler.forms import is_fused
 from functrans.compiler.products import is_repeated
+from functrans.compiler.stored import stored_p
 from functrans.compiler.updates import Updates
 from functrans.core.program import Equation, Program, Var
-
-BARRIER = "optimization_barrier"
-"""Where one is left, both sides of it read the same array in memory."""
 
 
 def choose_views(
     program: Program, consumers: Mapping[Var, Sequence[Equation]], updates: Updates
 ) -> set[Var]:
-    """The variables behind barriers, reshaped and sliced ones that libraries read, and matrices
-    that are repeated in a batch of products."""
+    """Stored variables, reshaped and sliced ones that libraries read, and matrices that are repeated
+    in a batch of products."""
     views: set[Var] = set()
     outputs = set(program.outputs)
     for equation in reversed(program.equations):
@@ -31,7 +29,7 @@ def choose_views(
         if equation.primitive.name == "broadcast":
             called = is_repeated(equation, consumers[var])
         else:
-            called = equation.primitive.name == BARRIER or any(
+            called = equation.primitive is stored_p or any(
                 (c.outputs and c.outputs[0] in views) or not is_fused(c) for c in consumers[var]
             )
         if called and var not in outputs and updates.until.keys().isdisjoint((operand, var)):
@@ -52,7 +50,7 @@ def offset_of(view: Equation) -> int:
 
 def _may_be_view(equation: Equation) -> bool:
     name = equation.primitive.name
-    if name not in ("reshape", "broadcast", "slice", BARRIER):
+    if name not in ("reshape", "broadcast", "slice", stored_p.name):
         return False
     return isinstance(equation.inputs[0], Var) and (name != "slice" or _is_contiguous(equation))
 

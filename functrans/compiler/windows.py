@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.stored import stored
 from functrans.core.program import Equation
 from functrans.core.types import Aval, shape_of
 from functrans.primitives.arithmetic import eq_p, ne_p, or_p, select
-from functrans.primitives.identities import optimization_barrier_p
 from functrans.primitives.shaping import full, iota, pad, slice_p
 from functrans.primitives.windows import dilated, window_count
 
@@ -66,7 +66,7 @@ def find(equation: Equation, avals: Sequence[Aval]) -> Callable[..., Any] | None
 
     def rule(x: Any, y: Any) -> Any:
         # x must be the numbers that y was found among: computed twice, they could differ in a bit
-        (x,) = optimization_barrier_p.bind(x)
+        x = stored(x)
         inside = _slices(full(x_aval.shape, True, np.bool_), np.False_, params)
         padded = any(p > 0 for pair in params["padding"] for p in pair)
         # where the first element of a window lies, and how far from it the others

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
-from functrans import lax
+from functrans import lax, nn
 from functrans import numpy as fnp
 from functrans.core.program import Program, programs_in
 from functrans.primitives.checkpoints import checkpoint, checkpoint_policies
@@ -107,6 +107,25 @@ def test_what_is_not_kept_is_computed_again() -> None:
     dots = count(ft.grad(chain("dots")), x, weights)
     assert dots["dot_general"] == 2 * DEPTH and dots["exp"] == 2 * DEPTH
     assert count(ft.grad(chain("everything")), x, weights) == count(gradient, x, weights)
+
+
+EXPANDED = {  # what the compiler writes in terms of other primitives
+    "cumsum": lambda x: fnp.sum(fnp.cumsum(x, axis=0)),
+    "argmax": lambda x: x[fnp.argmax(x[0]), 0],
+    "dot": lambda x: (x.ravel() @ x.ravel()) ** 2,
+    "sort": lambda x: fnp.sum(fnp.sort(x, axis=0)[0]),
+    "window": lambda x: fnp.sum(nn.max_pool(x[None, :, :, None], (2, 2))),
+}
+
+
+@pytest.mark.parametrize("name", EXPANDED)
+def test_what_is_expanded_elsewhere_changes_nothing(name: str) -> None:
+    def loss(policy: str) -> Any:
+        return ft.grad(lambda x, ws: chain(policy)(x, ws) + EXPANDED[name](x))
+
+    again = count(loss("nothing"), x, weights)
+    assert again["dot_general"] - count(loss(none), x, weights)["dot_general"] == DEPTH
+    assert units(loss("nothing"), x, weights) <= units(loss(none), x, weights) - DEPTH
 
 
 def test_without_prevent_cse_the_compiler_may_merge_the_second_run_with_the_first() -> None:

@@ -47,6 +47,7 @@ STRUCTURED = {
     "tests/lax/test_solves.py": ["linear_solve"],
     "tests/compiler/test_window_products.py": ["window_product"],
     "tests/compiler/test_sorting.py": ["unstable_order"],
+    "tests/compiler/test_expansions.py": ["stored"],
     "tests/test_random.py": ["threefry2x32"],
     "tests/primitives/test_indexing.py": [
         "gather",
