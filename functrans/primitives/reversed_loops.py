@@ -7,7 +7,7 @@ from a few carries that are kept (functrans/primitives/revolve.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,11 +118,15 @@ class _Step:
 
 def _step(loop: Loop) -> _Step:
     """The step of a loop, kept with the body: its Programs are made once."""
+    return _kept("step back", _Step, loop)
+
+
+def _kept(name: str, make: Callable[[Loop], Any], loop: Loop) -> Any:
+    """What is made of a loop, whatever it keeps; once, since the body has it then."""
     loop = replace(loop, kept=())
-    key = ("step back", loop)
-    if key not in loop.body.cache:
-        loop.body.cache[key] = _Step(loop)
-    return loop.body.cache[key]
+    if (name, loop) not in loop.body.cache:
+        loop.body.cache[name, loop] = make(loop)
+    return loop.body.cache[name, loop]
 
 
 class _Backward:
@@ -202,11 +206,7 @@ class RecordedParts:
 
 def recorded_parts(loop: Loop) -> RecordedParts:
     """These parts, kept with the body."""
-    loop = replace(loop, kept=())
-    key = ("recorded parts", loop)
-    if key not in loop.body.cache:
-        loop.body.cache[key] = _build_recorded_parts(loop)
-    return loop.body.cache[key]
+    return _kept("recorded parts", _build_recorded_parts, loop)
 
 
 def _build_recorded_parts(loop: Loop) -> RecordedParts:
