@@ -17,7 +17,6 @@ import numpy as np
 
 from functrans.compiler.selection import finds_few, is_selection
 from functrans.compiler.values import SUPPORTED, is_real
-from functrans.core.primitive import Primitive
 from functrans.core.program import Equation
 from functrans.core.trace import make_program_flat
 from functrans.core.types import Aval, aval_of, dtype_of, shape_of
@@ -33,7 +32,14 @@ from functrans.primitives.arithmetic import (
 from functrans.primitives.branches import INDEX, cond_p
 from functrans.primitives.reductions import cumsum_p, reduce_or_p
 from functrans.primitives.shaping import concatenate_p, full, iota, slice_axis, transpose_p
-from functrans.primitives.sorting import LONG_ROW, sort_p, take_along, top_k_by_sort, top_k_p
+from functrans.primitives.sorting import (
+    is_long_row,
+    sort_p,
+    take_along,
+    top_k_by_sort,
+    top_k_p,
+    unstable_order_p,
+)
 
 LONGEST_NARROW = 512
 """Elements of a row of one or two bytes each, beyond which NumPy, which sorts them by counting, is
@@ -85,14 +91,6 @@ def _sorted(operands: list[Any], num_keys: int) -> list[Any]:
     return [take_along(x, order, last) for x in operands]
 
 
-order_p = Primitive(
-    "unstable_order",
-    infer=lambda x: Aval(x.shape, np.dtype(np.int64)),
-    evaluate=lambda x: np.argsort(x, -1),
-)
-"""Positions that sort along the last axis; those of equal elements in any order."""
-
-
 def _long_order(key: Any) -> tuple[Any, Any]:
     """The positions that sort long rows stably, and the sorted rows.
 
@@ -101,7 +99,7 @@ def _long_order(key: Any) -> tuple[Any, Any]:
     """
     shape = shape_of(key)
     last = len(shape) - 1
-    order = order_p.bind(key)
+    order = unstable_order_p.bind(key)
     found = take_along(key, order, last)
     before, after = slice_axis(found, last, 0, shape[-1] - 1), slice_axis(found, last, 1, shape[-1])
     same = eq_p.bind(after, before)
@@ -167,7 +165,7 @@ def is_long(avals: Sequence[Aval]) -> bool:
     row = avals[0].shape[-1]
     if len(avals) == 1:
         return row > LONGEST_ALONE and avals[0].size > FEW
-    return HAS_VECTORS and LONG_ROW <= row <= np.iinfo(np.int32).max
+    return HAS_VECTORS and is_long_row(row)
 
 
 def is_key(aval: Aval) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from functrans.compiler.forms import is_elemental
+from functrans.compiler.routines import ROUTINES
 from functrans.compiler.scatter import is_scatter
 from functrans.compiler.sorting import is_native_sort
 from functrans.core.effects import has_effects
@@ -25,8 +26,6 @@ SMALL = 8
 MOVES = ("dynamic_update_slice", "copy")
 LOOPS = ("scan", "while_loop", "recording_while")
 CONTROL_FLOW = (*LOOPS, "cond", "recorded_loop")
-ROUTINES = {"cholesky": 0, "triangular_solve": 1, "solve": 1}
-"""Calls of LAPACK that replace an operand by the result, and which one."""
 OTHER_NAMES = ("reshape", "stored")
 """Their result may be their operand's memory."""
 
@@ -246,7 +245,7 @@ def _link(
     if is_scatter(equation) or (name in MOVES and is_elemental(equation)):
         return (0, 0) if place == 0 else None
     if _library(equation):
-        return (place, 0) if place == ROUTINES.get(name, 0) else None
+        return (place, 0) if place == len(equation.inputs) - 1 else None
     if name in LOOPS:
         fixed = (
             params["num_consts"]
@@ -267,8 +266,9 @@ def _link(
 
 
 def _library(equation: Equation) -> bool:
-    """Whether a library replaces an operand by the result."""
-    return equation.primitive.name in ROUTINES or is_in_place(equation)
+    """Whether a library replaces the last operand by the result."""
+    routine = ROUTINES.get(equation.primitive.name)
+    return (routine is not None and routine.in_place) or is_in_place(equation)
 
 
 def is_in_place(equation: Equation) -> bool:

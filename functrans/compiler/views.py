@@ -18,8 +18,8 @@ from functrans.core.program import Equation, Program, Var
 def choose_views(
     program: Program, consumers: Mapping[Var, Sequence[Equation]], updates: Updates
 ) -> set[Var]:
-    """Stored variables, reshaped and sliced ones that libraries read, and matrices that are repeated
-    in a batch of products."""
+    """Stored variables, reshaped and sliced ones that libraries read, and matrices that are
+    repeated in a batch of products."""
     views: set[Var] = set()
     outputs = set(program.outputs)
     for equation in reversed(program.equations):

@@ -53,16 +53,16 @@ def _evaluate_sort(*operands: Any, axis: int, num_keys: int) -> list[Any]:
         return [np.sort(key, axis)]
     if num_keys > 1:
         order = np.lexsort(tuple(reversed(arrays[:num_keys])), axis)
-    elif _is_long(key, axis):
+    elif key.dtype.kind in "iuf" and key.itemsize >= 4 and is_long_row(key.shape[axis]):
         return _sorted_with(arrays, axis)
     else:
         order = np.argsort(key, axis, kind="stable")
     return [np.take_along_axis(x, order, axis) for x in arrays]
 
 
-def _is_long(key: np.ndarray, axis: int) -> bool:
-    wide = key.dtype.kind in "iuf" and key.itemsize >= 4
-    return wide and LONG_ROW <= key.shape[axis] <= np.iinfo(np.int32).max
+def is_long_row(extent: int) -> bool:
+    """Whether a row is, and its positions leave half of an int64 to other things."""
+    return LONG_ROW <= extent <= np.iinfo(np.int32).max
 
 
 def _sorted_with(arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
@@ -123,6 +123,15 @@ sort_p = Primitive(
     cost=_cost_sort,
     multiple_results=True,
 )
+
+
+unstable_order_p = Primitive(
+    "unstable_order",
+    infer=lambda x: Aval(x.shape, np.dtype(np.int64)),
+    evaluate=lambda x: np.argsort(x, -1),
+)
+"""Positions that sort along the last axis, those of equal elements in any order: what compiled code
+finds stable ones by (functrans/compiler/sorting.py)."""
 
 
 def sort(x: Any, axis: int) -> Any:

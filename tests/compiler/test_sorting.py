@@ -11,7 +11,7 @@ import functrans.numpy as fnp
 from functrans import lax
 from functrans.compiler import lower, sorting
 from functrans.compiler.compile import Compiled
-from functrans.primitives.sorting import sort_p
+from functrans.primitives.sorting import LONG_ROW, sort_p
 
 REAL = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
 
@@ -59,7 +59,7 @@ def test_one_operand(shape, dtype):
     assert ("NumPy" in sort.lower(x).source) is not short
 
 
-LONG = sorting.LONG_ROW
+LONG = LONG_ROW
 STABLE = {  # of rows that NumPy orders, and that are put right where elements are equal
     "distinct": lambda dtype: np.random.default_rng(0).permutation(3 * LONG).astype(dtype),
     "equal": lambda dtype: np.ones(LONG, dtype),
