@@ -128,7 +128,9 @@ def cumlogsumexp(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 
 def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
-    """Sorted along an axis; of a tuple of arrays, all by the first `num_keys` of them.
+    """Sorted along an axis; of a tuple of arrays, all by the first `num_keys` of them, stably.
+
+    Of an array alone 0.0 and -0.0, which are equal, come in any order.
 
     >>> sort(np.array([3.0, 1.0, 2.0]))
     array([1., 2., 3.])

@@ -62,13 +62,15 @@ def sort(
 ) -> Any:
     """`numpy.sort`: a sorted copy, nan last; from the greatest on if `descending`, as in JAX.
 
+    As in NumPy 0.0 and -0.0 come in any order but for `stable` or `kind="stable"`.
+
     >>> sort(np.array([3.0, 1.0, 2.0]), descending=True)
     array([3., 2., 1.])
     """
     if has_tracer((a,)):
         refuse("sort", order=(order, None))
         x, axis = _operand(a, axis, "sort")
-        out = sorting.sort(x, axis)
+        out = sorting.sort(x, axis, bool(stable) or kind in ("stable", "mergesort"))
         return flip_p.bind(out, axes=(axis,)) if descending else out
     out = np.sort(a, axis, kind, order, stable=stable)
     return np.flip(out, -1 if axis is None else axis) if descending else out

@@ -134,9 +134,10 @@ unstable_order_p = Primitive(
 finds stable ones by (functrans/compiler/sorting.py)."""
 
 
-def sort(x: Any, axis: int) -> Any:
-    """x sorted along a (non-negative) axis."""
-    return sort_p.bind(x, axis=axis, num_keys=1)[0]
+def sort(x: Any, axis: int, stable: bool = False) -> Any:
+    """x sorted along a (non-negative) axis; 0.0 and -0.0 stay in their order if it is stable."""
+    beside = [iota(shape_of(x), axis, np.int64)] if stable else []
+    return sort_p.bind(x, *beside, axis=axis, num_keys=1)[0]
 
 
 def argsort(x: Any, axis: int) -> Any:

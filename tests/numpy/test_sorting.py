@@ -56,6 +56,13 @@ ARRAYS = [
 ARRAYS += [sample((4, 2), d) for d in ("float32", "uint8", "bool", "complex128")]
 
 
+@pytest.mark.parametrize("options", [{"stable": True}, {"kind": "stable"}])
+def test_zeros_of_both_signs_stay_in_their_order_if_asked_for(options):
+    zeros = np.where(np.arange(300) % 3 == 0, -0.0, 0.0)
+    found = run(lambda x: sorting.sort(x, **options), zeros)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(zeros))
+
+
 @pytest.mark.parametrize("x", ARRAYS, ids=lambda x: f"{x.dtype}{x.shape}")
 @pytest.mark.parametrize("axis", [-1, 0, None])
 def test_sort(x, axis):
