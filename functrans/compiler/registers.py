@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.contraction import contracted
 from functrans.compiler.elements import INDEX, Elements, shown_key
 from functrans.compiler.emitted import EmittedKernel
 from functrans.compiler.forms import is_elemental, is_reduction, own_weight
@@ -98,6 +99,9 @@ class _Region(Elements):
             if isinstance(place, list):
                 out = Memory(self._pointer(var, written=True), None, var.aval)
                 self._write(place, out, self._array_name(var))
+        self.b.lines, declarations = contracted(self.b.lines)
+        for line in declarations:
+            self.b.declare(line)
         return self._finish(equation.params["length"] if self._runs_apart(equation) else 1)
 
     def _runs_apart(self, equation: Equation) -> bool:
