@@ -171,6 +171,12 @@ class Elements:
         """The element of an operand at the row-major position that `index` has in `shape`."""
         return self.read(operand, reshaped(list(index), shape, self.aval(operand).shape))
 
+    def add(self, x: Value, y: Value) -> Value:
+        """The sum of two elements."""
+        total = self.b.add(x, y)
+        self._name(total, f"add({self._show(x)}, {self._show(y)})", self.equation)
+        return total
+
     def guard(
         self, conditions: Sequence[Condition], then: Callable[[], Value], other: Callable[[], Value]
     ) -> Value:

@@ -223,8 +223,8 @@ class _Region(Elements):
         elif equation.primitive.name == "dynamic_update_slice":
             begin, update = begin_of(self, equation), equation.inputs[1]
             for inside in np.ndindex(update.aval.shape):
-                index = [b + i for b, i in zip(begin, inside, strict=True)]
-                self._write_one(self._value(update, inside), memory, flat(index, memory.aval.shape))
+                at = flat([b + i for b, i in zip(begin, inside, strict=True)], memory.aval.shape)
+                self._put(equation, self._value(update, inside), memory, at)
         self.places[equation.outputs[0]] = memory
 
     def _scatter(self, equation: Equation) -> list[Scalar]:
@@ -272,11 +272,15 @@ class _Region(Elements):
                 for row in np.ndindex(row_shape):
                     position = flat(whole_index(target, row, out.ndim), out.shape)
                     update = self._value(updates, [*lead, *row])
-                    before = self._read(memory, position)
-                    self._write_one(combined(self, equation, before, update), memory, position)
+                    self._put(equation, update, memory, position)
             if inside is not None:
                 self.b.br(end)
                 self.b.label(end)
+
+    def _put(self, equation: Equation, update: Scalar, memory: Memory, at: IndexExpr) -> None:
+        """Write what an element of the equation's result becomes."""
+        before = None if equation.params["op"] == "set" else self._read(memory, at)
+        self._write_one(combined(self, equation, before, update), memory, at)
 
     # --- control flow ---
 

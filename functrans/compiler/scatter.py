@@ -101,6 +101,17 @@ class _Updating(Elements):
             with self._scope():
                 yield
 
+    def _write(
+        self, equation: Equation, pointer: str, index: list[IndexExpr], update: Scalar
+    ) -> None:
+        """Store what an element of the equation's result becomes."""
+        out, op = equation.outputs[0].aval, equation.params["op"]
+        at = self._int(flat(index, out.shape))
+        before = None if op == "set" else self.b.load(pointer, at, out.dtype)
+        self.b.store(combined(self, equation, before, update), pointer, at)
+        sign = "=" if op == "set" else op
+        self._line(f"{self._element(equation.outputs[0], index)} {sign} {self._show(update)}")
+
 
 class _BlockUpdate(_Updating):
     def emit(self, equation: Equation) -> EmittedKernel:
@@ -114,9 +125,7 @@ class _BlockUpdate(_Updating):
                 loops.enter_context(self._counted(counter))
                 inside += unflat(IndexExpr.of(counter), shape)
             index = [b + i for b, i in zip(begin, inside, strict=True)]
-            value = self._value(update, inside)
-            self.b.store(value, pointer, self._int(flat(index, out.aval.shape)))
-            self._line(f"{self._element(out, index)} = {self._show(value)}")
+            self._write(equation, pointer, index, self._value(update, inside))
         return self._finish(1)
 
 
@@ -139,7 +148,7 @@ class _Scatter(_Updating):
         outer, inner = (Counter(i, math.prod(s)) for i, s in enumerate((lead_shape, row_shape)))
         lead = unflat(IndexExpr.of(outer), lead_shape)
         row = unflat(IndexExpr.of(inner), row_shape)
-        b, op, end = self.b, equation.params["op"], self.b.fresh_label("end")
+        b, end = self.b, self.b.fresh_label("end")
         with self._counted(outer):
             where = target_of(self, equation, lead)
             if where is None:
@@ -151,12 +160,7 @@ class _Scatter(_Updating):
                 b.cond_br(inside, write, end)
                 b.label(write)
             with self._counted(inner):
-                at = self._int(flat(index, out.aval.shape))
-                update = self._value(updates, [*lead, *row])
-                before = None if op == "set" else b.load(pointer, at, out.aval.dtype)
-                b.store(combined(self, equation, before, update), pointer, at)
-                name = f"{self._array_name(out)}[{', '.join(map(str, index))}]"
-                self._line(f"{name} {op} {self._show(update)}")
+                self._write(equation, pointer, index, self._value(updates, [*lead, *row]))
             b.br(end)
             b.label(end)
         return self._finish(1)

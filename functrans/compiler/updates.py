@@ -19,13 +19,16 @@ from functrans.compiler.routines import ROUTINES
 from functrans.compiler.scatter import is_scatter
 from functrans.compiler.sorting import is_native_sort
 from functrans.core.effects import has_effects
-from functrans.core.program import Equation, Program, Var
+from functrans.core.program import Equation, Literal, Program, Var
 
 SMALL = 8
 """Elements of an array up to which a loop keeps it in registers, or makes a new one."""
 MOVES = ("dynamic_update_slice", "copy")
 LOOPS = ("scan", "while_loop", "recording_while")
 CONTROL_FLOW = (*LOOPS, "cond", "recorded_loop")
+PATCH = 16
+"""How many times larger an array is than a block that is written after the array was computed,
+instead of in the same pass."""
 OTHER_NAMES = ("reshape", "stored")
 """Their result may be their operand's memory."""
 
@@ -147,10 +150,10 @@ def between(
     """The chains of a Program among pairs of an input and the output that replaces it."""
     key = ("updates", tuple(pairs), donated)
     if key not in program.cache:
-        readers = _readers(program)
-        chains = [(result, _chain(program, i, result, readers, prepared)) for i, result in pairs]
+        search = _Search(program, prepared)
+        chains = [(result, search.chain(i, result)) for i, result in pairs]
         found = [link for _, chain in chains for link in chain or ()]
-        found += _of_locals(program, readers, prepared, donated)
+        found += search.of_locals(donated)
         links: dict[int, list[tuple[int, int]]] = {}
         until: dict[Var, int] = {}
         for position, var, link in found:
@@ -162,75 +165,79 @@ def between(
     return program.cache[key]
 
 
-Readers = dict[Var, list[int]]
 Chain = list[tuple[int, Var, tuple[int, int]]]
 """Per link: its position in the Program, the variable that it overwrites, operand and result."""
 
 
-def _readers(program: Program) -> Readers:
-    """The positions of the equations that read each variable; after all of them, the outputs."""
-    readers: Readers = {}
-    for position, equation in enumerate(program.equations):
-        for atom in equation.inputs:
-            if isinstance(atom, Var):
-                readers.setdefault(atom, []).append(position)
-    for atom in program.outputs:
-        if isinstance(atom, Var):
-            readers.setdefault(atom, []).append(len(program.equations))
-    return readers
+class _Search:
+    """Looks for the links of a Program.
 
+    Attributes:
+        end: a position after all equations, where outputs are read.
+        readers: the positions that read each variable, in order.
+    """
 
-def _chain(
-    program: Program,
-    operand: int,
-    result: int,
-    readers: Readers,
-    prepared: Callable[[Program], Program],
-) -> Chain | None:
-    """The links from an input to an output; None if there is another way or none."""
-    var, end = program.inputs[operand], program.outputs[result]
-    if var.aval.size <= SMALL:
-        return None
-    chain: Chain = []
-    while var is not end:
-        positions = readers.get(var, [])
-        if not positions or positions[-1] == len(program.equations):
+    def __init__(self, program: Program, prepared: Callable[[Program], Program]) -> None:
+        self.program = program
+        self.prepared = prepared
+        self.end = len(program.equations)
+        self.readers: dict[Var, list[int]] = {}
+        atoms = [*(e.inputs for e in program.equations), program.outputs]
+        for position, read in enumerate(atoms):
+            for atom in read:
+                if isinstance(atom, Var):
+                    self.readers.setdefault(atom, []).append(position)
+
+    def chain(self, operand: int, result: int) -> Chain | None:
+        """The links from an input to an output; None if there is another way or none."""
+        var, end = self.program.inputs[operand], self.program.outputs[result]
+        if var.aval.size <= SMALL:
             return None
-        equation = program.equations[positions[-1]]
-        link = _link(equation, var, prepared)
-        if link is None:
-            return None
-        chain.append((positions[-1], var, link))
-        var = equation.outputs[link[1]]
-    return chain if readers[var].count(len(program.equations)) == 1 else None
+        chain: Chain = []
+        while var is not end:
+            positions = self.readers.get(var, [])
+            if not positions or positions[-1] == self.end:
+                return None
+            equation = self.program.equations[positions[-1]]
+            link = _link(equation, var, self.prepared)
+            if link is None:
+                return None
+            chain.append((positions[-1], var, link))
+            var = equation.outputs[link[1]]
+        return chain if self.readers[var].count(self.end) == 1 else None
 
+    def of_locals(self, donated: frozenset[int]) -> Chain:
+        """The links that overwrite what an earlier equation has computed, or a donated input."""
+        computed: set[Var] = {self.program.inputs[i] for i in donated}
+        by_loops: set[Var] = set()
+        links: Chain = []
+        for position, equation in enumerate(self.program.equations):
+            name = equation.primitive.name
+            overwrites = name in CONTROL_FLOW or is_scatter(equation) or _library(equation)
+            for var in (
+                computed.intersection(equation.inputs) if overwrites or name in MOVES else ()
+            ):
+                if self.readers[var][-1] != position or var.aval.size <= SMALL:
+                    continue
+                # what no loop made may be computed where it is updated, in one pass
+                if not (overwrites or var in by_loops or self._is_patch(equation, var)):
+                    continue
+                link = _link(equation, var, self.prepared)
+                if link is not None:
+                    links.append((position, var, link))
+            if name not in OTHER_NAMES:
+                computed.update(equation.outputs)
+            if name in CONTROL_FLOW:
+                by_loops.update(equation.outputs)
+        return links
 
-def _of_locals(
-    program: Program,
-    readers: Readers,
-    prepared: Callable[[Program], Program],
-    donated: frozenset[int],
-) -> Chain:
-    """The links that overwrite what an earlier equation has computed, or a donated input."""
-    computed: set[Var] = {program.inputs[i] for i in donated}
-    by_loops: set[Var] = set()
-    links: Chain = []
-    for position, equation in enumerate(program.equations):
-        name = equation.primitive.name
-        overwrites = name in CONTROL_FLOW or is_scatter(equation) or _library(equation)
-        # what no loop made may be computed where it is updated, in one pass
-        candidates = computed if overwrites else by_loops if name in MOVES else set()
-        for var in candidates.intersection(equation.inputs):
-            if readers[var][-1] != position or var.aval.size <= SMALL:
-                continue
-            link = _link(equation, var, prepared)
-            if link is not None:
-                links.append((position, var, link))
-        if name not in OTHER_NAMES:
-            computed.update(equation.outputs)
-        if name in CONTROL_FLOW:
-            by_loops.update(equation.outputs)
-    return links
+    def _is_patch(self, equation: Equation, array: Var) -> bool:
+        """Whether a small block is written into what is an array before and after it."""
+        if equation.primitive.name != "dynamic_update_slice":
+            return False
+        later = self.readers.get(equation.outputs[0], [self.end])
+        exists = len(self.readers[array]) > 1 and (len(later) > 1 or later[-1] == self.end)
+        return exists and PATCH * equation.inputs[1].aval.size <= array.aval.size
 
 
 def _link(
@@ -243,7 +250,7 @@ def _link(
     (place,) = places
     name, params = equation.primitive.name, equation.params
     if is_scatter(equation) or (name in MOVES and is_elemental(equation)):
-        return (0, 0) if place == 0 else None
+        return (0, 0) if place == 0 and not _is_most(equation) else None
     if _library(equation):
         return (place, 0) if place == len(equation.inputs) - 1 else None
     if name in LOOPS:
@@ -263,6 +270,15 @@ def _link(
             if all(in_branch(b, [(place, result)], prepared).results for b in branches):
                 return place, result
     return None
+
+
+def _is_most(equation: Equation) -> bool:
+    """Whether a block at a known place is most of its array, which one pass then makes anew."""
+    if equation.primitive.name != "dynamic_update_slice":
+        return False
+    operand, block, *starts = equation.inputs
+    known = all(isinstance(s, Literal) for s in starts)
+    return known and 2 * block.aval.size > operand.aval.size
 
 
 def _library(equation: Equation) -> bool:

@@ -32,9 +32,10 @@ class Indexed:
 
     emit(k, index, **params) -> Value: `k.read(i, index)` is the element of operand i at a list of
     index expressions (functrans/compiler/index.py: `IndexExpr`, which add, multiply by ints and
-    compare), `k.aval(i)` its aval, `k.b` the Builder, `k.guard(condition, then, otherwise)` a lazy
-    choice. Indexed primitives cost no pass over memory of their own. `cost` is that of finding out
-    where to read: a choice keeps a loop from being vectorised.
+    compare), `k.aval(i)` its aval, `k.b` the Builder, `k.add(x, y)` the sum of two elements,
+    `k.guard(condition, then, otherwise)` a lazy choice. Indexed primitives cost no pass over memory
+    of their own. `cost` is that of finding out where to read: a choice keeps a loop from being
+    vectorised.
     """
 
     emit: Callable[..., Any]

@@ -128,7 +128,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
     """
     x = as_array(operand)
     block = to_dtype(as_array(update), dtype_of(x))
-    return dynamic_update_slice_p.bind(x, block, *_starts(x, start_indices))
+    return dynamic_update_slice_p.bind(x, block, *_starts(x, start_indices), op="set")
 
 
 def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:

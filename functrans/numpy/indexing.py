@@ -75,25 +75,28 @@ def take_slices(x: Any, plan: Plan) -> Any:
     return flip_p.bind(y, axes=plan.flipped) if plan.flipped else y
 
 
-def put_slices(x: Any, y: Any, plan: Plan) -> Any:
-    """x with y where `take_slices` reads."""
+def put_slices(x: Any, y: Any, plan: Plan, op: str) -> Any:
+    """x with y set or added where `take_slices` reads."""
     y = flip_p.bind(y, axes=plan.flipped) if plan.flipped else y
     y = _reshaped(y, plan.sliced)
     wide = _reshaped(x, plan.base)
-    if 0 not in plan.sliced:
-        wide = y if plan.whole else _write_block(wide, y, plan)
-        return _reshaped(wide, shape_of(x))
-    return x
+    if 0 in plan.sliced:
+        return x
+    if not plan.whole:
+        y = _write_block(wide, y, plan, op)
+    elif op == "add":
+        y = wide + y
+    return _reshaped(y, shape_of(x))
 
 
-def _write_block(x: Any, y: Any, plan: Plan) -> Any:
+def _write_block(x: Any, y: Any, plan: Plan, op: str) -> Any:
     sliced = plan.sliced
     if all(s == 1 or n == 1 for s, n in zip(plan.step, sliced, strict=True)):
-        return dynamic_update_slice_p.bind(x, y, *map(np.int64, plan.start))
+        return dynamic_update_slice_p.bind(x, y, *map(np.int64, plan.start), op=op)
     axes = tuple(i for i, n in enumerate(sliced) if n != plan.base[i])
     mesh = np.ix_(*[np.arange(plan.start[a], plan.stop[a], plan.step[a]) for a in axes])
     order = axes + tuple(i for i in range(len(sliced)) if i not in axes)
-    return scatter(x, _transposed(y, order), mesh, axes, "set", "promise_in_bounds", unique=True)
+    return scatter(x, _transposed(y, order), mesh, axes, op, "promise_in_bounds", unique=True)
 
 
 # --- updates --------------------------------------------------------------------------------------
@@ -315,13 +318,14 @@ def write(x: Any, plan: Plan, op: str, values: Any, mode: str, unique: bool) -> 
     if plan.axes and plan.whole and not plan.flipped and not plan.dropped:
         wide = _reshaped(x, plan.base)
         return _reshaped(_scattered(wide, plan, op, values, mode, unique), shape_of(x))
+    if not plan.axes and op in ("set", "add"):
+        return put_slices(x, values, plan, op)
+    old = take_slices(x, plan)
     if plan.axes:
-        part = _scattered(take_slices(x, plan), plan, op, values, mode, unique)
-    elif op == "set":
-        part = values
+        part = _scattered(old, plan, op, values, mode, unique)
     else:
-        part = _combine(op, take_slices(x, plan), values)
-    return put_slices(x, part, plan)
+        part = _combine(op, old, values)
+    return put_slices(x, part, plan, "set")
 
 
 def _scattered(x: Any, plan: Plan, op: str, values: Any, mode: str, unique: bool) -> Any:

@@ -62,12 +62,10 @@ def _jvp_dynamic_slice(tangents: list, primals: list, out: Any, *, sizes: Sizes)
 
 
 def _accumulate_dynamic_slice(ct: Any, totals: list, x: Linear, *starts: Any, sizes: Sizes) -> list:
-    total = totals[0]
+    op, total = "add", totals[0]
     if total is None:
-        total = full(x.aval.shape, 0, x.aval.dtype)
-    else:
-        ct = add_p.bind(dynamic_slice_p.bind(total, *starts, sizes=sizes), ct)
-    return [dynamic_update_slice_p.bind(total, ct, *starts), *[None] * len(starts)]
+        op, total = "set", full(x.aval.shape, 0, x.aval.dtype)
+    return [dynamic_update_slice_p.bind(total, ct, *starts, op=op), *[None] * len(starts)]
 
 
 def _batch_dynamic_slice(args: list, batched: list, *, sizes: Sizes) -> tuple[Any, bool]:
@@ -143,7 +141,7 @@ dynamic_slice_p = Primitive(
 # --- dynamic_update_slice -------------------------------------------------------------------------
 
 
-def _infer_dynamic_update_slice(x: Aval, update: Aval, *starts: Aval) -> Aval:
+def _infer_dynamic_update_slice(x: Aval, update: Aval, *starts: Aval, op: str) -> Aval:
     if update.ndim != x.ndim or update.dtype != x.dtype:
         kind = ShapeError if update.ndim != x.ndim else DTypeError
         raise kind(f"dynamic_update_slice needs an update of x's rank and dtype: {x}, {update}.")
@@ -151,49 +149,59 @@ def _infer_dynamic_update_slice(x: Aval, update: Aval, *starts: Aval) -> Aval:
     return x.strong()
 
 
-def _evaluate_dynamic_update_slice(x: Any, update: Any, *starts: Any) -> Any:
+def _evaluate_dynamic_update_slice(x: Any, update: Any, *starts: Any, op: str) -> Any:
     out = np.array(x)
-    out[_block(out.shape, starts, shape_of(update))] = update
+    block = _block(out.shape, starts, shape_of(update))
+    if op == "set":
+        out[block] = update
+    else:
+        out[block] += update
     return out
 
 
-def _jvp_dynamic_update_slice(tangents: list, primals: list, out: Any) -> Any:
-    pairs = zip(tangents[:2], primals[:2], strict=True)
-    tx, tu = [zeros_like(x) if t is None else t for t, x in pairs]
-    return dynamic_update_slice_p.bind(tx, tu, *primals[2:])
+def _jvp_dynamic_update_slice(tangents: list, primals: list, out: Any, *, op: str) -> Any:
+    tx, tu = tangents[:2]
+    if op == "add" and tu is None:
+        return tx
+    tx = zeros_like(primals[0]) if tx is None else tx
+    tu = zeros_like(primals[1]) if tu is None else tu
+    return dynamic_update_slice_p.bind(tx, tu, *primals[2:], op=op)
 
 
-def _transpose_dynamic_update_slice(ct: Any, x: Any, update: Any, *starts: Any) -> list:
+def _transpose_dynamic_update_slice(ct: Any, x: Any, update: Any, *starts: Any, op: str) -> list:
     sizes = update.aval.shape if type(update) is Linear else shape_of(update)
     ct_x = ct_update = None
     if type(x) is Linear:
-        ct_x = dynamic_update_slice_p.bind(ct, full(sizes, 0, dtype_of(ct)), *starts)
+        ct_x = ct
+        if op == "set":
+            zeros = full(sizes, 0, dtype_of(ct))
+            ct_x = dynamic_update_slice_p.bind(ct, zeros, *starts, op="set")
     if type(update) is Linear:
         ct_update = dynamic_slice_p.bind(ct, *starts, sizes=sizes)
     return [ct_x, ct_update, *[None] * len(starts)]
 
 
-def _batch_dynamic_update_slice(args: list, batched: list) -> tuple[Any, bool]:
+def _batch_dynamic_update_slice(args: list, batched: list, *, op: str) -> tuple[Any, bool]:
     x, update, *starts = args
     extent = next(shape_of(v)[0] for v, b in zip(args, batched, strict=True) if b)
     x = repeat_unbatched(x, batched[0], extent)
     update = repeat_unbatched(update, batched[1], extent)
     if not any(batched[2:]):
-        return dynamic_update_slice_p.bind(x, update, np.int64(0), *starts), True
+        return dynamic_update_slice_p.bind(x, update, np.int64(0), *starts, op=op), True
     shape, sizes = shape_of(x)[1:], shape_of(update)[1:]
     axes, indices = _block_indices(shape, sizes, starts, batched[2:])
     if not axes:
-        return update, True
+        return (update if op == "set" else add_p.bind(x, update)), True
     order = (0, *[a + 1 for a in axes + other_axes(len(shape), axes)])
-    params: dict[str, Any] = {"op": "set", "mode": "promise_in_bounds", "unique": True}
+    params: dict[str, Any] = {"op": op, "mode": "promise_in_bounds", "unique": True}
     moved = transpose_p.bind(update, permutation=order)
     return batch_scatter(
         [x, moved, *indices], [True, True, *[True] * len(axes)], axes=axes, **params
     )
 
 
-def _read_dynamic_update_slice(k: Any, index: list) -> Any:
-    """From the update inside the block, from the array outside."""
+def _read_dynamic_update_slice(k: Any, index: list, op: str) -> Any:
+    """From the update inside the block, added to the array's if asked; outside from the array."""
     conditions, inner = [], []
     extents = zip(index, k.aval(0).shape, k.aval(1).shape, strict=True)
     for a, (i, n, size) in enumerate(extents):
@@ -203,7 +211,12 @@ def _read_dynamic_update_slice(k: Any, index: list) -> Any:
         offset = i - k.dynamic(k.read(a + 2, []), n - size + 1)
         conditions += [offset >= 0, offset < size]
         inner.append(offset)
-    return k.guard(conditions, lambda: k.read(1, inner), lambda: k.read(0, index))
+
+    def inside() -> Any:
+        update = k.read(1, inner)
+        return update if op == "set" else k.add(k.read(0, index), update)
+
+    return k.guard(conditions, inside, lambda: k.read(0, index))
 
 
 dynamic_update_slice_p = Primitive(

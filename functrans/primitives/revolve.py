@@ -237,7 +237,7 @@ def put(stacks: Sequence[Any], j: Any, values: Sequence[Any]) -> Values:
         shape = shape_of(x)
         starts = [j, *[np.int64(0)] * len(shape)]
         block = reshape_p.bind(strong(x), shape=(1, *shape))
-        results.append(dynamic_update_slice_p.bind(stack, block, *starts))
+        results.append(dynamic_update_slice_p.bind(stack, block, *starts, op="set"))
     return results
 
 

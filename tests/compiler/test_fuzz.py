@@ -339,8 +339,9 @@ def block(w: Writer) -> None:
     got = bind("dynamic_slice", x, *[start] * len(sizes), sizes=sizes)
     w.add(got, x, start)
     if w.chance(0.5):
-        w.add(bind("dynamic_update_slice", x, bind("neg", got) if dtype_of(x).kind in "if" else got,
-                   *[start] * len(sizes)), x, start)  # fmt: skip
+        update = bind("neg", got) if dtype_of(x).kind in "if" else got
+        starts, op = [start] * len(sizes), "set" if w.chance(0.5) else "add"
+        w.add(bind("dynamic_update_slice", x, update, *starts, op=op), x, start)
 
 
 def ordering(w: Writer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -148,18 +149,18 @@ def test_dynamic_slice(shape, sizes, starts):
     check(lambda x, *s: dynamic_slice_p.bind(x, *s, sizes=sizes), x, *starts, floats=(0,))
 
 
+@pytest.mark.parametrize("op", ["set", "add"])
 @pytest.mark.parametrize(("shape", "sizes", "starts"), BLOCKS)
-def test_dynamic_update_slice(shape, sizes, starts):
+def test_dynamic_update_slice(op, shape, sizes, starts):
     x, update, starts = floats(shape), floats(sizes, 1), [np.int64(s) for s in starts]
-    check(lambda *a: dynamic_update_slice_p.bind(*a), x, update, *starts, floats=(0, 1))
+    write = partial(dynamic_update_slice_p.bind, op=op)
+    check(write, x, update, *starts, floats=(0, 1))
     wide = np.stack([x, x, x])
     if shape:  # each example its own start
         begins = [np.array([0, s, 1]) for s in starts]
-        got = ft.vmap(dynamic_update_slice_p.bind, (0, None, *[0] * len(begins)))(
-            wide, update, *begins
-        )
+        got = ft.vmap(write, (0, None, *[0] * len(begins)))(wide, update, *begins)
         for b in range(3):
-            row = dynamic_update_slice_p.bind(x, update, *[s[b] for s in begins])
+            row = write(x, update, *[s[b] for s in begins])
             np.testing.assert_array_equal(got[b], row)
 
 
