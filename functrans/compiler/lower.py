@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from functrans.compiler import blocks
+from functrans.compiler import blocks, fourier
 from functrans.compiler.blas import LETTERS
 from functrans.compiler.donation import heirs_of
 from functrans.compiler.emitted import EmittedKernel
@@ -338,6 +338,9 @@ class BlockLowering:
         if equation.primitive is window_product_p:
             self._window_product(equation)
             return
+        if (transform := fourier.call_of(equation)) is not None:
+            self._transform(equation, transform)
+            return
         self._callback(equation)
 
     def _fork(self, fork: Fork) -> None:
@@ -412,6 +415,20 @@ class BlockLowering:
         parts = pieces(emitted.extent, work / FLOPS_PER_NANOSECOND)
         comment = f"product of windows {equation.outputs[0].aval}  {lines_of([equation])}"
         self._call(emitted, comment, parts, work)
+
+    def _transform(self, equation: Equation, call: fourier.Call) -> None:
+        """The rows of a Fourier transform, which threads divide."""
+        cost, params = equation.primitive.cost, equation.params
+        assert cost is not None
+        avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
+        flops = float(cost(*avals, **params))
+        parts = pieces(call.rows, flops / fourier.FLOPS_PER_NANOSECOND)
+        comment = f"{equation.primitive.name} {avals[1][0]}  {lines_of([equation])}"
+        comment += f"  in {parts} pieces" if parts > 1 else ""
+        slots = self.slot(equation.inputs[0]), self.slot(equation.outputs[0])
+        entry = Entry(call.function, slots, call.ints, call.rows, comment, flops=flops)
+        entry.pieces = parts
+        self.append(entry)
 
     def _block_update(self, equation: Equation) -> None:
         """The kernel that writes a block into an array which is overwritten."""

@@ -30,6 +30,7 @@ an entry beyond those a function reads are harmless.
 | `ft_solve_f32` … | a, scratch, pivots, x | see functrans/compiler/lu.py |
 | `ft_lu_diagonal_f64` … | | see functrans/compiler/determinants.py |
 | `ft_eigh_f64` …, `ft_svd_f64` …, `ft_qr_f64` … | | see functrans/compiler/decompositions.py |
+| `ft_fft_c128` …, `ft_rfft_even_f64` … | x, out | see functrans/compiler/fourier.py |
 
 A *moving row* is `slot set, slot of the stacked array, bytes per step`: before every step the slot
 is set to that step's slice (inputs and outputs alike; the last slice first if reverse).
@@ -113,6 +114,17 @@ _TRIANGULAR = tuple(
 )
 _DIAGONALS = tuple(f"ft_lu_diagonal_{NAMES[x]}" for x in DOUBLE)
 _DECOMPOSITIONS = ("eigh", "eigvalsh", "svd", "svdvals", "qr")
+_TRANSFORMS = tuple(
+    f"ft_{kind}_{name}"
+    for kind, names in {
+        "fft": ("c64", "c128"),
+        "ifft": ("c64", "c128"),
+        "rfft_even": ("f32", "f64"),
+        "rfft_odd": ("f32", "f64"),
+        "irfft": ("c64", "c128"),
+    }.items()
+    for name in names
+)
 _TIMERS = ("ft_start_timer", "ft_stop_timer")
 _PYTHON = (
     "PyDict_GetItem",
@@ -178,6 +190,7 @@ def _loaders() -> dict[str, Callable[[], dict[str, int]]]:
     for letter in DOUBLE:
         names = _decomposition_names(letter)
         loaders |= dict.fromkeys(names, partial(_decompositions, letter))
+    loaders |= {name: partial(_transform, name) for name in _TRANSFORMS}
     return loaders
 
 
@@ -227,6 +240,13 @@ def _decompositions(letter: str) -> dict[str, int]:
 
 def _decomposition_names(letter: str) -> tuple[str, ...]:
     return tuple(f"ft_{kind}_{NAMES[letter]}" for kind in _DECOMPOSITIONS)
+
+
+@cache
+def _transform(name: str) -> dict[str, int]:
+    from functrans.compiler.fourier import fourier_ir, fourier_symbols
+
+    return compile_module(fourier_ir(name), [name], fourier_symbols(name), Effort.TRANSLATE)
 
 
 @cache

@@ -222,9 +222,9 @@ SPD = np.eye(20) * 30 + np.cos(np.arange(400.0)).reshape(20, 20)
 LIBRARY: dict[str, tuple[Callable[[Any], Any], Any, int]] = {  # function, operand, copies
     "fft": (lambda z: fnp.fft.fft(z * 2), Z, 0),
     "along two axes": (lambda z: fnp.fft.ifft2(z * 2), Z, 0),
-    "of an argument": (lambda z: fnp.fft.fft2(z), Z, 1),
+    "of an argument": (lambda z: fnp.fft.fft2(z), Z, 0),
     "read before": (lambda z: ((y := z * 2).sum(), fnp.fft.fft(y)), Z, 0),
-    "read afterwards": (lambda z: ((y := z * 2), fnp.sum(fnp.fft.fft(y)) + fnp.sum(y)), Z, 1),
+    "read afterwards": (lambda z: ((y := z * 2), fnp.sum(fnp.fft.fft(y)) + fnp.sum(y)), Z, 0),
     "of real numbers": (lambda z: fnp.fft.rfft(z.real * 2), Z, 0),
     "sort": (lambda a: fnp.sort(fnp.sin(a * 9), axis=0), SPD, 0),
     "sort of an argument": (lambda a: fnp.sort(a), SPD, 1),
