@@ -257,24 +257,25 @@ def canonical_products(program: Program) -> Program:
 
 
 def _with_transposes(equation: Equation, rewriter: Rewriter) -> Equation:
-    (cx, cy), (bx, by) = equation.params["dimensions"]
-    x, y = equation.inputs
-    x, cx, bx = _arranged(equation, x, cx, bx, rewriter)
-    y, cy, by = _arranged(equation, y, cy, by, rewriter)
-    dimensions: Dimensions = ((cx, cy), (bx, by))
+    """The product with contracting axes in the order that the larger operand has them in, which
+    then need not be copied if they are its first or last."""
+    operands = list(equation.inputs)
+    contracting, batches = equation.params["dimensions"]
+    larger = int(operands[1].aval.size > operands[0].aval.size)
+    pairs = sorted(zip(*contracting, strict=True), key=lambda pair: pair[larger])
+    axes, leading = [tuple(pair[i] for pair in pairs) for i in range(2)], list(batches)
+    for i, x in enumerate(operands):
+        if _layout(x.aval, axes[i], leading[i]) is None:
+            order = _order(x.aval, axes[i], leading[i])
+            operands[i] = rewriter.emit(equation, transpose_p, [x], permutation=order)
+            axes[i] = tuple(range(len(order) - len(pairs), len(order)))
+            leading[i] = tuple(range(len(leading[i])))
+    dimensions: Dimensions = ((axes[0], axes[1]), (leading[0], leading[1]))
     params: dict[str, Any] = {"dimensions": dimensions}
-    return Equation(equation.primitive, [x, y], params, equation.outputs, equation.source)
+    return Equation(equation.primitive, operands, params, equation.outputs, equation.source)
 
 
-def _arranged(
-    equation: Equation, x: Atom, contracting: tuple, batch: tuple, rewriter: Rewriter
-) -> tuple[Atom, tuple[int, ...], tuple[int, ...]]:
-    """The operand as batch axes, other axes, contracting axes in the order of the equation."""
-    rank = x.aval.ndim
-    rest = tuple(i for i in range(rank) if i not in contracting and i not in batch)
-    order = (*batch, *rest, *contracting)
-    if order != tuple(range(rank)):
-        var: Var = rewriter.emit(equation, transpose_p, [x], permutation=order)
-        x = var
-    n = len(batch)
-    return x, tuple(range(rank - len(contracting), rank)), tuple(range(n))
+def _order(x: Aval, contracting: Sequence[int], batch: Sequence[int]) -> tuple[int, ...]:
+    """Batch axes, other axes, contracting axes."""
+    rest = [i for i in range(x.ndim) if i not in contracting and i not in batch]
+    return (*batch, *rest, *contracting)
