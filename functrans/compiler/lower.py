@@ -18,6 +18,7 @@ from functrans.compiler.forks import Fork, forked, is_alone
 from functrans.compiler.fuse import Partition, partition
 from functrans.compiler.gemm import NAMES
 from functrans.compiler.grouping import Kernel, Single, Step, View
+from functrans.compiler.invariants import hoist_invariants
 from functrans.compiler.matrix_products import emit_product, is_own, product_pieces
 from functrans.compiler.memory import Temporary
 from functrans.compiler.merge_sort import emit_sort, nanoseconds
@@ -101,6 +102,7 @@ PASSES = (
     batched_products,
     canonical_products,
     drop_barriers,
+    lambda program: hoist_invariants(program, prepare),
     update_late,
     own_outputs,
 )

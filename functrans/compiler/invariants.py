@@ -1,0 +1,209 @@
+"""What is the same in every step of a loop is computed before it.
+
+In loops that are kernels LLVM does that. In others an equation that depends on the loop's constants
+alone moves in front of the loop if it is not elementwise, takes long, or would have to be an array
+in every step for the sake of who reads it. What only spreads out something smaller stays. A system
+a x = b, of which a alone is the same, is factorised before the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler.forms import is_elemental, is_fused, own_weight
+from functrans.compiler.fuse import RECOMPUTE_LIMIT
+from functrans.compiler.products import GEMM_DTYPES
+from functrans.compiler.weights import WEIGHT_LIMIT, Prepared, weight
+from functrans.core.effects import has_effects
+from functrans.core.program import Atom, Equation, Program, Var
+from functrans.core.simplify import inline_into
+from functrans.core.source import source_scope
+from functrans.core.trace import make_program_flat
+from functrans.core.types import dtype_of, shape_of
+from functrans.primitives.arithmetic import eq_p, select
+from functrans.primitives.indexing import gather
+from functrans.primitives.linear_algebra import triangular_solve
+from functrans.primitives.lu import lu_p, permutation_p
+from functrans.primitives.parts import part_of
+from functrans.primitives.reductions import reduce_or_p
+
+LOOPS = {"scan": ("num_consts", "program"), "while_loop": ("body_consts", "body_program")}
+"""By name, the parameters that say how many constants the body has, and the body."""
+ALIASES = ("reshape", "broadcast", "stored")
+"""What is no array of its own, or can be spread out where it is read."""
+IN_CACHE = 1 << 20
+"""Bytes from which an elementwise result that is larger than its operands is computed again."""
+FACTORISED = 8
+"""Rows from which two substitutions take less than to factorise and substitute."""
+
+
+def hoist_invariants(program: Program, prepared: Prepared) -> Program:
+    """The Program with invariants of its loops in front of them."""
+    if all(e.primitive.name not in LOOPS for e in program.equations):
+        return program
+    equations: list[Equation] = []
+    for equation in program.equations:
+        loop = _loop(equation, prepared)
+        if loop is None:
+            equations.append(equation)
+        else:
+            equations += _hoisted(equation, loop, prepared)
+    return Program(program.inputs, equations, program.outputs, program.name)
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """A loop whose body has constants.
+
+    Attributes:
+        body: prepared.
+        first, count: where the constants are among the loop's operands, and how many.
+    """
+
+    body: Program
+    first: int
+    count: int
+
+
+def _loop(equation: Equation, prepared: Prepared) -> _Loop | None:
+    name, params = equation.primitive.name, equation.params
+    if name not in LOOPS or params.get("length", 2) < 2:
+        return None
+    count, program = LOOPS[name]
+    if not params[count] or weight(equation, prepared, outermost=True) <= WEIGHT_LIMIT:
+        return None
+    body = _with_factors(prepared(params[program]), params[count], prepared)
+    return _Loop(body, params.get("cond_consts", 0), params[count])
+
+
+def _hoisted(equation: Equation, loop: _Loop, prepared: Prepared) -> list[Equation]:
+    """The invariants, and the loop that has them as constants."""
+    body, first, count = loop.body, loop.first, loop.count
+    given = body.inputs[:count]
+    moved = _Invariants(body, given).chosen()
+    if not moved:
+        return [equation]
+    before, read = part_of(body, moved, given)
+    operands = dict(zip(given, equation.inputs[first : first + count], strict=True))
+    equations: list[Equation] = []
+    renamed = {v: operands[v] for v in read}
+    values = inline_into(equations, before, renamed)
+    inputs = [*body.inputs[:count], *moved, *body.inputs[count:]]
+    rest, _ = part_of(body, body.outputs, (), inputs, effects=True)
+    rest.cache["prepared"] = rest
+    number, program = LOOPS[equation.primitive.name]
+    params = {**equation.params, number: count + len(moved), program: rest}
+    after = first + count
+    arguments = [*equation.inputs[:after], *values, *equation.inputs[after:]]
+    loop_equation = Equation(
+        equation.primitive, arguments, params, equation.outputs, equation.source
+    )
+    return [*equations, loop_equation]
+
+
+class _Invariants:
+    """Chooses which variables of a body are to be computed before the loop.
+
+    Attributes:
+        known: variables that are the same in every step.
+        equation: those of them that depend on constants of the loop, and how they are computed.
+        cost: instructions per element of what is elementwise, from what is not.
+    """
+
+    def __init__(self, body: Program, given: Sequence[Var]) -> None:
+        self.body = body
+        self.known = set(given)
+        self.equation: dict[Var, Equation] = {}
+        self.cost: dict[Any, int] = {}
+        for e in body.equations:
+            reads = [a for a in e.inputs if isinstance(a, Var)]
+            if has_effects(e) or not self.known.issuperset(reads):
+                continue
+            self.known.update(e.outputs)
+            if not reads:  # numbers of the program, spread out
+                continue
+            self.equation.update(dict.fromkeys(e.outputs, e))
+            total = own_weight(e) + sum(self.cost.get(v, 0) for v in set(reads))
+            self.cost.update(dict.fromkeys(e.outputs, total if is_elemental(e) else 0))
+
+    def chosen(self) -> list[Var]:
+        """In the order in which the body computes them."""
+        outputs = {a for a in self.body.outputs if isinstance(a, Var)}
+        needed: dict[Var, bool] = dict.fromkeys(outputs & self.equation.keys(), False)
+        found: set[Var] = set()
+        for e in reversed(self.body.equations):
+            is_invariant = bool(e.outputs) and e.outputs[0] in self.equation
+            mine = [v for v in e.outputs if v in needed]
+            if is_invariant and not mine:
+                continue
+            as_array = not is_fused(e)
+            if is_invariant and e.primitive.name in ALIASES:
+                as_array = needed[mine[0]]
+            elif is_invariant and outputs.isdisjoint(mine) and self._is_worth_it(e, mine, needed):
+                found.update(mine)
+                continue
+            for atom in e.inputs:
+                if isinstance(atom, Var) and atom in self.equation:
+                    needed[atom] = needed.get(atom, False) or as_array
+        return [v for e in self.body.equations for v in e.outputs if v in found]
+
+    def _is_worth_it(self, e: Equation, results: list[Var], needed: dict[Var, bool]) -> bool:
+        if not is_elemental(e) or any(needed[v] for v in results):
+            return True
+        (result,) = e.outputs
+        read = max((a.aval.nbytes for a in e.inputs), default=0)
+        is_spread_out = result.aval.nbytes > max(2 * read, IN_CACHE)
+        return self.cost[result] > RECOMPUTE_LIMIT and not is_spread_out
+
+
+# --- systems --------------------------------------------------------------------------------------
+
+
+def _with_factors(body: Program, count: int, prepared: Prepared) -> Program:
+    """The body with systems whose matrix is the same in every step in terms of its factors."""
+    known = _Invariants(body, body.inputs[:count]).known
+    if not any(_is_factorised(e, known) for e in body.equations):
+        return body
+    equations: list[Equation] = []
+    renamed: dict[Var, Atom] = {}
+    for e in body.equations:
+        inputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in e.inputs]
+        if not _is_factorised(e, known):
+            equations.append(e.replace(inputs))
+            continue
+        with source_scope(e.source):
+            inner = make_program_flat(
+                lambda xs: [_substituted(*xs)], [a.aval for a in e.inputs], "solve"
+            )
+        results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
+        renamed.update(zip(e.outputs, results, strict=True))
+    outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in body.outputs]
+    return prepared(Program(body.inputs, equations, outputs, body.name))
+
+
+def _is_factorised(e: Equation, known: set[Var]) -> bool:
+    if e.primitive.name != "solve" or not all(a.aval.ndim == 2 for a in e.inputs):
+        return False
+    a, b = e.inputs
+    if a.aval.dtype not in GEMM_DTYPES or a.aval.dtype != b.aval.dtype:
+        return False
+    varies = isinstance(b, Var) and b not in known
+    return a.aval.shape[0] >= FACTORISED and a in known and varies
+
+
+def _substituted(a: Any, b: Any) -> Any:
+    """x with a x = b, from factors; nan if there is none, as where they are found in every step."""
+    n = shape_of(a)[0]
+    factors, pivots = lu_p.bind(a)
+    diagonal = gather(factors, [np.arange(n), np.arange(n)], (0, 1), "promise_in_bounds")
+    zero = eq_p.bind(diagonal, np.zeros((), dtype_of(a)))
+    singular = reduce_or_p.bind(zero, axes=(0,))
+    factors = select(singular, np.full((), np.nan, dtype_of(a)), factors)
+    order = permutation_p.bind(pivots, rows=n)
+    x = gather(b, [order], (0,), "promise_in_bounds")
+    x = triangular_solve(factors, x, lower=True, unit_diagonal=True)
+    return triangular_solve(factors, x, lower=False)
