@@ -89,10 +89,9 @@ How they are made, and what limits them:
   polynomials are therefore summed as even and odd powers apart (5 to 15 % faster than Horner's
   rule).
 - Denormal results slow any multiplication down: `exp` over [-104, 89] takes 0.5 ns in float32.
-- Errors are at most 2.2 ulp over the whole domain, but: `erfc`, `erfinv`, `lgamma` and `digamma` 4
-  (the last two for positive arguments and away from their zeros; near zeros at negative arguments
-  only the absolute error is small), `logaddexp` 2.5, and more where its result is small by
-  cancellation.
+- Errors are at most 2 ulp over the whole domain, but: `erfinv`, `lgamma` and `digamma` 4 (the last
+  two for positive arguments and away from their zeros; near zeros at negative arguments only the
+  absolute error is small), `logaddexp` 2.5, and more where its result is small by cancellation.
 """
 
 

@@ -13,6 +13,7 @@ from functrans.compiler.math.expression import (
     copysign,
     elementary,
     exact_mul,
+    exact_sub,
     fast_two_sum,
     fma,
     least,
@@ -44,15 +45,20 @@ def by_ln2(x: Expr, more: Expr | None = None) -> tuple[Expr, Expr, Expr]:
     n, exponent = nearest_integer(x * split_constant(LOG2E, x.dtype, 1)[0])
     first = fma(n, -high, x)  # exact: see Muller, Elementary Functions, on Cody-Waite with fma
     r = fma(n, -low, first) if more is None else first + fma(n, -low, more)
-    lost = fma(n, -low, first - r)
+    lost = fma(n, -low, first - r) if more is None else exact_sub(first, r) + fma(n, -low, more)
     return exponent, r, lost
+
+
+def exp_parts(x: Expr, low: Expr | None = None) -> tuple[Expr, Expr, Expr]:
+    """n, s and what s lost, with exp(x + low) = 2^n (1 + s), for a small correction `low`."""
+    n, r, lost = by_ln2(clamp(x, EXP_RANGE[x.kind]), low)
+    return n, fma(exact_mul(r, r), polynomial(r, table.EXP[x.kind]), r), lost
 
 
 def exp_of_sum(x: Expr, low: Expr | None = None, shift: int = 0) -> Expr:
     """exp(x + low) 2^shift for a small correction `low`."""
-    n, r, _ = by_ln2(clamp(x, EXP_RANGE[x.kind]), low)
-    y = 1 + fma(exact_mul(r, r), polynomial(r, table.EXP[x.kind]), r)
-    return scale(y, n + shift if shift else n)
+    n, s, _ = exp_parts(x, low)
+    return scale(1 + s, n + shift if shift else n)
 
 
 @elementary
@@ -91,18 +97,32 @@ def _expm1(x: Expr) -> tuple[Expr, Expr, Expr]:
 
 @elementary
 def sigmoid(x: Expr) -> Expr:
-    """1 / (1 + e^-x), from e^-|x| so that neither tail overflows."""
-    e = exp_of_sum(-abs(x))
-    return where(x < 0, e, 1) / (1 + e)
+    """1 / (1 + e^-x), from e = e^-|x| so that neither tail overflows; as e / (1 + e), for x < 0, it
+    needs what the rounding of e and of the quotient lost."""
+    n, s, _ = exp_parts(-abs(x))
+    power = scale(x.const(1), n)
+    e = fma(power, s, power)
+    total = 1 + e
+    q = where(x < 0, e, 1) / total
+    rest = fma(power, s, fma(-q, total, power))
+    return where(x < 0, fma(rest, 1 - q, q), q)
 
 
 @elementary
 def tanh(x: Expr) -> Expr:
-    """The hyperbolic tangent, E / (E + 2) with E = expm1(2 |x|)."""
+    """The hyperbolic tangent, e / (e + 2) with e = expm1(2 |x|), and what the rounding of e and of
+    the quotient lost; e = 2^n - 1 + 2^n s."""
     size = abs(x)
-    high, low, _ = _expm1(least(size + size, TANH_LIMIT[x.kind]))
-    e = high + low
-    return copysign(e / (e + 2), x)
+    n, r, lost = by_ln2(least(size + size, TANH_LIMIT[x.kind]))
+    s, s_low = fast_two_sum(r, fma(r * r, polynomial(r, table.EXPM1[x.kind]), lost))
+    power = power_of_two(n)
+    less = power - 1
+    e = fma(power, s, less)
+    e_low = fma(power, s_low, fma(power, s, exact_sub(less, e)))
+    total = e + 2
+    q = e / total
+    rest = fma(-q, total, e) + fma(-q, e_low, e_low)
+    return copysign(fma(rest, fma(q, -0.5, 0.5), q), x)
 
 
 @elementary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from functrans.compiler.math import coefficients as table
-from functrans.compiler.math.exponential import exp_of_sum
+from functrans.compiler.math.exponential import exp_of_sum, exp_parts
 from functrans.compiler.math.expression import (
     PI,
     Expr,
@@ -13,13 +13,16 @@ from functrans.compiler.math.expression import (
     elementary,
     exact_mul,
     exact_sub,
+    fast_two_sum,
     fma,
     least,
     polynomial,
     rint,
+    scale,
     split_constant,
     sqrt,
     two_product,
+    two_sum,
     where,
 )
 from functrans.compiler.math.logarithm import (
@@ -33,39 +36,65 @@ from functrans.compiler.math.trigonometric import reduce, sine_and_cosine
 ERFC_LIMIT = {"float32": 10.5, "float64": 27.5}
 """Beyond, erfc is zero."""
 ERFCX_CENTRE = {"float32": 2.0, "float64": 4.0}
-ERF_SMALL = 0.9
+ERFCX_MEAN = 1.25
+"""What the polynomial is added to; exact, and larger than it, so that their sum is known exactly."""
+ERF_SMALL, ERFC_SMALL = 0.9, 0.65
 
 
-def erfc_of_positive(x: Expr) -> Expr:
+def _erfc_of_positive(x: Expr) -> Expr:
     """erfc(x) = exp(-x²) p((x - k) / (x + k)) / (1 + 2 x): one polynomial for all x >= 0."""
     x = least(x, ERFC_LIMIT[x.kind])
     k = ERFCX_CENTRE[x.kind]
-    t = (x - k) / (x + k)
     square, lost = two_product(x, x)
-    decay = exp_of_sum(-square, -lost)
-    return decay * (polynomial(t, table.ERFCX[x.kind]) / fma(x, 2, 1))
+    p = ERFCX_MEAN + polynomial((x - k) / (x + k), table.ERFCX[x.kind])
+    return exp_of_sum(-square, -lost) * (p / fma(x, 2, 1))
 
 
-def _erf_small(x: Expr) -> Expr:
-    z = x * x
-    return fma(x, polynomial(z, table.ERF[x.kind]), x)
+def _exact_erfc_of_positive(x: Expr) -> Expr:
+    """The same, with p and the quotient q as sums of two floats; 1 / p is a line, well enough for
+    what is left."""
+    x = least(x, ERFC_LIMIT[x.kind])
+    k = ERFCX_CENTRE[x.kind]
+    square, lost = two_product(x, x)
+    n, s, lost = exp_parts(-square, -lost)
+    t = _ratio(two_sum(x, -k), two_sum(x, k))
+    p, p_low = fast_two_sum(x.const(ERFCX_MEAN), polynomial(t, table.ERFCX[x.kind]))
+    total = fma(x, 2, 1)
+    total_low = fma(x, 2, exact_sub(x.const(1), total))
+    q = p / total
+    inverse = q * fma(p, -0.785, 1.78)
+    q_low = (fma(-q, total, p) + (p_low - q * total_low)) * inverse
+    return scale(q + fma(q, s, fma(q, lost, q_low)), n)
+
+
+def _ratio(num: tuple[Expr, Expr], den: tuple[Expr, Expr]) -> Expr:
+    """The quotient of two sums of two floats, rounded nearly once."""
+    inverse = 1 / den[0]
+    y = exact_mul(num[0], inverse)
+    return fma(fma(-y, den[0], num[0]) + (num[1] - y * den[1]), inverse, y)
+
+
+def _erf_part(x: Expr) -> Expr:
+    """erf(x) / x - 1 for |x| < ERF_SMALL."""
+    return polynomial(exact_mul(x, x), table.ERF[x.kind])
 
 
 @elementary
 def erf(x: Expr) -> Expr:
     """The error function."""
     size = abs(x)
-    large = copysign(1 - erfc_of_positive(size), x)
-    return where(size < ERF_SMALL, _erf_small(x), large)
+    large = copysign(1 - _erfc_of_positive(size), x)
+    return where(size < ERF_SMALL, fma(x, _erf_part(x), x), large)
 
 
 @elementary
 def erfc(x: Expr) -> Expr:
     """1 - erf(x), accurate where that is small."""
-    tail = erfc_of_positive(abs(x))
-    middle = 1 - _erf_small(x)
+    tail = _exact_erfc_of_positive(abs(x))
+    apart, lost = fast_two_sum(x.const(1), -x)
+    middle = apart + fma(-x, _erf_part(x), lost)
     outer = where(x < 0, 2 - tail, tail)
-    return where(abs(x) < 0.5, middle, outer)
+    return where(abs(x) < ERFC_SMALL, middle, outer)
 
 
 @elementary

@@ -15,6 +15,7 @@ from functrans.compiler.math.expression import (
     exact_mul,
     fast_two_sum,
     fma,
+    most,
     nearest_integer,
     polynomial,
     split_constant,
@@ -112,17 +113,27 @@ def tan(x: Expr) -> Expr:
 # --- inverses -------------------------------------------------------------------------------------
 
 
+LARGE = {"float32": 2.0**126, "float64": 2.0**1022}
+"""Sums of two numbers below are finite."""
+ARCTAN_MIDDLE = 0.6
+"""Ratios from here to 1 are π/4 and a small angle."""
+
+
 def _arctan_of_ratio(num: Expr, den: Expr) -> Expr:
-    """arctan(num / den) for positive num and den, in [0, π/2]."""
-    high, low = split_constant(_half_pi(), num.dtype, 2)
+    """arctan(num / den) for positive num and den whose sum is finite, in [0, π/2]."""
     above = num > den
     small, large = where(above, den, num), where(above, num, den)
-    t = small / large
-    t = where(small.equals(large), 1, t)  # inf / inf
-    t = where(large.equals(0), 0, t)
+    equal = small.equals(large)
+    middle = (small > ARCTAN_MIDDLE * large) | (equal & (large > 0))
+    t = where(middle, small - large, small) / where(middle, small + large, large)
+    t = where(equal, 0, t)  # inf / inf and 0 / 0 as well
     z = t * t
     y = fma(t * z, polynomial(z, table.ARCTAN[t.kind]), t)
-    return where(above, high - (y - low), y)
+    half, quarter = (split_constant(_half_pi(k), num.dtype, 2) for k in (2, 4))
+    high, low = (
+        where(middle, q, where(above, h, num.const(0))) for h, q in zip(half, quarter, strict=True)
+    )
+    return high + (where(above, -y, y) + low)
 
 
 @elementary
@@ -135,7 +146,8 @@ def arctan(x: Expr) -> Expr:
 def arctan2(y: Expr, x: Expr) -> Expr:
     """The angle of the point (x, y)."""
     high, low = split_constant(PI, x.dtype, 2)
-    angle = _arctan_of_ratio(abs(y), abs(x))
+    shrunk = where(most(abs(y), abs(x)) > LARGE[x.kind], x.const(0.25), x.const(1))
+    angle = _arctan_of_ratio(abs(y) * shrunk, abs(x) * shrunk)
     angle = where(x.bits < 0, high - (angle - low), angle)
     angle = where(x.isnan | y.isnan, x + y, angle)
     return copysign(angle, y)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import functrans.numpy as fnp
 from functrans.core import tree
 from functrans.core.types import dtype_of, shape_of
@@ -36,7 +38,8 @@ def remember(pairs: Pairs, place: Any, step: Any, change: Any) -> Pairs:
     """The pairs with that of a place, modulo their number, written over."""
     place = place % shape_of(pairs.weights)[0]
     curvature = inner(step, change)
-    weight = fnp.where(curvature > 0, 1 / fnp.where(curvature > 0, curvature, 1), 0)
+    good = is_curved(curvature)
+    weight = fnp.where(good, 1 / fnp.where(good, curvature, 1), 0)
 
     def write(buffers: Any, values: Any) -> Any:
         return tree.map(lambda b, v: at(b)[place].set(v), buffers, values)
@@ -46,6 +49,11 @@ def remember(pairs: Pairs, place: Any, step: Any, change: Any) -> Pairs:
         write(pairs.changes, change),
         at(pairs.weights)[place].set(weight),
     )
+
+
+def is_curved(curvature: Any) -> Any:
+    """Whether step · change is positive and has an inverse; less is left of steps to nowhere."""
+    return curvature > np.finfo(dtype_of(curvature)).tiny
 
 
 def curvature_scale(step: Any, change: Any) -> Any:

@@ -21,6 +21,7 @@ from functrans.scipy.optimize.implicit import implicit, vector, without_derivati
 from functrans.scipy.optimize.limited_memory import (
     Pairs,
     curvature_scale,
+    is_curved,
     no_pairs,
     precondition,
     remember,
@@ -217,7 +218,7 @@ def _descend(f: Callable[[Any], Any], x: Any, method: Method, chosen: Mapping[st
 def _bfgs() -> Method:
     def learn(inverse: Any, nit: Any, s: Any, y: Any) -> Any:
         curvature = fnp.dot(s, y)
-        good = curvature > 0
+        good = is_curved(curvature)
         rho = 1 / fnp.where(good, curvature, 1)
         # the identity has the size of the inverse Hessian from the first step on
         scaled = fnp.where((nit == 0) & good, curvature_scale(s, y) * inverse, inverse)
