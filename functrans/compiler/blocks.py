@@ -74,7 +74,8 @@ def _pass(kernel: Kernel, members: list[Member], count: int) -> list[Kernel]:
     over_blocks = replace(kernel, members=[], values={}, weight=weight, blocks=count)
     axis = over_blocks.block_axis
     row = kernel.row_shape
-    partials = Kernel((*row[:axis], count, *row[axis:]), (axis,), reads=kernel.reads)
+    shape = (*row[:axis], count, *row[axis:])
+    partials = Kernel(shape, (axis,), reads=kernel.reads, of_blocks=True)
     for member in members:
         equation = member.equation
         if is_reduction(equation):

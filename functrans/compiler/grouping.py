@@ -49,7 +49,8 @@ class Kernel:
 
     Those with much to do and a short outermost loop say what else threads can share, see
     functrans/compiler/blocks.py: an `inner` one of the independent loops, or so many `blocks` of
-    what is folded, for each of which the reductions have results of their own along `block_axis`.
+    what is folded, for each of which the reductions have results of their own along `block_axis`;
+    a kernel `of_blocks` folds these.
     """
 
     shape: Shape
@@ -60,6 +61,7 @@ class Kernel:
     reads: set[Var] = field(default_factory=set)
     inner: bool = False
     blocks: int = 1
+    of_blocks: bool = False
 
     @property
     def block_axis(self) -> int:

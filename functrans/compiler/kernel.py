@@ -16,6 +16,14 @@ from functrans.compiler.emitted import AS_IT_STANDS, ONE_BY_ONE, EmittedKernel
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
+from functrans.compiler.long_sums import (
+    RUN,
+    RUN_OF_RESULTS,
+    SHORTEST_RUN,
+    add_run,
+    is_long_sum,
+    sum_of_runs,
+)
 from functrans.compiler.nests import (
     TILE,
     VECTORISED,
@@ -255,8 +263,13 @@ class _Emitter(Elements):
     def _emit_pass(self, row: list[IndexExpr], inner: list[Loop], members: list) -> None:
         """One pass over a row: what is computed for each element, what is folded over all."""
         lanes = self._lanes(inner)
-        cells = {id(e): self._accumulators(e, lanes) for e in members if is_reduction(e)}
-        with self._nest(inner[:-1]):
+        cells = {e: self._accumulators(e, lanes) for e in members if is_reduction(e)}
+        runs = self._runs(inner, lanes)
+        long = [e for e in members if runs is not None and is_long_sum(e)]
+        totals = {e: (self._accumulators(e, 1), self._accumulators(e, 1)) for e in long}
+        with self._nest(inner[:-1]), self._in_runs(inner[-1:], runs if long else None):
+            for equation in long:
+                self.b.store(self._identity(equation), cells[equation], None)
             for last in self._segments(inner[-1:]):
                 with self._nest(last):
                     index = self._index()
@@ -264,16 +277,64 @@ class _Emitter(Elements):
                         if is_reduction(equation):
                             x = self._operand(equation, index)
                             lane = self.counters[inner[-1].counter] if lanes > 1 else None
-                            self._fold(equation, cells[id(equation)], lane, x)
+                            self._fold(equation, cells[equation], lane, x)
                         else:
                             self._compute(index, equation)
+            for equation in long:
+                total, rest = totals[equation]
+                add_run(self, cells[equation], total, rest, equation)
+                self._line(f"{self.shown[total]} += {self.shown[cells[equation]]}")
         for equation in members:
             if is_reduction(equation):
                 out = equation.outputs[0]
-                total = self._total(equation, cells[id(equation)], lanes)
-                self.memo[-1][(out, tuple(row))] = total
+                if equation in totals:
+                    found = sum_of_runs(self, *totals[equation], equation)
+                else:
+                    found = self._total(equation, cells[equation], lanes)
+                self.memo[-1][(out, tuple(row))] = found
                 if out in self.stored:
-                    self._store(out, self._result_index(row), total)
+                    self._store(out, self._result_index(row), found)
+
+    def _runs(self, inner: list[Loop], lanes: int) -> int | None:
+        """Iterations of the innermost loop after which long sums are added up, if they are."""
+        if lanes > 1 or self.points or not (inner and inner[-1].reduced):
+            return None
+        length = self._length(inner[-1])
+        size = RUN_OF_RESULTS if self.kernel.of_blocks else RUN
+        if length > size:
+            return size
+        return length if len(inner) > 1 and length >= SHORTEST_RUN else None
+
+    def _length(self, loop: Loop) -> int:
+        """The iterations of a loop, if it is the one that blocks divide those of one."""
+        extent = loop.counter.extent
+        if self.block is None or loop is not self._divided():
+            return extent
+        return block_size(extent, self.block.counter.extent)
+
+    @contextmanager
+    def _in_runs(self, innermost: list[Loop], size: int | None) -> Iterator[None]:
+        """The loop over runs of so many iterations, if the innermost loop has more."""
+        if size is None or size >= self._length(innermost[0]):
+            yield
+            return
+        (loop,) = innermost
+        first, last, shown = self._bounds(loop)
+        before = self.bounds.get(loop)
+        count = -(-self._length(loop) // size)
+        runs = Loop((), Counter(len(self.loops) + 1, count), True)
+        with self._loop(runs):
+            step = self._constant(size, "run")
+            skipped = self._op("mul nuw nsw i64", self.counters[runs.counter], step)
+            begin = self._op("add nuw nsw i64", first, skipped)
+            end = Value(self._op("add nuw nsw i64", begin, step), INDEX)
+            end = self.b.minimum(end, Value(last, INDEX))
+            text = f"{size} * {runs.counter}, {size} * ({runs.counter} + 1)  within {shown}"
+            self.bounds[loop] = begin, end.text, text
+            yield
+        del self.bounds[loop]
+        if before is not None:
+            self.bounds[loop] = before
 
     def _row_index(self, equation: Equation, row: list[IndexExpr]) -> list[IndexExpr]:
         """The index of a row in the shape that a member computed once per row has."""
@@ -377,6 +438,11 @@ class _Emitter(Elements):
         self.shown[shown_key(value)] = self._element(var, index)
         return value
 
+    def _divided(self) -> Loop:
+        """The loop that blocks divide."""
+        assert self.block is not None
+        return longest([loop for loop in self.loops if loop.reduced], self.block.counter.extent)
+
     @contextmanager
     def _over_blocks(self) -> Iterator[None]:
         """The loop over blocks, if there is one, which cuts one of those that are folded."""
@@ -384,7 +450,7 @@ class _Emitter(Elements):
             yield
             return
         k = self.block.counter
-        cut = longest([loop for loop in self.loops if loop.reduced], k.extent)
+        cut = self._divided()
         extent = cut.counter.extent
         size = block_size(extent, k.extent)
         with self._loop(self.block):

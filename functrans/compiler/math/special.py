@@ -37,7 +37,7 @@ ERFC_LIMIT = {"float32": 10.5, "float64": 27.5}
 """Beyond, erfc is zero."""
 ERFCX_CENTRE = {"float32": 2.0, "float64": 4.0}
 ERFCX_MEAN = 1.25
-"""What the polynomial is added to; exact, and larger than it, so that their sum is known exactly."""
+"""What the polynomial is added to: exact, and larger, so that the sum can be known exactly."""
 ERF_SMALL, ERFC_SMALL = 0.9, 0.65
 
 
