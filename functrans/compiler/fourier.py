@@ -206,7 +206,7 @@ def _loops_of(ufunc: Any) -> dict[str, Loop]:
 
 def fourier_ir(name: str) -> str:
     """The function of that name."""
-    wide = name.endswith(("64", "c128")) and not name.endswith("c64")
+    wide = name.endswith(("f64", "c128"))
     scale = "%scale" if wide else "%scale.narrow"
     data = f"@{name}.data" if loops()[name].data else "null"
     names = ("n", "m", "rows", *(f"{x}.{to}" for x in ("x", "out") for to in STRIDES))

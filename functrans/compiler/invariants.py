@@ -51,7 +51,7 @@ def hoist_invariants(program: Program, prepared: Prepared) -> Program:
         if loop is None:
             equations.append(equation)
         else:
-            equations += _hoisted(equation, loop, prepared)
+            equations += _hoisted(equation, loop)
     return Program(program.inputs, equations, program.outputs, program.name)
 
 
@@ -80,7 +80,7 @@ def _loop(equation: Equation, prepared: Prepared) -> _Loop | None:
     return _Loop(body, params.get("cond_consts", 0), params[count])
 
 
-def _hoisted(equation: Equation, loop: _Loop, prepared: Prepared) -> list[Equation]:
+def _hoisted(equation: Equation, loop: _Loop) -> list[Equation]:
     """The invariants, and the loop that has them as constants."""
     body, first, count = loop.body, loop.first, loop.count
     given = body.inputs[:count]
@@ -88,21 +88,18 @@ def _hoisted(equation: Equation, loop: _Loop, prepared: Prepared) -> list[Equati
     if not moved:
         return [equation]
     before, read = part_of(body, moved, given)
-    operands = dict(zip(given, equation.inputs[first : first + count], strict=True))
+    after = first + count
+    operands = dict(zip(given, equation.inputs[first:after], strict=True))
     equations: list[Equation] = []
-    renamed = {v: operands[v] for v in read}
-    values = inline_into(equations, before, renamed)
-    inputs = [*body.inputs[:count], *moved, *body.inputs[count:]]
+    values = inline_into(equations, before, {v: operands[v] for v in read})
+    inputs = [*given, *moved, *body.inputs[count:]]
     rest, _ = part_of(body, body.outputs, (), inputs, effects=True)
     rest.cache["prepared"] = rest
     number, program = LOOPS[equation.primitive.name]
     params = {**equation.params, number: count + len(moved), program: rest}
-    after = first + count
     arguments = [*equation.inputs[:after], *values, *equation.inputs[after:]]
-    loop_equation = Equation(
-        equation.primitive, arguments, params, equation.outputs, equation.source
-    )
-    return [*equations, loop_equation]
+    primitive, outputs = equation.primitive, equation.outputs
+    return [*equations, Equation(primitive, arguments, params, outputs, equation.source)]
 
 
 class _Invariants:
