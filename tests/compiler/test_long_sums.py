@@ -33,7 +33,7 @@ def test_errors_are_those_of_a_few_additions(name: str) -> None:
         var = ft.jit(lambda x: fnp.var(x, axes))(x)
     np.testing.assert_allclose(got, wide.sum(axes), 2 * EPS)
     np.testing.assert_allclose(squares, (wide * wide).sum(axes), 2 * EPS)
-    np.testing.assert_allclose(var, wide.var(axes), 2 * EPS)
+    np.testing.assert_allclose(var, wide.var(axes), 4 * EPS)
 
 
 @pytest.mark.parametrize("name", CASES)
