@@ -17,6 +17,7 @@ from functrans.compiler.expansions import expand
 from functrans.compiler.forks import Fork, forked, is_alone
 from functrans.compiler.fuse import Partition, partition
 from functrans.compiler.gemm import NAMES
+from functrans.compiler.gram import gram_call, is_gram
 from functrans.compiler.grouping import Kernel, Single, Step, View
 from functrans.compiler.invariants import hoist_invariants
 from functrans.compiler.matrix_products import emit_product, is_own, product_pieces
@@ -465,6 +466,9 @@ class BlockLowering:
             target = emit_small_product(equation, gemm)
             # one buffer where both operands are one array
             ints, slots = target.ints, tuple(map(self.slot, target.buffers))
+        elif x == y and is_gram(gemm, out.dtype):
+            (target, ints), slots = gram_call(gemm, out.dtype), (x, slots[2])
+            flops /= 2
         size = f"{gemm.m}x{gemm.k}x{gemm.n}" + (f" x{gemm.batch}" if gemm.batch != 1 else "")
         size += " summed" if gemm.summed else ""
         comment = f"matrix product {size}  {lines_of([equation])}"

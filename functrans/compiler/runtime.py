@@ -26,6 +26,7 @@ an entry beyond those a function reads are harmless.
 | `ft_copy` | source, target | bytes |
 | `ft_fill0` | target | bytes |
 | `ft_gemm_f32`, `_f64`, `_c64`, `_c128` | x, y, out | see functrans/compiler/gemm.py |
+| `ft_gram_f32`, `_f64` | x, out | see functrans/compiler/gram.py |
 | `ft_cholesky_f32` …, `ft_triangular_f32` … | | see functrans/compiler/triangular.py |
 | `ft_solve_f32` … | a, scratch, pivots, x | see functrans/compiler/lu.py |
 | `ft_lu_diagonal_f64` … | | see functrans/compiler/determinants.py |
@@ -112,6 +113,7 @@ _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
     f"ft_{kind}_{name}" for kind in ("cholesky", "triangular", "solve") for name in NAMES.values()
 )
+_GRAMS = ("ft_gram_f32", "ft_gram_f64")
 _DIAGONALS = tuple(f"ft_lu_diagonal_{NAMES[x]}" for x in DOUBLE)
 _DECOMPOSITIONS = ("eigh", "eigvalsh", "svd", "svdvals", "qr")
 _TRANSFORMS = tuple(
@@ -185,7 +187,7 @@ def _loaders() -> dict[str, Callable[[], dict[str, int]]]:
     """What loads a function, by its name; modules are compiled and loaded when one is asked for."""
     groups = [(_PRODUCTS, _products), (_TRIANGULAR, _triangular), (_DIAGONALS, _diagonals)]
     loaders: dict[str, Callable[[], dict[str, int]]] = {}
-    for names, load in (*groups, (_TIMERS, _timers)):
+    for names, load in (*groups, (_GRAMS, _grams), (_TIMERS, _timers)):
         loaders |= dict.fromkeys(names, load)
     for letter in DOUBLE:
         names = _decomposition_names(letter)
@@ -217,6 +219,15 @@ def _triangular() -> dict[str, int]:
     symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
     text = triangular_ir(bits) + lu_ir(bits)
     return compile_module(text, _TRIANGULAR, symbols, Effort.TRANSLATE)
+
+
+@cache
+def _grams() -> dict[str, int]:
+    from functrans.compiler.gram import gram_ir
+
+    bits, routines = find_lapack(("ssyrk", "dsyrk"))
+    symbols = {f"ft_blas_{name}": address for name, address in routines.items()}
+    return compile_module(gram_ir(bits), _GRAMS, symbols, Effort.GENERATE)
 
 
 @cache
