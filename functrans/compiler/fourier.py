@@ -27,6 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from functrans.compiler.blas import LETTERS
+from functrans.compiler.emitted import arguments
 from functrans.compiler.gemm import NAMES
 from functrans.core.program import Equation
 from functrans.core.types import Aval
@@ -210,10 +211,6 @@ def fourier_ir(name: str) -> str:
     scale = "%scale" if wide else "%scale.narrow"
     data = f"@{name}.data" if loops()[name].data else "null"
     names = ("n", "m", "rows", *(f"{x}.{to}" for x in ("x", "out") for to in STRIDES))
-    loads = "\n".join(
-        f"  %{x}.at = getelementptr i64, ptr %ints, i64 {i}\n  %{x} = load i64, ptr %{x}.at"
-        for i, x in enumerate(names)
-    )
     places = "\n".join(
         f"  %{x}.skip = mul i64 %block, %{x}.block\n"
         f"  %{x}.within = mul i64 %row, %{x}.row\n"
@@ -227,15 +224,12 @@ declare void @{name}.loop(ptr, ptr, ptr, ptr)
 
 define i64 @{name}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 start:
-{loads}
+{arguments(("x.all", "out.all"), names)}
   %scale.at = getelementptr double, ptr %ints, i64 {len(names)}
   %scale = load double, ptr %scale.at
   %scale.narrow = fptrunc double %scale to float
   %scale.box = alloca double
   store {"double" if wide else "float"} {scale}, ptr %scale.box
-  %out.buf = getelementptr ptr, ptr %bufs, i64 1
-  %x.all = load ptr, ptr %bufs
-  %out.all = load ptr, ptr %out.buf
   %args = alloca [3 x ptr]
   %sizes = alloca [3 x i64]
   %strides = alloca [5 x i64]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from functrans.compiler.blas import LETTERS
+from functrans.compiler.emitted import arguments
 from functrans.compiler.gemm import NAMES, boxed, constants
 from functrans.compiler.llvm import Builder
 from functrans.compiler.products import Gemm
-from functrans.compiler.stacks import pointers
 from functrans.compiler.values import Value
 
 REAL = ("s", "d")
@@ -44,10 +44,6 @@ def gram_ir(bits: int) -> str:
 
 def _gram(letter: str, bits: int, declarations: dict[str, None]) -> str:
     """Fortran reads a row-major matrix as its transpose, and its upper triangle is our lower."""
-    loads = "\n".join(
-        f"  %{x}.at = getelementptr i64, ptr %ints, i64 {i}\n  %{x} = load i64, ptr %{x}.at"
-        for i, x in enumerate(("turned", "n", "k"))
-    )
     mirror = Builder()
     _mirror(mirror, np.dtype("f4" if letter == "s" else "f8"))
     declarations |= mirror.declarations
@@ -60,8 +56,7 @@ declare void @ft_blas_{letter}syrk({", ".join(["ptr"] * 10)})
 
 define i64 @ft_gram_{NAMES[letter]}(ptr %bufs, ptr %ints, i64 %lo, i64 %hi) #0 {{
 entry:
-{loads}
-{pointers(0, "x", "out")}
+{arguments(("x", "out"), ("turned", "n", "k"))}
   %way = getelementptr i8, ptr @ways_{letter}, i64 %turned
   %by.columns = icmp ne i64 %turned, 0
   %ld = select i1 %by.columns, i64 %n, i64 %k
