@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,12 +18,17 @@ from functrans.compiler.forms import is_reduction
 from functrans.compiler.grouping import Kernel
 from functrans.compiler.index import Counter, IndexExpr, flat, unflat
 from functrans.compiler.long_sums import (
+    MANY_BLOCKS,
+    MOST_COLUMNS,
     RUN,
     RUN_OF_RESULTS,
+    RUN_OF_ROWS,
     SHORTEST_RUN,
     add_run,
     is_long_sum,
     sum_of_runs,
+    two_sum,
+    with_lost,
 )
 from functrans.compiler.nests import (
     TILE,
@@ -39,7 +45,7 @@ from functrans.compiler.nests import (
     loops_of,
     vectors_in,
 )
-from functrans.compiler.values import Value
+from functrans.compiler.values import Scalar, Value
 from functrans.core.program import Equation, Var
 
 VECTORS = (4, 8)
@@ -352,22 +358,88 @@ class _Emitter(Elements):
             # LLVM unrolls the short loop and makes vectors of it; left alone, it would take them
             # across iterations of the loop around, and sort elements into them
             self.scalar_loops.add([*folded, *inner][-2])
+        columns = math.prod(loop.counter.extent for loop in inner)
+        rows = RUN_OF_RESULTS // 2 if self.kernel.of_blocks else RUN_OF_ROWS
+        # the errors of many blocks cancel
+        few = self.block is None or self.block.counter.extent < MANY_BLOCKS
+        is_long = few and self._length(folded[0]) > 4 * rows and columns <= MOST_COLUMNS
+        long = [e for e in reductions if is_long and is_long_sum(e)]
+        cells = {e: (self._row_of_cells(e, columns), self._row_of_cells(e, columns)) for e in long}
         with self._nest(outer):
             with self._nest(inner):
                 for equation in reductions:
                     self._store(equation.outputs[0], at, self._identity(equation))
-            with self._nest(folded), self._nest(inner):
-                for equation in equations:
-                    if not is_reduction(equation):
-                        self._compute(index, equation)
-                for equation in reductions:
-                    out = equation.outputs[0]
-                    before = self._load_output(out, at)
-                    combined = equation.primitive.lower.combine(
-                        self.b, before, self._operand(equation, index)
-                    )
-                    self._name(combined, f"{equation.primitive.name}(…)")
-                    self._store(out, at, combined)
+                    if equation in cells:
+                        self._put(cells[equation][1], inner, self._identity(equation))
+            with self._in_runs(folded[:1], rows if long else None):
+                if long:
+                    with self._nest(inner):
+                        for equation in long:
+                            self._put(cells[equation][0], inner, self._identity(equation))
+                with self._nest(folded), self._nest(inner):
+                    self._fold_rows(equations, index, at, inner, cells)
+                if long:
+                    with self._nest(inner):
+                        for equation in long:
+                            self._add_rows(equation, at, inner, *cells[equation])
+            if long:
+                with self._nest(inner):
+                    for equation in long:
+                        out = equation.outputs[0]
+                        lost = self._got(cells[equation][1], inner, out)
+                        self._store(out, at, with_lost(self.b, self._load_output(out, at), lost))
+
+    def _fold_rows(
+        self,
+        equations: list[Equation],
+        index: list[IndexExpr],
+        at: list[IndexExpr],
+        inner: list[Loop],
+        cells: dict[Equation, tuple[str, str]],
+    ) -> None:
+        """An element of every equation, added to what its column has been folded to."""
+        for equation in equations:
+            if not is_reduction(equation):
+                self._compute(index, equation)
+        for equation in filter(is_reduction, equations):
+            out, runs = equation.outputs[0], cells.get(equation)
+            before = self._got(runs[0], inner, out) if runs else self._load_output(out, at)
+            combined = equation.primitive.lower.combine(
+                self.b, before, self._operand(equation, index)
+            )
+            self._name(combined, f"{equation.primitive.name}(…)")
+            if runs:
+                self._put(runs[0], inner, combined)
+            else:
+                self._store(out, at, combined)
+
+    def _add_rows(
+        self, equation: Equation, at: list[IndexExpr], inner: list[Loop], run: str, rest: str
+    ) -> None:
+        """Add an element of a run of rows to the total of its column."""
+        out = equation.outputs[0]
+        total, lost = two_sum(self.b, self._load_output(out, at), self._got(run, inner, out))
+        self._store(out, at, total)
+        self._put(rest, inner, self.b.add(self._got(rest, inner, out), lost, exact=True))
+
+    def _row_of_cells(self, equation: Equation, columns: int) -> str:
+        cell = self._alloca(equation.outputs[0].aval.dtype, columns)
+        self.shown[cell] = f"row{len([k for k in self.shown if k.startswith('%cell')])}"
+        return cell
+
+    def _column(self, inner: list[Loop]) -> str:
+        """The number of the column that loops have come to."""
+        extents = tuple(loop.counter.extent for loop in inner)
+        return self._int(flat([IndexExpr.of(loop.counter) for loop in inner], extents))
+
+    def _put(self, cell: str, inner: list[Loop], value: Scalar) -> None:
+        self.b.store(value, cell, self._column(inner))
+        self._line(f"{self.shown[cell]} = {self._show(value)}")
+
+    def _got(self, cell: str, inner: list[Loop], var: Var) -> Scalar:
+        value = self.b.load(cell, self._column(inner), var.aval.dtype)
+        self.shown[shown_key(value)] = self.shown[cell]
+        return value
 
     def _compute(self, index: list[IndexExpr], equation: Equation) -> None:
         values = self._apply(equation, index)

@@ -20,6 +20,10 @@ CASES: dict[str, tuple[tuple[int, ...], Any]] = {  # shape, axes
     "around what is kept": ((300, 20, 400), (0, 2)),
     "around, runs within": ((11, 3, 20_000), (0, 2)),
     "a long row in many": ((300, 2, 256), (0, 2)),
+    "columns": ((2000, 100), 0),
+    "columns between": ((3, 5000, 16), 1),
+    "blocks of columns": ((30_000, 64), 0),
+    "columns of several axes": ((40, 50, 6, 7), (0, 1)),
 }
 
 
@@ -31,9 +35,9 @@ def test_errors_are_those_of_a_few_additions(name: str) -> None:
     with ft.config(num_threads=2):
         got, squares = ft.jit(lambda x: (fnp.sum(x, axes), fnp.sum(x * x, axes)))(x)
         var = ft.jit(lambda x: fnp.var(x, axes))(x)
-    np.testing.assert_allclose(got, wide.sum(axes), 2 * EPS)
-    np.testing.assert_allclose(squares, (wide * wide).sum(axes), 2 * EPS)
-    np.testing.assert_allclose(var, wide.var(axes), 4 * EPS)
+    np.testing.assert_allclose(got, wide.sum(axes), 3 * EPS)
+    np.testing.assert_allclose(squares, (wide * wide).sum(axes), 3 * EPS)
+    np.testing.assert_allclose(var, wide.var(axes), 6 * EPS)
 
 
 @pytest.mark.parametrize("name", CASES)
