@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from functrans.compiler.math import coefficients as table
-from functrans.compiler.math.exponential import exp_of_sum, exp_parts
+from functrans.compiler.math.exponential import exp_parts
 from functrans.compiler.math.expression import (
     PI,
     Expr,
@@ -22,7 +22,6 @@ from functrans.compiler.math.expression import (
     split_constant,
     sqrt,
     two_product,
-    two_sum,
     where,
 )
 from functrans.compiler.math.logarithm import (
@@ -41,37 +40,26 @@ ERFCX_MEAN = 1.25
 ERF_SMALL, ERFC_SMALL = 0.9, 0.65
 
 
-def _erfc_of_positive(x: Expr) -> Expr:
-    """erfc(x) = exp(-x²) p((x - k) / (x + k)) / (1 + 2 x): one polynomial for all x >= 0."""
-    x = least(x, ERFC_LIMIT[x.kind])
-    k = ERFCX_CENTRE[x.kind]
-    square, lost = two_product(x, x)
-    p = ERFCX_MEAN + polynomial((x - k) / (x + k), table.ERFCX[x.kind])
-    return exp_of_sum(-square, -lost) * (p / fma(x, 2, 1))
+def _erfc_of_positive(x: Expr, exact: bool) -> Expr:
+    """erfc(x) = exp(-x²) p((x - k) / (x + k)) / (1 + 2 x): one polynomial for all x >= 0.
 
-
-def _exact_erfc_of_positive(x: Expr) -> Expr:
-    """The same, with p and the quotient q as sums of two floats; 1 / p is a line, well enough for
-    what is left."""
+    If it is to be exact, p and the quotient q are sums of two floats; 1 / p is a line, well enough
+    for what is left.
+    """
     x = least(x, ERFC_LIMIT[x.kind])
     k = ERFCX_CENTRE[x.kind]
     square, lost = two_product(x, x)
     n, s, lost = exp_parts(-square, -lost)
-    t = _ratio(two_sum(x, -k), two_sum(x, k))
-    p, p_low = fast_two_sum(x.const(ERFCX_MEAN), polynomial(t, table.ERFCX[x.kind]))
+    tail = polynomial((x - k) / (x + k), table.ERFCX[x.kind])
+    p, p_low = fast_two_sum(x.const(ERFCX_MEAN), tail)
     total = fma(x, 2, 1)
-    total_low = fma(x, 2, exact_sub(x.const(1), total))
     q = p / total
+    if not exact:
+        return scale(fma(q, s, q), n)
+    total_low = fma(x, 2, exact_sub(x.const(1), total))
     inverse = q * fma(p, -0.785, 1.78)
     q_low = (fma(-q, total, p) + (p_low - q * total_low)) * inverse
     return scale(q + fma(q, s, fma(q, lost, q_low)), n)
-
-
-def _ratio(num: tuple[Expr, Expr], den: tuple[Expr, Expr]) -> Expr:
-    """The quotient of two sums of two floats, rounded nearly once."""
-    inverse = 1 / den[0]
-    y = exact_mul(num[0], inverse)
-    return fma(fma(-y, den[0], num[0]) + (num[1] - y * den[1]), inverse, y)
 
 
 def _erf_part(x: Expr) -> Expr:
@@ -83,14 +71,14 @@ def _erf_part(x: Expr) -> Expr:
 def erf(x: Expr) -> Expr:
     """The error function."""
     size = abs(x)
-    large = copysign(1 - _erfc_of_positive(size), x)
+    large = copysign(1 - _erfc_of_positive(size, exact=False), x)
     return where(size < ERF_SMALL, fma(x, _erf_part(x), x), large)
 
 
 @elementary
 def erfc(x: Expr) -> Expr:
     """1 - erf(x), accurate where that is small."""
-    tail = _exact_erfc_of_positive(abs(x))
+    tail = _erfc_of_positive(abs(x), exact=True)
     apart, lost = fast_two_sum(x.const(1), -x)
     middle = apart + fma(-x, _erf_part(x), lost)
     outer = where(x < 0, 2 - tail, tail)
