@@ -30,43 +30,35 @@ def contracted(lines: Sequence[str]) -> tuple[list[str], list[str]]:
         The text, and the declarations that it needs.
     """
     reads = Counter(name for line in lines for name in _REGISTER.findall(line))
-    products: dict[str, tuple[str, str]] = {}
-    taken: set[str] = set()
+    products: dict[str, tuple[int, re.Match[str]]] = {}
     declarations: dict[str, None] = {}
     result: list[str] = []
     for line in lines:
         if line.startswith(_LOOPS):
             products.clear()
-        elif product := _PRODUCT.fullmatch(line):
-            name, _, x, y = product.groups()
-            if reads[name] == 2:  # here and where it is read
-                products[name] = (x, y)
+        elif (product := _PRODUCT.fullmatch(line)) and reads[product[1]] == 2:
+            products[product[1]] = len(result), product  # named here and where it is read
         elif total := _SUM.fullmatch(line):
             part = next((x for x in total.groups()[3:] if x in products), None)
             if part is not None:
-                taken.add(part)
+                place, product = products.pop(part)
+                result[place] = ""
+                result += _fused(total, product)
                 declarations[_declaration(total[3])] = None
-                result += _fused(total, part, products.pop(part))
                 continue
         result.append(line)
-    kept = [line for line in result if not _is_any(line, taken)]
-    return [line.replace(" contract ", " ") for line in kept], list(declarations)
-
-
-def _is_any(line: str, products: set[str]) -> bool:
-    product = _PRODUCT.fullmatch(line)
-    return product is not None and product[1] in products
+    return [line.replace(" contract ", " ") for line in result if line], list(declarations)
 
 
 def _declaration(kind: str) -> str:
     return f"declare {kind} @llvm.fmuladd.{_SUFFIX[kind]}({kind}, {kind}, {kind})"
 
 
-def _fused(total: re.Match[str], part: str, product: tuple[str, str]) -> list[str]:
+def _fused(total: re.Match[str], product: re.Match[str]) -> list[str]:
     """The lines in place of a sum or difference of which one part is a product."""
     name, op, kind, left, right = total.groups()
-    (x, y), other = product, right if left == part else left
-    lines = []
+    part, _, x, y = product.groups()
+    other, lines = right if left == part else left, []
     if op == "sub":
         negated = f"{name}.neg"
         lines.append(f"  {negated} = fneg {kind} {other if left == part else x}")
