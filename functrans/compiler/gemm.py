@@ -20,6 +20,7 @@ from functrans.compiler.blas import Blas
 
 NAMES = {"s": "f32", "d": "f64", "c": "c64", "z": "c128"}
 DOUBLE = ("d", "z")
+REAL = ("s", "d")
 TYPES = {"s": "float", "d": "double", "c": "{ float, float }", "z": "{ double, double }"}
 BYTES = {"s": 4, "d": 8, "c": 8, "z": 16}
 _ONE = {

@@ -11,12 +11,11 @@ import numpy as np
 
 from functrans.compiler.blas import LETTERS
 from functrans.compiler.emitted import arguments
-from functrans.compiler.gemm import NAMES, boxed, constants
+from functrans.compiler.gemm import NAMES, REAL, boxed, constants
 from functrans.compiler.llvm import Builder
 from functrans.compiler.products import Gemm
 from functrans.compiler.values import Value
 
-REAL = ("s", "d")
 FEWEST = 32
 """Rows of a result of which half a product saves more than the other half costs."""
 TILE = 32

@@ -31,7 +31,7 @@ an entry beyond those a function reads are harmless.
 | `ft_solve_f32` … | a, scratch, pivots, x | see functrans/compiler/lu.py |
 | `ft_lu_diagonal_f64` … | | see functrans/compiler/determinants.py |
 | `ft_eigh_f64` …, `ft_svd_f64` …, `ft_qr_f64` … | | see functrans/compiler/decompositions.py |
-| `ft_fft_c128` …, `ft_rfft_even_f64` … | x, out | see functrans/compiler/fourier.py |
+| `ft_fft_c128` …, `ft_rfft_even_f64` … | x, out | see functrans/compiler/transform_loops.py |
 
 A *moving row* is `slot set, slot of the stacked array, bytes per step`: before every step the slot
 is set to that step's slice (inputs and outputs alike; the last slice first if reverse).
@@ -71,9 +71,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from functrans.compiler import transform_loops
 from functrans.compiler.blas import find_blas, find_lapack, find_triangular
 from functrans.compiler.engine import Effort, compile_module, keep_for_ever
-from functrans.compiler.gemm import DOUBLE, NAMES, gemm_ir, gemm_symbols
+from functrans.compiler.gemm import DOUBLE, NAMES, REAL, gemm_ir, gemm_symbols
 from functrans.compiler.lu import lu_ir
 from functrans.compiler.triangular import triangular_ir
 
@@ -113,20 +114,9 @@ _PRODUCTS = tuple(f"ft_gemm_{name}" for name in NAMES.values())
 _TRIANGULAR = tuple(
     f"ft_{kind}_{name}" for kind in ("cholesky", "triangular", "solve") for name in NAMES.values()
 )
-_GRAMS = ("ft_gram_f32", "ft_gram_f64")
+_GRAMS = tuple(f"ft_gram_{NAMES[x]}" for x in REAL)
 _DIAGONALS = tuple(f"ft_lu_diagonal_{NAMES[x]}" for x in DOUBLE)
 _DECOMPOSITIONS = ("eigh", "eigvalsh", "svd", "svdvals", "qr")
-_TRANSFORMS = tuple(
-    f"ft_{kind}_{name}"
-    for kind, names in {
-        "fft": ("c64", "c128"),
-        "ifft": ("c64", "c128"),
-        "rfft_even": ("f32", "f64"),
-        "rfft_odd": ("f32", "f64"),
-        "irfft": ("c64", "c128"),
-    }.items()
-    for name in names
-)
 _TIMERS = ("ft_start_timer", "ft_stop_timer")
 _PYTHON = (
     "PyDict_GetItem",
@@ -192,7 +182,7 @@ def _loaders() -> dict[str, Callable[[], dict[str, int]]]:
     for letter in DOUBLE:
         names = _decomposition_names(letter)
         loaders |= dict.fromkeys(names, partial(_decompositions, letter))
-    loaders |= {name: partial(_transform, name) for name in _TRANSFORMS}
+    loaders |= {name: partial(_transform, name) for name in transform_loops.FUNCTIONS}
     return loaders
 
 
@@ -255,9 +245,8 @@ def _decomposition_names(letter: str) -> tuple[str, ...]:
 
 @cache
 def _transform(name: str) -> dict[str, int]:
-    from functrans.compiler.fourier import fourier_ir, fourier_symbols
-
-    return compile_module(fourier_ir(name), [name], fourier_symbols(name), Effort.TRANSLATE)
+    text, symbols = transform_loops.fourier_ir(name), transform_loops.fourier_symbols(name)
+    return compile_module(text, [name], symbols, Effort.TRANSLATE)
 
 
 @cache
