@@ -23,12 +23,12 @@ from functrans.compiler.long_sums import (
     RUN,
     RUN_OF_RESULTS,
     RUN_OF_ROWS,
+    RUN_OF_ROWS_OF_RESULTS,
     SHORTEST_RUN,
+    Place,
     add_run,
     is_long_sum,
     sum_of_runs,
-    two_sum,
-    with_lost,
 )
 from functrans.compiler.nests import (
     TILE,
@@ -45,7 +45,7 @@ from functrans.compiler.nests import (
     loops_of,
     vectors_in,
 )
-from functrans.compiler.values import Scalar, Value
+from functrans.compiler.values import Value
 from functrans.core.program import Equation, Var
 
 VECTORS = (4, 8)
@@ -288,13 +288,16 @@ class _Emitter(Elements):
                             self._compute(index, equation)
             for equation in long:
                 total, rest = totals[equation]
-                add_run(self, cells[equation], total, rest, equation)
+                places = (cells[equation], None), (total, None), (rest, None)
+                add_run(self.b, *places, equation.outputs[0].aval.dtype)
                 self._line(f"{self.shown[total]} += {self.shown[cells[equation]]}")
         for equation in members:
             if is_reduction(equation):
                 out = equation.outputs[0]
                 if equation in totals:
-                    found = sum_of_runs(self, *totals[equation], equation)
+                    total, rest = totals[equation]
+                    found = sum_of_runs(self.b, (total, None), (rest, None), out.aval.dtype)
+                    self.shown[shown_key(found)] = self.shown[total]
                 else:
                     found = self._total(equation, cells[equation], lanes)
                 self.memo[-1][(out, tuple(row))] = found
@@ -358,88 +361,83 @@ class _Emitter(Elements):
             # LLVM unrolls the short loop and makes vectors of it; left alone, it would take them
             # across iterations of the loop around, and sort elements into them
             self.scalar_loops.add([*folded, *inner][-2])
-        columns = math.prod(loop.counter.extent for loop in inner)
-        rows = RUN_OF_RESULTS // 2 if self.kernel.of_blocks else RUN_OF_ROWS
-        # the errors of many blocks cancel
-        few = self.block is None or self.block.counter.extent < MANY_BLOCKS
-        is_long = few and self._length(folded[0]) > 4 * rows and columns <= MOST_COLUMNS
-        long = [e for e in reductions if is_long and is_long_sum(e)]
-        cells = {e: (self._row_of_cells(e, columns), self._row_of_cells(e, columns)) for e in long}
+        size = self._run_of_rows(folded, inner)
+        long = [e for e in reductions if size is not None and is_long_sum(e)]
+        runs, rests = ({e: self._row_of_cells(e, inner) for e in long} for _ in range(2))
+        each = inner if long else []
+
+        def places(e: Equation) -> tuple[Place, Place, Place, np.dtype]:
+            run, rest = self._cell(runs[e], inner), self._cell(rests[e], inner)
+            return run, self._place(e.outputs[0], at), rest, e.outputs[0].aval.dtype
+
         with self._nest(outer):
             with self._nest(inner):
                 for equation in reductions:
                     self._store(equation.outputs[0], at, self._identity(equation))
-                    if equation in cells:
-                        self._put(cells[equation][1], inner, self._identity(equation))
-            with self._in_runs(folded[:1], rows if long else None):
-                if long:
-                    with self._nest(inner):
-                        for equation in long:
-                            self._put(cells[equation][0], inner, self._identity(equation))
-                with self._nest(folded), self._nest(inner):
-                    self._fold_rows(equations, index, at, inner, cells)
-                if long:
-                    with self._nest(inner):
-                        for equation in long:
-                            self._add_rows(equation, at, inner, *cells[equation])
-            if long:
-                with self._nest(inner):
+                for equation in long:
+                    self.b.store(self._identity(equation), *self._cell(rests[equation], inner))
+            with self._in_runs(folded[:1], size if long else None):
+                with self._nest(each):
                     for equation in long:
-                        out = equation.outputs[0]
-                        lost = self._got(cells[equation][1], inner, out)
-                        self._store(out, at, with_lost(self.b, self._load_output(out, at), lost))
+                        self.b.store(self._identity(equation), *self._cell(runs[equation], inner))
+                with self._nest(folded), self._nest(inner):
+                    for equation in equations:
+                        if not is_reduction(equation):
+                            self._compute(index, equation)
+                    for equation in reductions:
+                        self._fold_column(equation, index, at, inner, runs.get(equation))
+                with self._nest(each):
+                    for equation in long:
+                        add_run(self.b, *places(equation))
+                        self._line(f"{self._element(equation.outputs[0], at)} += run of rows")
+            with self._nest(each):
+                for equation in long:
+                    self._store(equation.outputs[0], at, sum_of_runs(self.b, *places(equation)[1:]))
 
-    def _fold_rows(
+    def _run_of_rows(self, folded: list[Loop], inner: list[Loop]) -> int | None:
+        """Iterations of the outermost folded loop after which long sums are added up, if they are:
+        the errors of many blocks cancel."""
+        size = RUN_OF_ROWS_OF_RESULTS if self.kernel.of_blocks else RUN_OF_ROWS
+        few = self.block is None or self.block.counter.extent < MANY_BLOCKS
+        columns = math.prod(loop.counter.extent for loop in inner)
+        is_long = self._length(folded[0]) > 4 * size
+        return size if few and is_long and columns <= MOST_COLUMNS else None
+
+    def _fold_column(
         self,
-        equations: list[Equation],
+        equation: Equation,
         index: list[IndexExpr],
         at: list[IndexExpr],
         inner: list[Loop],
-        cells: dict[Equation, tuple[str, str]],
+        run: str | None,
     ) -> None:
-        """An element of every equation, added to what its column has been folded to."""
-        for equation in equations:
-            if not is_reduction(equation):
-                self._compute(index, equation)
-        for equation in filter(is_reduction, equations):
-            out, runs = equation.outputs[0], cells.get(equation)
-            before = self._got(runs[0], inner, out) if runs else self._load_output(out, at)
-            combined = equation.primitive.lower.combine(
-                self.b, before, self._operand(equation, index)
-            )
-            self._name(combined, f"{equation.primitive.name}(…)")
-            if runs:
-                self._put(runs[0], inner, combined)
-            else:
-                self._store(out, at, combined)
+        """Combine an element with what its column has been folded to, or the run of rows has."""
+        (out,) = equation.outputs
+        place = self._place(out, at) if run is None else self._cell(run, inner)
+        shown = self._element(out, at) if run is None else self.shown[run]
+        before = self.b.load(*place, out.aval.dtype)
+        self.shown[shown_key(before)] = shown
+        x = self._operand(equation, index)
+        combined = equation.primitive.lower.combine(self.b, before, x)
+        self._name(combined, f"{equation.primitive.name}(…)")
+        self.b.store(combined, *place)
+        self._line(f"{shown} = {self._show(combined)}")
 
-    def _add_rows(
-        self, equation: Equation, at: list[IndexExpr], inner: list[Loop], run: str, rest: str
-    ) -> None:
-        """Add an element of a run of rows to the total of its column."""
-        out = equation.outputs[0]
-        total, lost = two_sum(self.b, self._load_output(out, at), self._got(run, inner, out))
-        self._store(out, at, total)
-        self._put(rest, inner, self.b.add(self._got(rest, inner, out), lost, exact=True))
+    def _place(self, var: Var, index: Sequence[IndexExpr]) -> tuple[str, str]:
+        """Where an element of a result is."""
+        return self._pointer(var, written=True), self._int(flat(list(index), var.aval.shape))
 
-    def _row_of_cells(self, equation: Equation, columns: int) -> str:
+    def _row_of_cells(self, equation: Equation, inner: list[Loop]) -> str:
+        """A cell for every column."""
+        columns = math.prod(loop.counter.extent for loop in inner)
         cell = self._alloca(equation.outputs[0].aval.dtype, columns)
         self.shown[cell] = f"row{len([k for k in self.shown if k.startswith('%cell')])}"
         return cell
 
-    def _column(self, inner: list[Loop]) -> str:
-        """The number of the column that loops have come to."""
+    def _cell(self, row: str, inner: list[Loop]) -> tuple[str, str]:
+        """The cell of the column that the loops have come to."""
         extents = tuple(loop.counter.extent for loop in inner)
-        return self._int(flat([IndexExpr.of(loop.counter) for loop in inner], extents))
-
-    def _put(self, cell: str, inner: list[Loop], value: Scalar) -> None:
-        self.b.store(value, cell, self._column(inner))
-        self._line(f"{self.shown[cell]} = {self._show(value)}")
-
-    def _got(self, cell: str, inner: list[Loop], var: Var) -> Scalar:
-        value = self.b.load(cell, self._column(inner), var.aval.dtype)
-        self.shown[shown_key(value)] = self.shown[cell]
-        return value
+        return row, self._int(flat([IndexExpr.of(loop.counter) for loop in inner], extents))
 
     def _compute(self, index: list[IndexExpr], equation: Equation) -> None:
         values = self._apply(equation, index)
@@ -503,12 +501,6 @@ class _Emitter(Elements):
             parts = [equation.primitive.lower.combine(self.b, x, y) for x, y in pairs]
         self.shown[shown_key(parts[0])] = self.shown[cell]
         return parts[0]
-
-    def _load_output(self, var: Var, index: Sequence[IndexExpr]) -> Value:
-        pointer = self._pointer(var, written=True)
-        value = self.b.load(pointer, self._int(flat(list(index), var.aval.shape)), var.aval.dtype)
-        self.shown[shown_key(value)] = self._element(var, index)
-        return value
 
     def _divided(self) -> Loop:
         """The loop that blocks divide."""

@@ -2,13 +2,13 @@
 
 A run is summed in as many parts as LLVM has vectors for; its error is that of adding some hundred
 numbers, averaged over the parts. Runs are few, so Knuth's sum of two numbers and its error costs
-nothing: the whole is as accurate as a run, and so at least as pairwise summation, for any length.
-Down columns a run is of rows.
+nothing: the whole is as accurate as a run, for any length. Down columns a run is of rows.
 """
 
 from __future__ import annotations
 
-from functrans.compiler.elements import Elements, shown_key
+import numpy as np
+
 from functrans.compiler.forms import is_reduction
 from functrans.compiler.llvm import Builder
 from functrans.compiler.values import Scalar
@@ -23,9 +23,13 @@ RUN_OF_RESULTS = 16
 """Of results of blocks, which are sums of many elements each."""
 MANY_BLOCKS = 32
 """Blocks of rows of which each may be one sum."""
-RUN_OF_ROWS, MOST_COLUMNS = 64, 2048
+RUN_OF_ROWS, RUN_OF_ROWS_OF_RESULTS, MOST_COLUMNS = 64, 8, 2048
 """Rows that are a run where columns are summed, and columns of which the sums of a run, and what
 their totals lose, stay in cache."""
+
+
+Place = tuple[str, str | None]
+"""A pointer, and an index behind it."""
 
 
 def is_long_sum(equation: Equation) -> bool:
@@ -34,30 +38,18 @@ def is_long_sum(equation: Equation) -> bool:
     return is_reduction(equation) and equation.primitive is reduce_sum_p and kind in "fc"
 
 
-def two_sum(b: Builder, x: Scalar, y: Scalar) -> tuple[Scalar, Scalar]:
-    """The rounded sum and its error."""
-    total = b.add(x, y, exact=True)
-    moved = b.sub(total, x, exact=True)
-    lost = b.sub(x, b.sub(total, moved, exact=True), exact=True)
-    return total, b.add(lost, b.sub(y, moved, exact=True), exact=True)
+def add_run(b: Builder, run: Place, total: Place, rest: Place, dtype: np.dtype) -> None:
+    """Add the sum of a run to a total and to what this has lost so far (Knuth's two-sum)."""
+    x, y = b.load(*total, dtype), b.load(*run, dtype)
+    both = b.add(x, y, exact=True)
+    moved = b.sub(both, x, exact=True)
+    lost_of_x = b.sub(x, b.sub(both, moved, exact=True), exact=True)
+    lost = b.add(lost_of_x, b.sub(y, moved, exact=True), exact=True)
+    b.store(both, *total)
+    b.store(b.add(b.load(*rest, dtype), lost, exact=True), *rest)
 
 
-def with_lost(b: Builder, total: Scalar, lost: Scalar) -> Scalar:
-    """A total with what was lost on the way; where that is nan, the total is, or infinite."""
-    return b.select(b.isnan(lost), total, b.add(total, lost, exact=True))
-
-
-def add_run(k: Elements, run: str, total: str, rest: str, equation: Equation) -> None:
-    """Add the sum of a run to a total and what it has lost so far; all are cells."""
-    b, dtype = k.b, equation.outputs[0].aval.dtype
-    found, lost = two_sum(b, b.load(total, None, dtype), b.load(run, None, dtype))
-    b.store(found, total, None)
-    b.store(b.add(b.load(rest, None, dtype), lost, exact=True), rest, None)
-
-
-def sum_of_runs(k: Elements, total: str, rest: str, equation: Equation) -> Scalar:
-    """The total with what it has lost."""
-    b, dtype = k.b, equation.outputs[0].aval.dtype
-    found = with_lost(b, b.load(total, None, dtype), b.load(rest, None, dtype))
-    k.shown[shown_key(found)] = k.shown[total]
-    return found
+def sum_of_runs(b: Builder, total: Place, rest: Place, dtype: np.dtype) -> Scalar:
+    """A total with what it has lost; where that is nan, the total is, or infinite."""
+    high, low = b.load(*total, dtype), b.load(*rest, dtype)
+    return b.select(b.isnan(low), high, b.add(high, low, exact=True))

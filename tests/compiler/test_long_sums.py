@@ -30,14 +30,15 @@ CASES: dict[str, tuple[tuple[int, ...], Any]] = {  # shape, axes
 @pytest.mark.parametrize("name", CASES)
 def test_errors_are_those_of_a_few_additions(name: str) -> None:
     shape, axes = CASES[name]
+    bound = 3 if "columns" in name else 2
     x = np.random.default_rng(0).random(shape, np.float32)
     wide = x.astype(np.float64)
     with ft.config(num_threads=2):
         got, squares = ft.jit(lambda x: (fnp.sum(x, axes), fnp.sum(x * x, axes)))(x)
         var = ft.jit(lambda x: fnp.var(x, axes))(x)
-    np.testing.assert_allclose(got, wide.sum(axes), 3 * EPS)
-    np.testing.assert_allclose(squares, (wide * wide).sum(axes), 3 * EPS)
-    np.testing.assert_allclose(var, wide.var(axes), 6 * EPS)
+    np.testing.assert_allclose(got, wide.sum(axes), bound * EPS)
+    np.testing.assert_allclose(squares, (wide * wide).sum(axes), bound * EPS)
+    np.testing.assert_allclose(var, wide.var(axes), 2 * bound * EPS)
 
 
 @pytest.mark.parametrize("name", CASES)
