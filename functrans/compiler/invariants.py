@@ -8,8 +8,6 @@ a x = b, of which a alone is the same, is factorised before the loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,56 +45,36 @@ def hoist_invariants(program: Program, prepared: Prepared) -> Program:
         return program
     equations: list[Equation] = []
     for equation in program.equations:
-        loop = _loop(equation, prepared)
-        if loop is None:
-            equations.append(equation)
-        else:
-            equations += _hoisted(equation, loop)
+        equations += _hoisted(equation, prepared) if _is_apart(equation, prepared) else [equation]
     return Program(program.inputs, equations, program.outputs, program.name)
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """A loop whose body has constants.
-
-    Attributes:
-        body: prepared.
-        first, count: where the constants are among the loop's operands, and how many.
-    """
-
-    body: Program
-    first: int
-    count: int
-
-
-def _loop(equation: Equation, prepared: Prepared) -> _Loop | None:
+def _is_apart(equation: Equation, prepared: Prepared) -> bool:
+    """Whether an equation is a loop of several steps with constants that is no kernel."""
     name, params = equation.primitive.name, equation.params
-    if name not in LOOPS or params.get("length", 2) < 2:
-        return None
-    count, program = LOOPS[name]
-    if not params[count] or weight(equation, prepared, outermost=True) <= WEIGHT_LIMIT:
-        return None
-    body = _with_factors(prepared(params[program]), params[count], prepared)
-    return _Loop(body, params.get("cond_consts", 0), params[count])
+    if name not in LOOPS or params.get("length", 2) < 2 or not params[LOOPS[name][0]]:
+        return False
+    return weight(equation, prepared, outermost=True) > WEIGHT_LIMIT
 
 
-def _hoisted(equation: Equation, loop: _Loop) -> list[Equation]:
-    """The invariants, and the loop that has them as constants."""
-    body, first, count = loop.body, loop.first, loop.count
-    given = body.inputs[:count]
-    moved = _Invariants(body, given).chosen()
+def _hoisted(equation: Equation, prepared: Prepared) -> list[Equation]:
+    """The invariants of a loop, and the loop that has them as constants."""
+    params = equation.params
+    number, program = LOOPS[equation.primitive.name]
+    count, first = params[number], params.get("cond_consts", 0)
+    invariants = _with_factors(_Invariants(prepared(params[program]), count), prepared)
+    body, moved = invariants.body, invariants.chosen()
     if not moved:
         return [equation]
+    given, after = body.inputs[:count], first + count
     before, read = part_of(body, moved, given)
-    after = first + count
     operands = dict(zip(given, equation.inputs[first:after], strict=True))
     equations: list[Equation] = []
     values = inline_into(equations, before, {v: operands[v] for v in read})
     inputs = [*given, *moved, *body.inputs[count:]]
     rest, _ = part_of(body, body.outputs, (), inputs, effects=True)
     rest.cache["prepared"] = rest
-    number, program = LOOPS[equation.primitive.name]
-    params = {**equation.params, number: count + len(moved), program: rest}
+    params = {**params, number: count + len(moved), program: rest}
     arguments = [*equation.inputs[:after], *values, *equation.inputs[after:]]
     primitive, outputs = equation.primitive, equation.outputs
     return [*equations, Equation(primitive, arguments, params, outputs, equation.source)]
@@ -106,14 +84,17 @@ class _Invariants:
     """Chooses which variables of a body are to be computed before the loop.
 
     Attributes:
+        body: a prepared Program.
+        count: its first inputs are so many constants.
         known: variables that are the same in every step.
         equation: those of them that depend on constants of the loop, and how they are computed.
         cost: instructions per element of what is elementwise, from what is not.
     """
 
-    def __init__(self, body: Program, given: Sequence[Var]) -> None:
+    def __init__(self, body: Program, count: int) -> None:
         self.body = body
-        self.known = set(given)
+        self.count = count
+        self.known = set(body.inputs[:count])
         self.equation: dict[Var, Equation] = {}
         self.cost: dict[Any, int] = {}
         for e in body.equations:
@@ -160,11 +141,11 @@ class _Invariants:
 # --- systems --------------------------------------------------------------------------------------
 
 
-def _with_factors(body: Program, count: int, prepared: Prepared) -> Program:
-    """The body with systems whose matrix is the same in every step in terms of its factors."""
-    known = _Invariants(body, body.inputs[:count]).known
+def _with_factors(found: _Invariants, prepared: Prepared) -> _Invariants:
+    """With systems whose matrix is the same in every step in terms of its factors."""
+    body, known = found.body, found.known
     if not any(_is_factorised(e, known) for e in body.equations):
-        return body
+        return found
     equations: list[Equation] = []
     renamed: dict[Var, Atom] = {}
     for e in body.equations:
@@ -179,7 +160,7 @@ def _with_factors(body: Program, count: int, prepared: Prepared) -> Program:
         results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
         renamed.update(zip(e.outputs, results, strict=True))
     outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in body.outputs]
-    return prepared(Program(body.inputs, equations, outputs, body.name))
+    return _Invariants(prepared(Program(body.inputs, equations, outputs, body.name)), found.count)
 
 
 def _is_factorised(e: Equation, known: set[Var]) -> bool:
