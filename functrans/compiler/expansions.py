@@ -50,38 +50,46 @@ from functrans.primitives.windows import highest, lowest
 
 def expand(program: Program) -> Program:
     """Every equation that an expansion exists for as the equations of the expansion."""
+    return expanded(program, _expansion)
+
+
+def expanded(program: Program, expansion: Callable[[Equation], Program | None]) -> Program:
+    """Equations as those of the Programs that `expansion` gives for them, if it does."""
     equations: list[Equation] = []
     renamed: dict[Var, Atom] = {}
-    expanded = False
+    any_is = False
     for equation in program.equations:
         inputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in equation.inputs]
-        inner = _expansion(equation)
+        inner = expansion(equation)
         if inner is None:
             equations.append(equation.replace(inputs))
             continue
-        expanded = True
+        any_is = True
         results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
         renamed.update(zip(equation.outputs, results, strict=True))
-    if not expanded:
+    if not any_is:
         return program
     outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
     return drop_unused(rewrite(Program(program.inputs, equations, outputs, program.name)))
 
 
-def _expansion(equation: Equation) -> Program | None:
-    rule = EXPANSIONS.get(equation.primitive.name)
-    avals = [a.aval for a in equation.inputs]
-    function = rule(equation, avals) if rule else None
-    if function is None:
-        return None
+def traced(equation: Equation, function: Callable[..., Any]) -> Program:
+    """A function of an equation's operands that computes its results, as a Program."""
     many = equation.primitive.multiple_results
 
     def run(xs: Sequence[Any]) -> list[Any]:
         return list(function(*xs)) if many else [function(*xs)]
 
     with source_scope(equation.source):
-        inner = make_program_flat(run, avals, equation.primitive.name)
-    return expand(inner)  # an expansion may use others
+        avals = [a.aval for a in equation.inputs]
+        return make_program_flat(run, avals, equation.primitive.name)
+
+
+def _expansion(equation: Equation) -> Program | None:
+    rule = EXPANSIONS.get(equation.primitive.name)
+    function = rule(equation, [a.aval for a in equation.inputs]) if rule else None
+    # an expansion may use others
+    return None if function is None else expand(traced(equation, function))
 
 
 # --- positions of extrema, cumulative operations, inverses ----------------------------------------

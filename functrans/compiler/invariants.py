@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.expansions import expanded, traced
 from functrans.compiler.forms import is_elemental, is_fused, own_weight
 from functrans.compiler.fuse import RECOMPUTE_LIMIT
 from functrans.compiler.products import GEMM_DTYPES
 from functrans.compiler.weights import WEIGHT_LIMIT, Prepared, weight
 from functrans.core.effects import has_effects
-from functrans.core.program import Atom, Equation, Program, Var
+from functrans.core.program import Equation, Program, Var
 from functrans.core.simplify import inline_into
-from functrans.core.source import source_scope
-from functrans.core.trace import make_program_flat
 from functrans.core.types import dtype_of, shape_of
 from functrans.primitives.arithmetic import eq_p, select
 from functrans.primitives.indexing import gather
@@ -143,24 +142,12 @@ class _Invariants:
 
 def _with_factors(found: _Invariants, prepared: Prepared) -> _Invariants:
     """With systems whose matrix is the same in every step in terms of its factors."""
-    body, known = found.body, found.known
-    if not any(_is_factorised(e, known) for e in body.equations):
-        return found
-    equations: list[Equation] = []
-    renamed: dict[Var, Atom] = {}
-    for e in body.equations:
-        inputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in e.inputs]
-        if not _is_factorised(e, known):
-            equations.append(e.replace(inputs))
-            continue
-        with source_scope(e.source):
-            inner = make_program_flat(
-                lambda xs: [_substituted(*xs)], [a.aval for a in e.inputs], "solve"
-            )
-        results = inline_into(equations, inner, dict(zip(inner.inputs, inputs, strict=True)))
-        renamed.update(zip(e.outputs, results, strict=True))
-    outputs = [renamed.get(a, a) if isinstance(a, Var) else a for a in body.outputs]
-    return _Invariants(prepared(Program(body.inputs, equations, outputs, body.name)), found.count)
+
+    def factors(e: Equation) -> Program | None:
+        return traced(e, _substituted) if _is_factorised(e, found.known) else None
+
+    body = expanded(found.body, factors)
+    return found if body is found.body else _Invariants(prepared(body), found.count)
 
 
 def _is_factorised(e: Equation, known: set[Var]) -> bool:
