@@ -79,14 +79,14 @@ def _program_cost(program: Program) -> Cost:
     parts = partition(prepare(program))
     total = Cost()
     for equation in parts.inlined.values():
-        total += Cost(_flops(equation))
+        total += Cost(equation.flops)
     for step in parts.steps:
         if isinstance(step, Single):
             total += _single_cost(step.equation)
         if not isinstance(step, Kernel):
             continue
         written = [v for v in step.values if v in parts.stored]
-        flops = sum(_flops(m.equation) for m in step.members)
+        flops = sum(m.equation.flops for m in step.members)
         total += Cost(flops, _nbytes([*step.reads, *written]), 1)
     return total
 
@@ -99,14 +99,7 @@ def _single_cost(equation: Equation) -> Cost:
     if name == "cond":
         return max(map(program_cost, params["branches"]), key=lambda c: c.seconds)
     operands = {a for a in equation.inputs if isinstance(a, Var)}
-    return Cost(_flops(equation), _nbytes([*operands, *equation.outputs]), 1)
-
-
-def _flops(equation: Equation) -> float:
-    if equation.primitive.cost is None:
-        return 0.0
-    inputs, outputs = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
-    return float(equation.primitive.cost(inputs, outputs, **equation.params))
+    return Cost(equation.flops, _nbytes([*operands, *equation.outputs]), 1)
 
 
 def _nbytes(variables: Any) -> float:

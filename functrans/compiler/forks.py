@@ -120,7 +120,4 @@ def _is_small(equation: Equation) -> bool:
     programs: list[Program] = list(programs_in(equation.params))
     if programs:
         return all(_is_small(e) for p in programs for e in p.equations)
-    cost = equation.primitive.cost
-    avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
-    flops = cost(*avals, **equation.params) if cost is not None else 0.0
-    return all(a.size <= LARGEST for a in avals[1]) and flops <= 32 * LARGEST
+    return all(v.aval.size <= LARGEST for v in equation.outputs) and equation.flops <= 32 * LARGEST

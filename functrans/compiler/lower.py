@@ -421,16 +421,14 @@ class BlockLowering:
 
     def _transform(self, equation: Equation, call: fourier.Call) -> None:
         """The rows of a Fourier transform, which threads divide."""
-        cost, params = equation.primitive.cost, equation.params
-        assert cost is not None
-        avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
-        flops = float(cost(*avals, **params))
+        (x,), (out,), flops = equation.inputs, equation.outputs, equation.flops
         parts = pieces(call.rows, flops / fourier.FLOPS_PER_NANOSECOND)
-        comment = f"{equation.primitive.name} {avals[1][0]}  {lines_of([equation])}"
+        comment = f"{equation.primitive.name} {out.aval}  {lines_of([equation])}"
         comment += f"  in {parts} pieces" if parts > 1 else ""
-        slots = self.slot(equation.inputs[0]), self.slot(equation.outputs[0])
-        entry = Entry(call.function, slots, call.ints, call.rows, comment, flops=flops)
-        entry.pieces = parts
+        slots = self.slot(x), self.slot(out)
+        entry = Entry(
+            call.function, slots, call.ints, call.rows, comment, flops=flops, pieces=parts
+        )
         self.append(entry)
 
     def _block_update(self, equation: Equation) -> None:

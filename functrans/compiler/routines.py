@@ -96,9 +96,7 @@ def append_routine(block: BlockLowering, equation: Equation) -> bool:
         inputs = inputs[:-1]
     operands, results = [*map(block.slot, inputs)], [*map(block.slot, equation.outputs)]
     avals = [a.aval for a in equation.inputs], [v.aval for v in equation.outputs]
-    cost = equation.primitive.cost
-    assert cost is not None
-    flops = float(cost(*avals, **equation.params))
+    flops = equation.flops
     groups = _groups(routine, avals[0], flops)
     sizes = [-(-nbytes // LINE) * LINE for nbytes in routine.scratch(equation)]
     scratch = [block.temporary(groups * nbytes) for nbytes in sizes]

@@ -6,7 +6,9 @@ that it writes and not the size of the array. What a carried array goes through,
 input to its output, is a chain of *links*: updates, copies, and inner loops or branches that do
 nothing else with it. A chain counts if whatever else reads a link's operand comes before the link;
 the partition into steps (functrans/compiler/fuse.py) keeps that order. Loops and scatters overwrite
-what the same Program computed before and does not read again, too.
+what the same Program computed before and does not read again, too; so do blocks, if they are small
+and the array must exist before and after. What replaces most of an array is none of this: one pass
+makes it anew, with what computes the block.
 """
 
 from __future__ import annotations
@@ -214,9 +216,8 @@ class _Search:
         for position, equation in enumerate(self.program.equations):
             name = equation.primitive.name
             overwrites = name in CONTROL_FLOW or is_scatter(equation) or _library(equation)
-            for var in (
-                computed.intersection(equation.inputs) if overwrites or name in MOVES else ()
-            ):
+            candidates = computed if overwrites or name in MOVES else set()
+            for var in candidates.intersection(equation.inputs):
                 if self.readers[var][-1] != position or var.aval.size <= SMALL:
                     continue
                 # what no loop made may be computed where it is updated, in one pass

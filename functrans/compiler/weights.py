@@ -37,7 +37,7 @@ def weight(
     equation: Equation, prepared: Prepared, links: Links = (), outermost: bool = False
 ) -> float:
     """Scalar instructions of an equation in a region; infinite where it has no scalar form."""
-    name, params, outputs = equation.primitive.name, equation.params, equation.outputs
+    name, outputs = equation.primitive.name, equation.outputs
     if name == "cond":
         return _cond_weight(equation, prepared, links)
     if name in ("scan", "while_loop"):
@@ -56,9 +56,8 @@ def weight(
         return _bounded(equation.inputs[0].aval.size)
     if is_scatter(equation):
         return _bounded(4 * equation.inputs[1].aval.size + (0 if links else outputs[0].aval.size))
-    if name == "dot_general" and equation.primitive.cost is not None:
-        avals = [a.aval for a in equation.inputs], [v.aval for v in outputs]
-        return _bounded(equation.primitive.cost(*avals, **params))
+    if name == "dot_general":
+        return _bounded(equation.flops)
     return TOO_MUCH
 
 

@@ -73,6 +73,14 @@ class Equation:
         self.outputs = tuple(outputs)
         self.source = source
 
+    @property
+    def flops(self) -> float:
+        """What its primitive says that it takes; 0 if that says nothing."""
+        if self.primitive.cost is None:
+            return 0.0
+        inputs, outputs = [a.aval for a in self.inputs], [v.aval for v in self.outputs]
+        return float(self.primitive.cost(inputs, outputs, **self.params))
+
     def replace(
         self, inputs: Sequence[Atom] | None = None, outputs: Sequence[Var] | None = None
     ) -> Equation:

@@ -190,8 +190,7 @@ def _own_work(equation: Equation) -> float:
     if isinstance(primitive.lower, Reduce) or primitive.name in BY_ELEMENT:
         return max((a.size for a in (*avals[0], *avals[1])), default=0)
     if primitive.name in BY_MATRIX and primitive.cost is not None:
-        return primitive.cost(*avals, **params)
-    if primitive.name == "dot_general" and primitive.cost is not None:
-        flops = primitive.cost(*avals, **params)
-        return flops if flops <= PRODUCT_LIMIT else float("inf")
+        return equation.flops
+    if primitive.name == "dot_general":
+        return equation.flops if equation.flops <= PRODUCT_LIMIT else float("inf")
     return float("inf")
